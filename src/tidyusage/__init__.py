@@ -1,0 +1,27 @@
+"""Nested Usage records become tidy pandas and Polars frames."""
+
+import pandas as _pandas  # noqa: F401 - imported plainly, so that it is there in any order
+import polars as _polars  # noqa: F401 - likewise
+
+from tidyusage.layouts import (
+    charges,
+    load_example,
+    resources,
+    restore,
+    to_long,
+    to_wide,
+    tool_actions,
+)
+from tidyusage.read import flatten_usage, read_usage
+
+__all__ = [
+    "charges",
+    "flatten_usage",
+    "load_example",
+    "read_usage",
+    "resources",
+    "restore",
+    "to_long",
+    "to_wide",
+    "tool_actions",
+]

@@ -1,0 +1,219 @@
+"""The one place that knows frames: what runs the SQL, and how an answer gets its caller's kind."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
+
+from tidyusage.errors import FrameError
+from tidyusage.progress import watched
+from tidyusage.schema import rename
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import polars as pl
+
+    from tidyusage.typing import Backend, FrameT, Separator
+
+Query = Callable[[str], str]
+# The columns of an answer; None leaves a column of the caller's own as it is.
+Types = Mapping[str, pa.DataType | None]
+
+# A name that no table of the caller's has: within a relation's query it would hide theirs.
+FRAME: Final = "tidyusage_frame"
+
+
+@contextmanager
+def connect() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB of our own: in memory, in UTC, and without a look at the network."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        connection.execute("set python_enable_replacements = false")
+        connection.execute("set autoinstall_known_extensions = false")
+        connection.execute("set temp_directory = ?", [tempfile.gettempdir()])
+        with watched(connection):
+            yield connection
+
+
+def backend_of(frame: object) -> Backend | None:
+    """Return the library of a frame, or None for what is no frame."""
+    module = type(frame).__module__.partition(".")[0]
+    name = type(frame).__name__
+    if module == "pandas" and name == "DataFrame":
+        return "pandas"
+    if module == "polars" and name in {"DataFrame", "LazyFrame"}:
+        return "polars"
+    if module == "pyarrow" and name in {"Table", "RecordBatch", "RecordBatchReader"}:
+        return "pyarrow"
+    if name == "DuckDBPyRelation":
+        return "duckdb"
+    return None
+
+
+def is_lazy(frame: object) -> bool:
+    """Tell whether a frame is a Polars frame that is not collected yet."""
+    return type(frame).__name__ == "LazyFrame"
+
+
+def to_arrow(frame: Any) -> pa.Table:
+    """Return an eager frame as an Arrow table; nothing that can be shared is copied."""
+    backend = backend_of(frame)
+    if backend == "pandas":
+        with warnings.catch_warnings():
+            # pyarrow 26 asks pandas 3 for a zone in a way that is deprecated; try without at 27.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+    if backend == "polars":
+        return cast("pl.DataFrame", frame).to_arrow()
+    if backend == "pyarrow":
+        return frame if isinstance(frame, pa.Table) else pa.table(frame)
+    raise FrameError(
+        f"{type(frame).__name__} is no frame that tidyusage knows.",
+        "Give a pandas or Polars frame, an Arrow table or a DuckDB relation.",
+    )
+
+
+def columns(frame: Any) -> list[str]:
+    """Return the names of a frame's columns."""
+    if is_lazy(frame):
+        return cast("pl.LazyFrame", frame).collect_schema().names()
+    if isinstance(frame, pa.Table):
+        return frame.column_names
+    return list(frame.columns)
+
+
+def run(
+    frame: FrameT,
+    query: Query,
+    types: Types,
+    sep: Separator,
+    *,
+    before: Callable[[pa.Table], pa.Table] = lambda table: table,
+) -> FrameT:
+    """Run a query over a frame and return its answer in the frame's kind.
+
+    A lazy frame stays lazy, and so does a relation.  ``before`` readies an eager frame.
+    """
+    if backend_of(frame) == "duckdb":
+        relation = cast("duckdb.DuckDBPyRelation", frame)
+        return cast("FrameT", spelled(relation.query(FRAME, query(FRAME)), types, sep))
+    if is_lazy(frame):
+        return cast(
+            "FrameT",
+            map_lazily(
+                frame, lambda eager: run(eager, query, types, sep, before=before), types, sep
+            ),
+        )
+    backend = cast("Backend", backend_of(frame))
+    with connect() as connection:
+        prepare(connection, backend)
+        table = before(to_arrow(frame))
+        answer = ask(connection, table, query)
+    known = {name: type_ or table.schema.field(name).type for name, type_ in types.items()}
+    return cast("FrameT", deliver(finish(answer, known, sep), backend))
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Return the errors by which an engine refuses what a frame holds."""
+    import duckdb
+
+    return (
+        duckdb.ConversionException,
+        duckdb.BinderException,
+        duckdb.InvalidInputException,
+        pa.ArrowInvalid,
+        pa.ArrowNotImplementedError,
+    )
+
+
+def message(error: Exception) -> str:
+    """Return what an engine says, without its own name for it."""
+    line = str(error).partition("\n")[0]
+    return line.partition("tidyusage: ")[2] or line.partition("Error: ")[2] or line
+
+
+def map_lazily(frame: Any, function: Callable[[Any], Any], types: Types, sep: str) -> pl.LazyFrame:
+    """Put a function into a lazy frame's plan: it runs when the frame is collected."""
+    import polars as pl
+
+    lazy = cast("pl.LazyFrame", frame)
+    empty = cast("pl.DataFrame", pl.from_arrow(finish(pa.table({}), _ours(types), sep)))
+    own = {name: lazy.collect_schema()[name] for name, type_ in types.items() if type_ is None}
+    spelled = {rename(name, sep): name for name in types}
+    schema = {out: own[name] if name in own else empty.schema[out] for out, name in spelled.items()}
+    return lazy.map_batches(function, schema=schema)
+
+
+def _ours(types: Types) -> Types:
+    return {name: type_ for name, type_ in types.items() if type_ is not None}
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, backend: Backend) -> None:
+    """Have a connection give text in the form that a library takes over without a copy."""
+    if backend == "pandas":
+        connection.execute("set arrow_large_buffer_size = true")
+    elif backend == "polars":
+        connection.execute("set arrow_output_version = '1.4'")
+
+
+def ask(connection: duckdb.DuckDBPyConnection, table: pa.Table, query: Query) -> pa.Table:
+    """Run a query over an Arrow table."""
+    connection.register(FRAME, table)
+    try:
+        return connection.sql(query(FRAME)).to_arrow_table()
+    finally:
+        connection.unregister(FRAME)
+
+
+def spelled(relation: duckdb.DuckDBPyRelation, types: Types, sep: str) -> duckdb.DuckDBPyRelation:
+    """Return a relation's columns in the order of their types, and under their spelling."""
+    from tidyusage.sql import quote
+
+    chosen = (f"{quote(name)} as {quote(rename(name, sep))}" for name in types)
+    return relation.project(", ".join(chosen))
+
+
+def finish(table: pa.Table, types: Types, sep: str) -> pa.Table:
+    """Cast an answer to exactly its types, fill absent columns with null, and spell the names."""
+    filled = {}
+    for name, type_ in types.items():
+        if name not in table.column_names:
+            filled[rename(name, sep)] = pa.nulls(table.num_rows, type_)
+        else:
+            filled[rename(name, sep)] = table[name] if type_ is None else table[name].cast(type_)
+    return pa.table(filled)
+
+
+def deliver(table: pa.Table, backend: Backend) -> Any:
+    """Hand an Arrow table over as a frame of a library."""
+    if backend == "polars":
+        import polars as pl
+
+        return pl.from_arrow(table, rechunk=False)
+    return to_pandas(table) if backend == "pandas" else table
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return a pandas frame: NumPy numbers, ``str``, nullable booleans, Arrow for nested columns."""
+    import numpy as np
+    import pandas as pd
+
+    text = pd.StringDtype(na_value=np.nan)
+
+    def mapped(type_: pa.DataType) -> Any:
+        if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+            return text
+        if pa.types.is_boolean(type_):
+            return pd.BooleanDtype()
+        return pd.ArrowDtype(type_) if pa.types.is_nested(type_) else None
+
+    return table.to_pandas(types_mapper=mapped, split_blocks=True)

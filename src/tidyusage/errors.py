@@ -1,0 +1,142 @@
+"""What can go wrong, and the words for it.
+
+::
+
+    UsageError
+    ├── OptionError          ValueError    an option's value, or a combination of options
+    ├── UnknownOptionError   TypeError     a keyword that the function does not know
+    ├── UnknownFieldError    KeyError      a column or field that is not there
+    ├── FrameError           TypeError     an object that is no frame, or no usage frame
+    ├── SourceError          FileNotFoundError   nothing to read at that place
+    ├── RecordError          ValueError    records that cannot be read
+    └── MissingExtraError    ImportError   a package that an extra installs
+
+    UsageWarning (UserWarning)
+    ├── RejectWarning        records were set aside
+    ├── UnknownKeyWarning    keys that the schema does not know
+    ├── DuplicateWarning     one id several times
+    └── ChargeTypeWarning    charge types that the schema does not know
+"""
+
+import functools
+import inspect
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class UsageError(Exception):
+    """Base of every error that tidyusage raises on purpose."""
+
+    def __init__(self, fact: str, hint: str = "") -> None:
+        super().__init__(f"{fact}\n\n{hint}" if hint else fact)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class OptionError(UsageError, ValueError):
+    """An option has a value that it cannot have."""
+
+
+class UnknownOptionError(UsageError, TypeError):
+    """A function does not know a keyword."""
+
+
+class UnknownFieldError(UsageError, KeyError):
+    """A column or field is not there."""
+
+
+class FrameError(UsageError, TypeError):
+    """An object is no frame, or not one that holds usage."""
+
+
+class SourceError(UsageError, FileNotFoundError):
+    """There is nothing to read at a place."""
+
+
+class RecordError(UsageError, ValueError):
+    """Records cannot be read."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """A package is missing that one of tidyusage's extras installs."""
+
+
+class UsageWarning(UserWarning):
+    """Base of every warning that tidyusage gives."""
+
+
+class RejectWarning(UsageWarning):
+    """Records were set aside."""
+
+
+class UnknownKeyWarning(UsageWarning):
+    """Records hold keys that the schema does not know."""
+
+
+class DuplicateWarning(UsageWarning):
+    """One id stands on several records."""
+
+
+class ChargeTypeWarning(UsageWarning):
+    """Charges have types that the schema does not know."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant, or list what there is."""
+    known = list(known)
+    matches = get_close_matches(name, known, n=1)
+    if matches:
+        return f"Did you mean {matches[0]!r}?"
+    return f"Known: {', '.join(map(repr, known))}."
+
+
+def one_of(option: str, value: object, allowed: Iterable[object]) -> None:
+    """Raise if an option's value is none of the allowed ones."""
+    allowed = list(allowed)
+    if value not in allowed:
+        listed = ", ".join(map(repr, allowed))
+        raise OptionError(
+            f"{option}={value!r} is not a value of {option}.", f"Use one of {listed}."
+        )
+
+
+def known_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function say which keyword was probably meant by one that it does not know."""
+    parameters = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        for keyword in kwargs:
+            if keyword not in parameters:
+                raise UnknownOptionError(
+                    f"{function.__name__}() has no option {keyword!r}.",
+                    nearest(keyword, parameters),
+                )
+        return function(*args, **kwargs)
+
+    return checked
+
+
+def warn(message: str, category: type[UsageWarning]) -> None:
+    """Warn at the line outside of this package that led here."""
+    home, level = os.path.dirname(__file__), 1
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(home):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
+
+
+def named(items: Iterable[tuple[object, int]], most: int = 5) -> str:
+    """Name things with how often each stands there, the first few of them."""
+    items = list(items)
+    shown = [f"{item!r} ({count:,}×)" for item, count in items[:most]]
+    more = [f"and {len(items) - most:,} more"] if len(items) > most else []
+    return ", ".join([*shown, *more])

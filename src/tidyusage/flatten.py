@@ -1,0 +1,230 @@
+"""Nested records become wide rows: one SQL query, made from the catalogue.
+
+The records come in raw: their leaves are still text or JSON (`tidyusage.schema.RAW`), because
+DuckDB on its own reads true as the number 1.0, an object as text and "yes" as true.  The query
+types each leaf and marks the rows that hold what the schema does not allow.  Columns are dotted
+here; `tidyusage.schema.rename` spells them otherwise at the edge.
+"""
+
+from typing import Final
+
+from tidyusage import catalogue
+from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
+from tidyusage.sql import clauses, literal, quote
+
+FAULT: Final = "fault"
+FAULT_AT: Final = "fault_at"
+TIMESTAMP: Final = (
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"([Tt ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?"
+)
+# How deep tool_actions may nest: the tool, then up to three keys that make the action.
+COUNT_LEVELS: Final = 4
+# Vendors call an action a count or not.
+ACTIONS: Final = {"accepted_count": "accepted", "rejected_count": "rejected"}
+
+_COUNTS: Final = quote(catalogue.TOOL_ACTIONS.column)
+
+
+def wide(
+    source: str,
+    *,
+    remote_data: bool,
+    currency: str | None,
+    nan_is_missing: bool,
+    explain: bool = False,
+) -> str:
+    """Return the query from raw records to wide, with a last column that marks faulty rows.
+
+    A row is faulty that holds what the schema does not allow; `tidyusage.rejects` says why.  With
+    ``explain`` one more column names the field.
+    """
+    fields = [*catalogue.SCALARS, *([catalogue.REMOTE_DATA] if remote_data else [])]
+    columns = [quote(field.column) for field in fields]
+    nested = [*map(quote, LISTS), _COUNTS]
+    leaves = [_as(_typed(field, _member(field), nan_is_missing), field.column) for field in fields]
+    lists = [_as(_typed_list(name, currency, nan_is_missing), name) for name in LISTS]
+    counts = _as(_typed_counts(_member(catalogue.TOOL_ACTIONS)), catalogue.TOOL_ACTIONS.column)
+    amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
+    at = f",\n    {_fault_at(nan_is_missing)} as {FAULT_AT}" if explain else ""
+    at_list = f",\n    coalesce({FAULT_AT}, {_list_fault_at()}) as {FAULT_AT}" if explain else ""
+    return f"""
+with typed as not materialized (
+  select
+    {clauses([*leaves, *lists, counts])},
+    {clauses([_wrong(field, nan_is_missing) for field in catalogue.SCALARS], " or")} or
+    {clauses(map(_wrong_list, LISTS), " or")} as {FAULT}{at}
+  from {source} as raw
+)
+select
+    {clauses([*columns, *amounts, _as(_currency("list_min"), "charges.currency"), *nested])},
+    coalesce({FAULT} or {_wrong_charges()} or {_wrong_counts()}, false) as {FAULT}{at_list}
+from typed
+"""
+
+
+def _as(expression: str, name: str) -> str:
+    return f"{expression} as {quote(name)}"
+
+
+def _member(field: Field, holder: str = "raw") -> str:
+    keys = field.keys[1:] if field.parent_list else field.keys
+    return ".".join([holder, *map(quote, keys)])
+
+
+def _typed(field: Field, x: str, nan_is_missing: bool) -> str:
+    if field.dtype == "string":
+        return f"({x} ->> '$')"
+    if field.dtype == "number":
+        return f"try_cast({_present(x, nan_is_missing)} as double)"
+    if field.dtype == "boolean":
+        return f"(cast({x} as varchar) = 'true')"
+    if field.dtype == "timestamp":
+        return timestamp(x)
+    return f"cast({x} as varchar)"
+
+
+def _present(x: str, nan_is_missing: bool) -> str:
+    return f"nullif({x}, 'NaN')" if nan_is_missing else x
+
+
+def timestamp(x: str) -> str:
+    """Return the instant of a date's text; text without a zone is UTC, whatever the session's."""
+    return f"""case
+      when ends_with({x}, 'Z') then try_cast({x} as timestamptz)
+      when length({x}) = 10 then try_cast({x} || ' 00:00:00Z' as timestamptz)
+      when regexp_matches({x}, '[Zz]$|[+-]\\d\\d(:?\\d\\d)?$') then try_cast(upper({x}) as timestamptz)
+      else try_cast(upper({x}) || 'Z' as timestamptz) end"""
+
+
+def _wrong(field: Field, nan_is_missing: bool) -> str:
+    """Return the test of a faulty value; it may be null where the value is."""
+    x = _member(field)
+    typed = _typed(field, x, nan_is_missing)
+    if field.dtype == "number":
+        return f"not coalesce(isfinite({typed}), {_present(x, nan_is_missing)} is null)"
+    if field.dtype == "boolean":
+        return f"cast({x} as varchar) not in ('true', 'false')"
+    if field.dtype == "timestamp":
+        shape = f"{x} < '0001' or not regexp_full_match({x}, {literal(TIMESTAMP)})"
+        return f"{shape} or ({typed} is null) <> ({x} is null)"
+    if field.kind == "key":
+        return f"{x} is null or trim({typed}) = '' or {_wrong_text(x)}"
+    return _wrong_text(x)
+
+
+def _fault_at(nan_is_missing: bool) -> str:
+    """Return the path of the first faulty field, looked for in faulty rows alone."""
+    cases = [
+        f"when {_wrong(field, nan_is_missing)} then {literal(field.path)}"
+        for field in catalogue.SCALARS
+    ]
+    cases += [f"when {_wrong_list(name)} then {literal(name)}" for name in LISTS]
+    return f"case when {FAULT} then case\n    {clauses(cases, '')} end end"
+
+
+def _list_fault_at() -> str:
+    charges = f"when {_wrong_charges()} then 'charges'"
+    return f"case {charges} when {_wrong_counts()} then {literal(catalogue.TOOL_ACTIONS.path)} end"
+
+
+def _wrong_text(x: str) -> str:
+    # JSON that may stand for text begins with a quotation mark, a digit, or a minus and a digit.
+    json = f"cast({x} as varchar)"
+    return f"{json} >= ':' or ({json} >= '-:' and {json} < '.')"
+
+
+def _wrong_list(name: str) -> str:
+    texts = (_member(field, "e") for field in LISTS[name] if field.dtype == "string")
+    wrong = " or ".join(map(_wrong_text, texts))
+    return f"len(list_filter(raw.{quote(name)}, lambda e: {wrong})) > 0"
+
+
+def _wrong_charges() -> str:
+    # One sum finds what is no number (read as NaN), infinities, and amounts too large to add.
+    size = "list_sum(list_transform(charges, lambda e: abs(e.amount)))"
+    return f"not isfinite({size}) or {_currency('list_min')} <> {_currency('list_max')}"
+
+
+def _wrong_counts() -> str:
+    return f"not isfinite(list_sum(list_transform({_COUNTS}, lambda e: abs(e.count))))"
+
+
+def _typed_list(name: str, currency: str | None, nan_is_missing: bool) -> str:
+    """Return a list with typed entries; null and {} are no entries, a list of none is null."""
+    tree = catalogue.tree(LISTS[name])[name]
+    assert isinstance(tree, list)
+    present = " or ".join(f"{_member(field, 'e')} is not null" for field in LISTS[name])
+    entries = f"list_filter(raw.{quote(name)}, lambda e: {present})"
+    entry = _entry(tree[0], "e", currency, nan_is_missing)
+    return f"nullif(list_transform({entries}, lambda e: {entry}), [])"
+
+
+def _entry(tree: Tree, holder: str, currency: str | None, nan_is_missing: bool) -> str:
+    members = []
+    for key, child in tree.items():
+        x = f"{holder}.{quote(key)}"
+        if isinstance(child, Field):
+            value = _typed_member(child, x, currency, nan_is_missing)
+        else:
+            assert isinstance(child, dict)
+            absent = " and ".join(f"{x}.{quote(leaf)} is null" for leaf in child)
+            inner = _entry(child, x, currency, nan_is_missing)
+            value = f"case when not ({absent}) then {inner} end"
+        members.append(f"{quote(key)}: {value}")
+    return "{" + ", ".join(members) + "}"
+
+
+def _typed_member(field: Field, x: str, currency: str | None, nan_is_missing: bool) -> str:
+    typed = _typed(field, x, nan_is_missing)
+    if field.path == "charges[].currency":
+        return f"coalesce(nullif(upper(trim({typed})), ''), {literal(currency)})"
+    if field.dtype == "number":
+        return _nan_if_wrong(typed, f"{_present(x, nan_is_missing)} is not null")
+    return typed
+
+
+def _nan_if_wrong(number: str, present: str) -> str:
+    return f"case when {present} then coalesce({number}, 'nan'::double) end"
+
+
+def _typed_counts(x: str) -> str:
+    """Return ``tool_actions`` as a list of tool, action and count; what is no count is NaN."""
+    is_object = f"starts_with(cast({x} as varchar), '{{')"
+    wrong = "[{tool: null, action: null, count: '[]'::json}]"
+    leaves = f"case when {is_object} then {_count_leaves(x)} when {x} is not null then {wrong} end"
+    leaves = f"list_filter({leaves}, lambda e: e.count is not null)"
+    count = "coalesce(try_cast((e.count ->> '$') as double), 'nan'::double)"
+    entry = f"{{tool: e.tool, action: e.action, count: {count}}}"
+    return f"nullif(list_transform({leaves}, lambda e: {entry}), [])"
+
+
+def _count_leaves(x: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
+    """Return the list of every leaf below an object: the first key is the tool, the rest the action."""
+    key, value = f"e{level}.key", f"e{level}.value"
+    if level:
+        renamed = " ".join(
+            f"when {literal(old)} then {literal(new)}" for old, new in ACTIONS.items()
+        )
+        action = f"{prefix}case {key} {renamed} else {key} end"
+        prefix = f"{prefix}{key} || '.' || "
+    else:
+        tool, action = key, "null"
+    found = f"[{{tool: {tool}, action: {action}, count: {value}}}]"
+    if level + 1 < COUNT_LEVELS:
+        inner = _count_leaves(value, tool, prefix, level + 1)
+        found = (
+            f"case when starts_with(cast({value} as varchar), '{{') then {inner} else {found} end"
+        )
+    entries = f"map_entries(cast({x} as map(varchar, json)))"
+    return f"flatten(list_transform({entries}, lambda e{level}: {found}))"
+
+
+def _amount(type_: str) -> str:
+    chosen = f"lambda e: case when e.type = {literal(type_)} then e.amount end"
+    return f"list_sum(list_transform(charges, {chosen}))"
+
+
+def _currency(aggregate: str) -> str:
+    chosen = "lambda e: case when e.amount is not null then e.currency end"
+    return f"{aggregate}(list_transform(charges, {chosen}))"

@@ -1,0 +1,143 @@
+"""A relation of the caller's DuckDB on which nothing is read before it is asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidyusage import catalogue, engines, flatten, rejects, schema, sources, unknown, wide
+from tidyusage.errors import RecordError, named
+from tidyusage.flatten import FAULT
+from tidyusage.options import Options
+from tidyusage.sources import Text
+from tidyusage.sql import literal, quote
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.DuckDBPyRelation:
+    """Return texts as a lazy relation; options that need every record read look through them now."""
+    import duckdb
+
+    connection = options.connection or duckdb.default_connection()
+    folder = tempfile.mkdtemp(prefix="tidyusage-")
+    try:
+        texts = _verified(spooled(folder), folder, options)
+    finally:
+        if os.listdir(folder):
+            weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
+        else:
+            os.rmdir(folder)
+    return engines.spelled(connection.sql(_query(texts, options)), options.types(), options.sep)
+
+
+def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRelation:
+    """Return a relation of nested rows as a lazy relation of the layout."""
+    raw = from_rows(engines.FRAME)
+    sql = _layout(_guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
+    return engines.spelled(rows.query(engines.FRAME, sql), options.types(), options.sep)
+
+
+def latest(frame: str) -> str:
+    """Return the query that keeps the newest record of each id, where it stands."""
+    return f"""
+with places as (select *, row_number() over () as place from {frame})
+select * exclude (place)
+from places
+qualify row_number() over (
+  partition by "id"
+  order by "updated_at" desc nulls last, "created_at" desc nulls last, place desc
+) = 1
+order by place
+"""
+
+
+def repeated(frame: str) -> str:
+    """Return the query of the ids that stand on several records."""
+    return f"""
+select "id", count(*) as records
+from {frame}
+group by "id"
+having count(*) > 1
+order by records desc, "id"
+"""
+
+
+def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
+    with engines.connect() as connection:
+        if options.unknown == "raise":
+            unknown.refuse(connection, texts)
+        if options.rejects is not None:
+            texts, refused = wide.sift_texts(connection, texts, options, folder)
+            rejects.report(refused, options.rejects)
+        if options.duplicates == "raise":
+            refuse_duplicates(connection, f"({_guarded(wide.query(texts, options, explain=True))})")
+    return texts
+
+
+def refuse_duplicates(connection: duckdb.DuckDBPyConnection, frame: str) -> None:
+    """Raise if an id stands on several records, and name the ids."""
+    if found := connection.sql(repeated(frame)).fetchall():
+        raise RecordError(
+            f"{len(found):,} id{'s stand' if len(found) > 1 else ' stands'} on several records: "
+            f"{named(found)}.",
+            "duplicates='latest' keeps the newest of each, 'keep' keeps all.",
+        )
+
+
+def _query(texts: Sequence[Text], options: Options) -> str:
+    rows = _guarded(wide.query(texts, options, explain=True))
+    if options.keeps_unknown:
+        rows = f"select * from ({rows}) positional join ({unknown.query(texts)})"
+    return _layout(rows, options)
+
+
+def _guarded(rows: str) -> str:
+    """Have a query raise over a record that cannot be read."""
+    message = (
+        "'tidyusage: the record with id ' || coalesce(\"id\", 'null') || ' cannot be read: see '"
+        f" || coalesce({FAULT}_at, '?') || '. Give rejects= to set such records aside.'"
+    )
+    return (
+        f"select * exclude ({FAULT}, {FAULT}_at) from ({rows})\n"
+        f"where case when {FAULT} then error({message}) else true end"
+    )
+
+
+def _layout(rows: str, options: Options) -> str:
+    if options.duplicates == "latest":
+        rows = latest(f"({rows})")
+    elif options.marks_records:
+        rows = f"select *, row_number() over () - 1 as record from ({rows})"
+    return options.query(f"({rows})")
+
+
+def from_rows(rows: str) -> str:
+    """Return the SQL of a table of raw records made from nested columns of any type.
+
+    Rows become JSON and are read again: DuckDB's cast turns a list into an empty object without
+    a word, so what should be an object or a list is looked at first.
+    """
+    checks = [
+        _is_not(path, is_list) for path, _, is_list in catalogue.objects() if "[]" not in path
+    ]
+    wrong = " or ".join(f"coalesce({check}, false)" for check in checks)
+    struct = schema.raw_struct(remote_data=True)
+    message = literal(
+        "tidyusage: a row holds a list or text where an object belongs, or the other way round."
+    )
+    return (
+        f"(select unnest(case when {wrong} then error({message}) else try_cast(j as {struct}) end)"
+        f" from (select to_json(r) as j from {rows} as r))"
+    )
+
+
+def _is_not(path: str, is_list: bool) -> str:
+    pointer = literal("/" + path.replace(".", "/"))
+    kind = "ARRAY" if is_list else "OBJECT"
+    return f"json_type(j, {pointer}) not in ('{kind}', 'NULL')"

@@ -1,0 +1,109 @@
+"""The keywords that every reading function shares, checked once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+import pyarrow as pa
+
+from tidyusage import reshape, schema
+from tidyusage.errors import OptionError, one_of
+from tidyusage.flatten import FAULT
+from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller asked for."""
+
+    layout: Layout = "wide"
+    backend: Backend | None = None
+    sep: Separator = "."
+    rejects: Path | None = None
+    unknown: Unknown = "warn"
+    duplicates: Duplicates = "latest"
+    remote_data: RemoteData = "drop"
+    currency: str | None = None
+    connection: duckdb.DuckDBPyConnection | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that no option has."""
+        one_of("layout", self.layout, get_args(Layout))
+        one_of("backend", self.backend, [None, *get_args(Backend)])
+        one_of("sep", self.sep, get_args(Separator))
+        one_of("unknown", self.unknown, get_args(Unknown))
+        one_of("duplicates", self.duplicates, get_args(Duplicates))
+        one_of("remote_data", self.remote_data, get_args(RemoteData))
+        if self.rejects is not None and not isinstance(self.rejects, str | os.PathLike):
+            raise OptionError(f"rejects={self.rejects!r} is no path.", "Give a path, or None.")
+        if self.currency is not None and (
+            not isinstance(self.currency, str) or not self.currency.strip()
+        ):
+            raise OptionError(f"currency={self.currency!r} is no currency.", "Give one as 'USD'.")
+        if self.connection is not None and self.backend != "duckdb":
+            raise OptionError(
+                f"connection= has no meaning with backend={self.backend!r}.",
+                "Give backend='duckdb' for a relation of that connection.",
+            )
+
+    @property
+    def keeps_remote_data(self) -> bool:
+        """Whether the vendor's raw object is a column."""
+        return self.remote_data == "json"
+
+    @property
+    def keeps_unknown(self) -> bool:
+        """Whether keys that the schema does not know are a column."""
+        return self.unknown == "keep"
+
+    @property
+    def default_currency(self) -> str | None:
+        """What an absent currency means."""
+        return self.currency.strip().upper() if self.currency else None
+
+    @property
+    def marks_records(self) -> bool:
+        """Whether records of one id are told apart by their position."""
+        return self.duplicates == "keep" and self.layout != "wide"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether every record must be looked at before a relation is returned."""
+        return (
+            self.rejects is not None
+            or self.unknown in {"raise", "keep"}
+            or self.duplicates == "raise"
+        )
+
+    def wide_types(self) -> dict[str, pa.DataType]:
+        """Return wide's columns with their types."""
+        return schema.layout_types(
+            "wide", remote_data=self.keeps_remote_data, extra=self.keeps_unknown
+        )
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Return the columns of the layout with their types."""
+        if self.layout == "wide":
+            return self.wide_types()
+        return schema.layout_types(self.layout, record=self.marks_records)
+
+    def needed(self) -> list[str]:
+        """Return the columns of wide that the layout is made of, and those that judge a record."""
+        types = self.wide_types()
+        if self.layout in {"wide", "long"}:
+            return [*types, FAULT]
+        judged = ("id", "created_at", "updated_at", reshape.CHILDREN[self.layout])
+        return [*(name for name in types if name in judged), FAULT]
+
+    def query(self, frame: str) -> str:
+        """Return the query from wide to the layout."""
+        if self.layout == "wide":
+            return f"select * from {frame}"
+        if self.layout == "long":
+            return reshape.long(frame, record=self.marks_records)
+        return reshape.child(frame, self.layout, record=self.marks_records)

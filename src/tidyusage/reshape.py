@@ -1,0 +1,139 @@
+"""From one layout to another: the queries between wide, long and the child tables.
+
+`flatten_usage(layout="long")` runs the same query as `to_long`, on the wide rows it has read.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from tidyusage import catalogue, schema
+from tidyusage.catalogue import CHARGE_TYPES, DIMENSIONS, LISTS, MEASURES
+from tidyusage.sql import clauses, literal, quote, values
+
+LONG_KEYS: Final = ("id", *(field.column for field in DIMENSIONS), "start_date", "end_date")
+CHARGES: Final = "charges."
+COUNTS: Final = catalogue.TOOL_ACTIONS.column
+CURRENCY: Final = quote("charges.currency")
+# The tables that hang on wide, by the column that holds their entries.
+CHILDREN: Final = {"charges": "charges", "resources": "resources", "tool_actions": COUNTS}
+
+
+def long(source: str, *, record: bool = False, own: Collection[str] = ()) -> str:
+    """Return the query from wide to long; ``own`` are further columns of the caller's to keep."""
+    keys = [*(["record"] if record else []), *LONG_KEYS, *own]
+    measures = [_measure(field.column, field.unit or "") for field in MEASURES]
+    amounts = [
+        _entry(f"{CHARGES}{type_}", quote(f"{CHARGES}{type_}"), CURRENCY) for type_ in CHARGE_TYPES
+    ]
+    entries = f"[\n    {clauses([*measures, *amounts])}\n  ] || {_other_charges()} || {_counts()}"
+    return f"""
+with entries as not materialized (
+  select {", ".join(map(quote, keys))},
+  unnest(list_filter({entries}, lambda e: e.value is not null)) as entry
+  from {source}
+)
+select {", ".join(map(quote, keys))}, entry.metric, entry.value, entry.unit
+from entries
+"""
+
+
+def _entry(metric: str, value: str, unit: str) -> str:
+    return f"{{metric: {literal(metric)}, value: {value}, unit: {unit}}}"
+
+
+def _measure(column: str, unit: str) -> str:
+    value = f"cast({quote(column)} as double)"
+    return _entry(column, value, quote(unit) if unit == "usage.unit" else literal(unit))
+
+
+def _other_charges() -> str:
+    """Return the entries of charges whose type the schema does not know, or that have none."""
+    known = f"coalesce(e.type in ({values(CHARGE_TYPES)}), false)"
+    metric = f"concat({literal(CHARGES[:-1])}, '.' || e.type)"
+    others = f"list_filter(charges, lambda e: not {known})"
+    return _added_up(others, metric, "e.amount", CURRENCY)
+
+
+def _counts() -> str:
+    metric = f"concat_ws('.', {literal(COUNTS)}, e.tool, e.action)"
+    unit = literal(catalogue.TOOL_ACTIONS.unit)
+    return _added_up(quote(COUNTS), metric, "e.count", unit)
+
+
+def _added_up(entries: str, metric: str, value: str, unit: str) -> str:
+    """Return one entry a metric, in the order in which the metrics first stand there."""
+    named = f"list_transform({entries}, lambda e: {{metric: {metric}, value: {value}}})"
+    of_metric = f"list_filter({named}, lambda e: e.metric = m)"
+    total = f"list_sum(list_transform({of_metric}, lambda e: e.value))"
+    names = f"list_transform({named}, lambda e: e.metric)"
+    first = f"list_filter({names}, lambda m, i: list_position({names}, m) = i)"
+    entry = f"{{metric: m, value: {total}, unit: {unit}}}"
+    return f"coalesce(list_transform({first}, lambda m: {entry}), [])"
+
+
+def child(source: str, layout: str, *, record: bool = False) -> str:
+    """Return the query from wide to one of its child tables, one row an entry."""
+    keys = [*(["record"] if record else []), "id"]
+    entries = quote(CHILDREN[layout])
+    if layout == "tool_actions":
+        members = [f"entry.{quote(name)}" for name in ("tool", "action", "count")]
+    else:
+        paths = [(field.column, field.keys[1:]) for field in LISTS[layout]]
+        members = [
+            f"{'.'.join(['entry', *map(quote, path)])} as {quote(column)}" for column, path in paths
+        ]
+    return f"""
+with entries as not materialized (
+  select {", ".join(map(quote, keys))}, unnest({entries}) as entry,
+    unnest(range(len({entries}))) as position
+  from {source}
+)
+select {", ".join(map(quote, keys))}, position, {", ".join(members)}
+from entries
+"""
+
+
+def wide(source: str, *, record: bool = False, own: Collection[str] = ()) -> str:
+    """Return the query from long to wide: what long does not hold is null."""
+    keys = [*(["record"] if record else []), *LONG_KEYS, *own]
+    grouped = ", ".join(map(quote, keys))
+    sums = {field.column: _pivoted(field.column) for field in MEASURES}
+    sums |= {f"{CHARGES}{type_}": _pivoted(f"{CHARGES}{type_}") for type_ in CHARGE_TYPES}
+    for field in MEASURES:
+        if field.dtype == "boolean":
+            sums[field.column] = f"({sums[field.column]} <> 0)"
+    is_charge = f"(metric = {literal(CHARGES[:-1])} or starts_with(metric, {literal(CHARGES)}))"
+    is_count = f"starts_with(metric, {literal(COUNTS + '.')})"
+    type_ = f"nullif(substr(metric, {len(CHARGES) + 1}), '')"
+    tail = f"substr(metric, {len(COUNTS) + 2})"
+    charge = f"{{amount: value, currency: unit, type: {type_}}}"
+    count = (
+        f"{{tool: split_part({tail}, '.', 1), "
+        f"action: nullif(substr({tail}, length(split_part({tail}, '.', 1)) + 2), ''), count: value}}"
+    )
+    derived = {
+        "usage.unit": f"any_value(unit) filter (metric = 'usage.quantity')",
+        "charges.currency": f"any_value(unit) filter ({is_charge})",
+        "charges": f"list({charge} order by place) filter ({is_charge})",
+        COUNTS: f"list({count} order by place) filter ({is_count})",
+    }
+    absent = {
+        name: f"cast(null as {schema.duckdb_type(type_)})"
+        for name, type_ in schema.layout_types("wide").items()
+        if name not in {*keys, *sums, *derived}
+    }
+    columns = [f"{sql} as {quote(name)}" for name, sql in (sums | derived | absent).items()]
+    return f"""
+with places as (select *, row_number() over () as place from {source}),
+records as (
+  select {grouped}, min(place) as place,
+    {clauses(columns)}
+  from places
+  group by {grouped}
+)
+select * exclude (place) from records order by place
+"""
+
+
+def _pivoted(metric: str) -> str:
+    return f"sum(value) filter (metric = {literal(metric)})"

@@ -1,0 +1,141 @@
+"""The catalogue as types: what DuckDB reads, and what each layout holds in every library."""
+
+from functools import cache
+from typing import Final, assert_never, get_args
+
+import pyarrow as pa
+
+from tidyusage import catalogue
+from tidyusage.catalogue import FIELDS, LISTS, Dtype, Field, Tree
+from tidyusage.sql import literal, quote
+from tidyusage.typing import Layout
+
+LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
+
+COUNTS: Final = pa.list_(
+    pa.struct({"tool": pa.string(), "action": pa.string(), "count": pa.float64()})
+)
+ARROW: Final[dict[Dtype, pa.DataType]] = {
+    "string": pa.string(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "counts": COUNTS,
+    "json": pa.string(),
+}
+# A number keeps its text until it is checked: read as DOUBLE, DuckDB takes true for 1.0.
+# Text and flags keep their JSON, for the same reason: 'true' may be a word or a boolean.
+RAW: Final[dict[Dtype, str]] = {
+    "string": "JSON",
+    "number": "VARCHAR",
+    "boolean": "JSON",
+    "timestamp": "VARCHAR",
+    "counts": "JSON",
+    "json": "JSON",
+}
+
+
+def rename(column: str, sep: str) -> str:
+    """Spell a dotted column of ours with another separator; a caller's own keeps its name."""
+    return column.replace(".", sep) if sep != "." and column in _columns() else column
+
+
+@cache
+def _columns() -> frozenset[str]:
+    wide = layout_types("wide", remote_data=True, extra=True)
+    return frozenset(wide).union(*(layout_types(layout) for layout in LAYOUTS if layout != "wide"))
+
+
+def arrow_tree(tree: Tree) -> pa.DataType:
+    """Return the struct type of nested fields."""
+    members = []
+    for key, child in tree.items():
+        if isinstance(child, Field):
+            members.append(pa.field(key, ARROW[child.dtype]))
+        elif isinstance(child, list):
+            members.append(pa.field(key, pa.list_(arrow_tree(child[0]))))
+        else:
+            members.append(pa.field(key, arrow_tree(child)))
+    return pa.struct(members)
+
+
+def list_type(name: str) -> pa.DataType:
+    """Return the type of a list of the record, such as ``charges``."""
+    return arrow_tree(catalogue.tree(LISTS[name])).field(name).type
+
+
+def layout_types(
+    layout: "Layout", *, remote_data: bool = False, extra: bool = False, record: bool = False
+) -> dict[str, pa.DataType]:
+    """Return the dotted columns of a layout with their Arrow types, in order."""
+    number, text = ARROW["number"], ARROW["string"]
+    position = {"record": pa.int64()} if record else {}
+    if layout == "wide":
+        return (
+            {field.column: ARROW[field.dtype] for field in catalogue.SCALARS}
+            | ({"remote_data": text} if remote_data else {})
+            | {column: number for column in catalogue.CHARGE_COLUMNS}
+            | {"charges.currency": text}
+            | {name: list_type(name) for name in LISTS}
+            | {catalogue.TOOL_ACTIONS.column: COUNTS}
+            | ({"extra": text} if extra else {})
+        )
+    if layout == "long":
+        return (
+            position
+            | {"id": text}
+            | {field.column: text for field in catalogue.DIMENSIONS}
+            | {"start_date": ARROW["timestamp"], "end_date": ARROW["timestamp"]}
+            | {"metric": text, "value": number, "unit": text}
+        )
+    keys = position | {"id": text, "position": pa.int64()}
+    if layout == "tool_actions":
+        return keys | {"tool": text, "action": text, "count": number}
+    if layout in {"charges", "resources"}:
+        return keys | {field.column: ARROW[field.dtype] for field in LISTS[layout]}
+    assert_never(layout)
+
+
+def duckdb_type(type_: pa.DataType) -> str:
+    """Write an Arrow type as DuckDB's."""
+    if pa.types.is_struct(type_):
+        members = (f"{quote(member.name)} {duckdb_type(member.type)}" for member in type_)
+        return f"struct({', '.join(members)})"
+    if pa.types.is_list(type_):
+        return f"{duckdb_type(type_.value_type)}[]"
+    return {
+        pa.string(): "varchar",
+        pa.float64(): "double",
+        pa.bool_(): "boolean",
+        pa.int64(): "bigint",
+        ARROW["timestamp"]: "timestamptz",
+    }[type_]
+
+
+@cache
+def raw_columns(*, remote_data: bool) -> dict[str, str]:
+    """Return the record's keys with the types as which DuckDB reads them, before any check."""
+    fields = tuple(field for field in FIELDS if remote_data or field.dtype != "json")
+    return {key: _raw_type(child) for key, child in catalogue.tree(fields).items()}
+
+
+def _raw_type(child: Field | Tree | list[Tree]) -> str:
+    if isinstance(child, Field):
+        return RAW[child.dtype]
+    if isinstance(child, list):
+        return f"{_raw_type(child[0])}[]"
+    members = (f"{quote(key)} {_raw_type(inner)}" for key, inner in child.items())
+    return f"STRUCT({', '.join(members)})"
+
+
+def raw_struct(*, remote_data: bool) -> str:
+    """Return the raw record as one DuckDB type."""
+    columns = raw_columns(remote_data=remote_data).items()
+    return f"STRUCT({', '.join(f'{quote(key)} {type_}' for key, type_ in columns)})"
+
+
+def columns_argument(columns: dict[str, str]) -> str:
+    """Write the ``columns=`` argument of DuckDB's ``read_json``."""
+    return (
+        "{" + ", ".join(f"{quote(key)}: {literal(type_)}" for key, type_ in columns.items()) + "}"
+    )

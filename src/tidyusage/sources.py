@@ -1,0 +1,183 @@
+"""What the caller has becomes JSON text that DuckDB reads: files stay where they are, all else is spooled.
+
+Whatever comes in goes one road, so that one set of guards judges it: a dict, a frame's row and a
+line of a file are refused for the same reasons, in the same words.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path as FilePath
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+
+import pyarrow as pa
+
+from tidyusage import jsontext, schema
+from tidyusage.errors import SourceError
+from tidyusage.jsontext import Shape
+from tidyusage.sql import literal, quote
+
+if TYPE_CHECKING:
+    from tidyusage.typing import Source
+
+Compression = Literal["none", "gzip", "zstd"]
+
+SUFFIXES: Final = (".json", ".ndjson", ".jsonl", ".parquet")
+PACKED: Final = (".gz", ".zst")
+_HEAD: Final = 1 << 20
+_BOM: Final = b"\xef\xbb\xbf"
+_MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_FORMATS: Final[dict[Shape, str]] = {
+    "lines": "newline_delimited",
+    "array": "array",
+    "objects": "unstructured",
+    "pages": "unstructured",
+    "keyed": "unstructured",
+}
+
+
+class Place(NamedTuple):
+    """Where a record stands, in words that its owner can follow."""
+
+    source: str
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file of JSON text.  ``label`` is what its owner calls it.
+
+    Records of ``indexed`` text were never lines to their owner: they are named by position.
+    """
+
+    path: str
+    label: str
+    shape: Shape = "lines"
+    compression: Compression = "none"
+    indexed: bool = False
+    from_frame: bool = False
+
+    def records(self) -> Iterator[tuple[Place, bytes]]:
+        """Yield every record's place and text, one by one; the slow way."""
+        with self.open() as stream:
+            if self.shape == "lines":
+                yield from self._lines(stream)
+            else:
+                yield from self._found(stream.read())
+
+    def open(self) -> IO[bytes]:
+        """Open the text, unpacked."""
+        if self.compression == "gzip":
+            return cast("IO[bytes]", gzip.open(self.path))
+        if self.compression == "zstd":
+            return cast("IO[bytes]", pa.CompressedInputStream(self.path, "zstd"))
+        return open(self.path, "rb")
+
+    def _lines(self, stream: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
+        for number, line in enumerate(_split(stream), start=1):
+            text = line.removeprefix(_BOM) if number == 1 else line
+            if text.strip():
+                yield self._place(number - 1, number), text.strip(b" \t\r\n")
+
+    def _found(self, data: bytes) -> Iterator[tuple[Place, bytes]]:
+        text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+        line, offset = 1, 0
+        for position, found in enumerate(jsontext.records(text, self.shape)):
+            line += text.count("\n", offset, found.offset)
+            offset = found.offset
+            place = Place(f"{self.label}[{position}]", None if self.indexed else line)
+            yield place, found.text.encode("utf-8", "surrogateescape")
+
+    def _place(self, position: int, line: int) -> Place:
+        return Place(f"{self.label}[{position}]", None) if self.indexed else Place(self.label, line)
+
+
+def _split(stream: Any) -> Iterator[bytes]:
+    """Yield the lines of a stream; pyarrow's streams do not iterate."""
+    rest = b""
+    while block := stream.read(_HEAD):
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        yield from lines
+    if rest:
+        yield rest
+
+
+def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
+    """Look at a file's beginning to learn how it is to be read."""
+    with open(path, "rb") as stream:
+        magic = stream.read(4)
+    compression = next((kind for mark, kind in _MAGIC.items() if magic.startswith(mark)), "none")
+    plain = Text(path, label or path, compression=cast("Compression", compression), indexed=indexed)
+    with plain.open() as stream:
+        head = stream.read(_HEAD)
+    decoded = head.removeprefix(_BOM).decode("utf-8", "replace")
+    shape = jsontext.shape(decoded)
+    return Text(path, plain.label, shape, plain.compression, indexed)
+
+
+def starts_with_bom(file: Text) -> bool:
+    """Tell whether a text begins with a byte order mark, which DuckDB does not read past."""
+    with file.open() as stream:
+        return stream.read(3) == _BOM
+
+
+def scan(texts: Iterable[Text], columns: dict[str, str], struct: str) -> str:
+    """Return the SQL of a table of raw records, in the order of the texts."""
+    parts = []
+    for (shape, compression), group in groupby(texts, lambda file: (file.shape, file.compression)):
+        files = list(group)
+        parts.append(f"(select * from {_scan(shape, compression, files, columns, struct)})")
+    return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
+
+
+def _scan(
+    shape: Shape, compression: str, files: list[Text], columns: dict[str, str], struct: str
+) -> str:
+    if shape == "pages":
+        pages = _read(shape, compression, files, {"result": f"{struct}[]"})
+        return f"(select unnest(r) from (select unnest(result) as r from {pages}))"
+    if shape == "keyed":
+        pages = _read(shape, compression, files, {"result": f"MAP(VARCHAR, {struct})"})
+        return f"(select unnest(r) from (select unnest(map_values(result)) as r from {pages}))"
+    return _read(shape, compression, files, columns)
+
+
+def _read(shape: Shape, compression: str, files: list[Text], columns: dict[str, str]) -> str:
+    paths = ", ".join(literal(glob.escape(file.path)) for file in files)
+    options = [f"format = '{_FORMATS[shape]}'", f"compression = '{compression}'"]
+    if shape in {"pages", "keyed"}:  # a page is one object, however large
+        options.append(f"maximum_object_size = {max(_size(file) for file in files) + 1024}")
+    options.append(f"columns = {schema.columns_argument(columns)}")
+    return f"read_json([{paths}], {', '.join(options)})"
+
+
+def _size(file: Text) -> int:
+    if file.compression == "none":
+        return os.path.getsize(file.path)
+    with file.open() as stream:
+        return sum(len(line) + 1 for line in _split(stream))
+
+
+def scan_json(texts: Iterable[Text]) -> str:
+    """Return the SQL of a table of whole records as JSON, in the order of the texts."""
+    parts = []
+    for (shape, compression), group in groupby(texts, lambda file: (file.shape, file.compression)):
+        files = list(group)
+        if shape == "pages":
+            pages = _read(shape, compression, files, {"result": "JSON[]"})
+            parts.append(f"(select unnest(result) as j from {pages})")
+        elif shape == "keyed":
+            pages = _read(shape, compression, files, {"result": "MAP(VARCHAR, JSON)"})
+            parts.append(f"(select unnest(map_values(result)) as j from {pages})")
+        else:
+            paths = ", ".join(literal(glob.escape(file.path)) for file in files)
+            options = f"format = '{_FORMATS[shape]}', compression = '{compression}'"
+            parts.append(f"(select json as j from read_json_objects([{paths}], {options}))")
+    return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"

@@ -1,0 +1,237 @@
+"""Python objects, frames and Parquet become lines of JSON in a folder of ours."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import marshal
+import math
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
+
+import orjson
+import pyarrow as pa
+
+from tidyusage import catalogue, engines, schema
+from tidyusage.errors import FrameError, OptionError
+from tidyusage.sources import Text, text
+from tidyusage.sql import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+_BATCH: Final = 20_000
+# How marshal writes an infinity, of either sign, as 8 bytes and as NumPy's 4.
+_INFINITIES: Final = (
+    b"\x00\x00\x00\x00\x00\x00\xf0\x7f",
+    b"\x00\x00\x00\x00\x00\x00\xf0\xff",
+    b"s\x04\x00\x00\x00\x00\x00\x80\x7f",
+    b"s\x04\x00\x00\x00\x00\x00\x80\xff",
+)
+
+
+def spool_text(data: str | bytes, folder: str) -> Text:
+    """Write JSON text to a file."""
+    if isinstance(data, str) and os.path.exists(data.strip() or "."):
+        raise OptionError(
+            f"flatten_usage() was given the path {data!r}.",
+            "Use read_usage() for files; flatten_usage() takes records or JSON text.",
+        )
+    path = _new(folder)
+    with open(path, "wb") as stream:
+        stream.write(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
+    return text(path, "text")
+
+
+def spool_stream(stream: IO[bytes], folder: str) -> Text:
+    """Copy an open binary file."""
+    path = _new(folder)
+    with open(path, "wb") as copy:
+        shutil.copyfileobj(stream, copy)
+    return text(path, str(getattr(stream, "name", "file")))
+
+
+def spool_objects(records: object, folder: str) -> Text:
+    """Write dicts, or objects that stand for them, one a line."""
+    path = _new(folder)
+    items = _items(records)
+    with open(path, "wb") as stream:
+        while batch := list(islice(items, _BATCH)):
+            stream.writelines(_encoded(batch))
+    return Text(path, "records", indexed=True)
+
+
+def spool_frame(frame: Any, folder: str) -> Text:
+    """Write a frame of nested columns, one row a line."""
+    _require_nested(engines.columns(frame))
+    if engines.backend_of(frame) == "pandas" and any(kind == object for kind in frame.dtypes):
+        return dataclasses.replace(
+            spool_objects(frame.to_dict("records"), folder), label="rows", from_frame=True
+        )
+    path = _new(folder)
+    if engines.backend_of(frame) == "duckdb":
+        _copy(frame, path)
+    else:
+        with engines.connect() as connection:
+            _copy(connection.from_arrow(engines.to_arrow(frame)), path)
+    return Text(path, "rows", indexed=True, from_frame=True)
+
+
+def spool_parquet(file: str, folder: str) -> Text:
+    """Write a Parquet file of nested rows, one row a line."""
+    path = _new(folder)
+    with engines.connect() as connection:
+        rows = connection.sql(f"select * from read_parquet({literal(file)})")
+        _require_nested(rows.columns, file)
+        _copy(rows, path)
+    return Text(path, file, indexed=True, from_frame=True)
+
+
+def spool_without_bom(file: Text, folder: str) -> Text:
+    """Copy a text without its byte order mark."""
+    path = _new(folder)
+    with file.open() as stream, open(path, "wb") as copy:
+        stream.read(3)
+        shutil.copyfileobj(stream, copy)
+    return dataclasses.replace(file, path=path, compression="none")
+
+
+def _new(folder: str) -> str:
+    return os.path.join(folder, f"{uuid4().hex}.ndjson")
+
+
+def _copy(rows: duckdb.DuckDBPyRelation, path: str) -> None:
+    # Without rows DuckDB's writer would write one line for no record.
+    rows.query(engines.FRAME, f"copy {engines.FRAME} to {literal(path)} (format json)")
+
+
+def _require_nested(columns: Iterable[str], place: str = "This frame") -> None:
+    columns = list(columns)
+    flat = {
+        schema.rename(column, sep)
+        for column in schema.layout_types("wide") | schema.layout_types("long")
+        for sep in "._"
+    } - set(catalogue.tree())
+    if found := [column for column in columns if column in flat]:
+        raise FrameError(
+            f"{place} is flat already: it has the column {found[0]!r}.",
+            "Use to_long() or to_wide() for another layout, and restore() for dtypes.",
+        )
+    if "id" not in columns:
+        raise FrameError(
+            f"{place} holds no Usage records: it has no column 'id', but {columns[:5]}.",
+            "Each row must be a record: columns id, product, usage, charges, … as in the schema.",
+        )
+
+
+def _items(records: object) -> Iterator[object]:
+    if isinstance(records, Mapping) or _is_object(records):
+        return iter(_unpaged(records))
+    if not isinstance(records, Iterable):
+        raise FrameError(
+            f"{type(records).__name__} holds no Usage records.",
+            "Give dicts, JSON text, or a frame; use read_usage() for files.",
+        )
+    items = iter(records)
+    first = list(islice(items, 1))
+    if first and _is_page(first[0]):
+        return chain.from_iterable(map(_unpaged, chain(first, items)))
+    return chain(first, items)
+
+
+def _is_object(value: object) -> bool:
+    """Tell whether a value is a record as an object: pydantic, dataclass, attrs or msgspec."""
+    kind = type(value)
+    return hasattr(kind, "model_dump") or any(
+        hasattr(kind, mark)
+        for mark in ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
+    )
+
+
+def _is_page(value: object) -> bool:
+    return isinstance(value, Mapping) and "result" in value and "id" not in value
+
+
+def _unpaged(value: Any) -> Iterable[object]:
+    if not _is_page(value):
+        return [value]
+    result = value["result"]
+    return list(result.values()) if isinstance(result, Mapping) else result or []
+
+
+def _encoded(batch: list[object]) -> Iterator[bytes]:
+    """Yield each record as a line of JSON.
+
+    orjson writes NaN and infinities alike as null.  NaN is how pandas says missing; an infinity
+    is a fault and must stay one, so a batch that holds any goes the exact way.
+    """
+    try:
+        if not _holds_infinity(batch):
+            return (orjson.dumps(record, option=_ORJSON) for record in _checked(batch))
+    except (TypeError, ValueError, orjson.JSONEncodeError):
+        pass
+    return (_line(record) for record in batch)
+
+
+_ORJSON: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+
+
+def _checked(batch: list[object]) -> list[object]:
+    orjson.dumps(batch, option=_ORJSON)
+    return batch
+
+
+def _holds_infinity(batch: list[object]) -> bool:
+    image = marshal.dumps(batch, 2)
+    return any(mark in image for mark in _INFINITIES)
+
+
+def _line(record: object) -> bytes:
+    try:
+        return json.dumps(_plain(record)).encode() + b"\n"
+    except RecursionError:
+        return b'["an object that contains itself"]\n'
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as plain JSON; what JSON has no word for becomes a list that no field takes."""
+    if value is None or isinstance(value, str | bool | int) and not isinstance(value, Enum):
+        return value
+    if isinstance(value, float):
+        return None if math.isnan(value) else float(value)
+    if isinstance(value, Decimal):
+        return None if value.is_nan() else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    return _plain_object(value)
+
+
+def _plain_object(value: Any) -> Any:
+    if value != value or repr(value) in {"NaT", "<NA>"}:
+        return None
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, UUID):
+        return str(value)
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump())
+    for mark in ("__dataclass_fields__", "__struct_fields__"):
+        if names := getattr(type(value), mark, ()):
+            return {name: _plain(getattr(value, name)) for name in names}
+    if names := getattr(type(value), "__attrs_attrs__", ()):
+        return {member.name: _plain(getattr(value, member.name)) for member in names}
+    if hasattr(value, "tolist"):  # NumPy's arrays and scalars
+        inner = value.tolist()
+        return str(value) if type(inner) is type(value) else _plain(inner)
+    return [repr(value)]

@@ -1,0 +1,157 @@
+"""Keys that the schema does not know: found in a sample, or exactly, or kept as a column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from tidyusage import catalogue, sources
+from tidyusage.catalogue import Field, Tree
+from tidyusage.errors import RecordError, UnknownKeyWarning, named, warn as warn_of
+from tidyusage.sources import Text
+from tidyusage.sql import clauses, literal, values
+
+if TYPE_CHECKING:
+    import duckdb
+
+SAMPLE: Final = 1_000
+_SHOWN: Final = 10
+_BLOCKS: Final = 16
+_BLOCK: Final = 1 << 16
+
+
+def warn(texts: list[Text]) -> None:
+    """Warn of unknown keys in a sample of the records: spread over one file, or the first ones."""
+    keys: Counter[str] = Counter()
+    looked_at = 0
+    for line in islice(_sample(texts), SAMPLE):
+        looked_at += 1
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        keys.update(_unknown(record, _TREE, ""))
+    if keys:
+        message = (
+            f"The schema does not know {named(keys.most_common(), _SHOWN)}, seen in a sample of {looked_at:,} records; "
+            "they are dropped. unknown='keep' keeps such keys, 'raise' and 'keep' are exact, "
+            "'ignore' is silent."
+        )
+        warn_of(message, UnknownKeyWarning)
+
+
+def refuse(connection: duckdb.DuckDBPyConnection, texts: list[Text]) -> None:
+    """Raise if any record holds a key that the schema does not know."""
+    keys = f"select unnest(json_keys(cast(extra as json))) as key from ({query(texts)})"
+    pattern = r"'\[\d+\]'"
+    counted = f"""
+select regexp_replace(key, {pattern}, '[]', 'g') as path, count(*) as seen
+from ({keys})
+group by path
+order by seen desc, path
+"""
+    found = connection.sql(counted).fetchall()
+    if found:
+        raise RecordError(
+            f"The schema does not know {named(found, _SHOWN)}.",
+            "unknown='keep' keeps such keys in a column, 'ignore' drops them.",
+        )
+
+
+_TREE: Final = catalogue.tree()
+
+
+def _sample(texts: list[Text]) -> Iterator[bytes]:
+    share = max(1, SAMPLE // max(1, len(texts)))
+    for text in texts:
+        if text.shape == "lines" and text.compression == "none":
+            yield from islice(_spread(text), share)
+        else:
+            yield from islice((line for _, line in text.records()), share)
+
+
+def _spread(text: Text) -> Iterator[bytes]:
+    """Yield whole lines from places all over a plain file."""
+    with open(text.path, "rb") as stream:
+        size = stream.seek(0, 2)
+        if size <= _BLOCKS * _BLOCK:
+            stream.seek(0)
+            yield from stream
+            return
+        most = SAMPLE // _BLOCKS
+        for block in range(_BLOCKS):
+            stream.seek(size // _BLOCKS * block)
+            lines = stream.read(_BLOCK).split(b"\n")
+            yield from lines[min(block, 1) : -1][:most]
+
+
+def _unknown(node: object, tree: Tree, prefix: str) -> Iterator[str]:
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        child = tree.get(key)
+        if child is None:
+            yield f"{prefix}{key}"
+        elif isinstance(child, list):
+            for entry in value if isinstance(value, list) else ():
+                yield from _unknown(entry, child[0], f"{prefix}{key}[].")
+        elif not isinstance(child, Field):
+            yield from _unknown(value, child, f"{prefix}{key}.")
+
+
+def query(texts: Iterable[Text]) -> str:
+    """Return the query of every record's unknown keys: JSON text of path and value, or null.
+
+    The keys of each object are compared with the catalogue's; nothing is sampled.
+    """
+    rows = sources.scan_json(texts)
+    found = [_entries("j", catalogue.tree(), "''")]
+    for path, tree, is_list in catalogue.objects():
+        if "[]." in path:
+            continue  # objects within a list's entries come with the list
+        found.append(_listed(path, tree) if is_list else _nested(path, tree))
+    members = "list_transform(entries, lambda e: to_json(e.path) || ':' || e.value)"
+    return f"""
+with found as not materialized (
+  select flatten([
+    {clauses(found)}
+  ]) as entries
+  from {rows}
+)
+select case when len(entries) > 0 then '{{' || array_to_string({members}, ',') || '}}' end as extra
+from found
+"""
+
+
+def _nested(path: str, tree: Tree) -> str:
+    return _entries(f"json_extract(j, {_pointer(path)})", tree, literal(f"{path}."))
+
+
+def _pointer(path: str) -> str:
+    return literal("/" + path.replace(".", "/"))
+
+
+def _entries(node: str, tree: Tree, prefix: str, entry: str = "k") -> str:
+    """Return an object's entries whose keys the catalogue does not have."""
+    is_object = f"json_type({node}) = 'OBJECT'"
+    pairs = f"map_entries(case when {is_object} then cast({node} as map(varchar, json)) end)"
+    strange = f"list_filter({pairs}, lambda {entry}: {entry}.key not in ({values(tree)}))"
+    value = f"coalesce(cast({entry}.value as varchar), 'null')"
+    made = f"{{path: {prefix} || {entry}.key, value: {value}}}"
+    return f"coalesce(list_transform({strange}, lambda {entry}: {made}), [])"
+
+
+def _listed(path: str, tree: Tree) -> str:
+    """Return the unknown entries of a list's objects, and of the objects within those."""
+    items = f"cast(json_extract(j, {_pointer(path)}) as json[])"
+    prefix = f"{literal(path + '[')} || (i - 1) || '].'"
+    found = [_entries("item", tree, prefix)]
+    for key, inner, _ in catalogue.objects(tree):
+        inner_prefix = f"{prefix} || {literal(key + '.')}"
+        found.append(_entries(f"json_extract(item, {_pointer(key)})", inner, inner_prefix))
+    made = f"list_transform({items}, lambda item, i: flatten([{', '.join(found)}]))"
+    return f"coalesce(flatten({made}), [])"
