@@ -130,7 +130,8 @@ def _plainly() -> Iterator[None]:
         try:
             yield
         except RecordError as error:
-            typer.echo(f"error: {error}", err=True)
+            spoken = str(error).replace("rejects=PATH", "--rejects FILE")
+            typer.echo(f"error: {spoken}", err=True)
             raise typer.Exit(BAD_DATA) from None
         except (UsageError, OSError) as error:
             typer.echo(f"error: {error}", err=True)
@@ -151,6 +152,14 @@ def _check_output(output: str | None) -> None:
             f"{output!r} does not say its format; end it with .parquet, .csv or .ndjson.",
             param_hint="-o",
         )
+    if output is not None:
+        _check_folder(output)
+
+
+def _check_folder(output: str) -> None:
+    folder = os.path.dirname(output) or "."
+    if not os.path.isdir(folder):
+        raise typer.BadParameter(f"There is no folder {folder!r}.", param_hint="-o")
 
 
 def _write(table: pa.Table, output: str) -> None:
@@ -205,7 +214,8 @@ def _show(table: pa.Table) -> None:
     empty = table.num_columns - len(columns)
     console.print(
         f"{min(table.num_rows, _ROWS):,} of {table.num_rows:,} rows, "
-        f"{len(shown)} of {table.num_columns} columns ({empty} are empty)",
+        f"{len(shown)} of {table.num_columns} columns"
+        + (f"; {empty} columns hold nothing" if empty else ""),
         style="dim",
     )
 
@@ -237,3 +247,5 @@ def _cell(value: object) -> str:
         return f"[{len(value)}]"
     text = str(value)
     return text if len(text) <= 56 else f"{text[:55]}…"
+if __name__ == "__main__":
+    app()

@@ -82,8 +82,8 @@ def _opening_of_result(head: str, start: int) -> str:
             bracket = head[place : place + 1]
             if key == "id":
                 return ""
-            if key == "result" and bracket in {"[", "{"}:
-                return bracket
+            if key == "result" and (bracket in {"[", "{"} or head.startswith("null", place)):
+                return "{" if bracket == "{" else "["
             _, place = _decode(head, place)
             place = _next(head, place, "}")
     except _Malformed:
@@ -102,7 +102,8 @@ def _spans_lines(head: str, start: int) -> bool:
     try:
         _decode(head, start)
     except _Malformed:  # cut off, by the end of the head or in its line
-        return bool(newline) and not rest.lstrip().startswith("{")
+        ends = line.rstrip().endswith("}") or rest.lstrip().startswith("{")
+        return bool(newline) and not ends
     return True
 
 

@@ -6,7 +6,6 @@ import ast
 import json
 import re
 from collections.abc import Collection
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pyarrow as pa
@@ -66,17 +65,6 @@ def tool_actions(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
     return _child(frame, "tool_actions", duplicates)
 
 
-@known_options
-def load_example(
-    *, layout: Layout = "wide", backend: Backend | None = None, sep: Separator = "."
-) -> Any:
-    """Load the example that comes with the package: a month of five vendors."""
-    from tidyusage.read import read_usage
-
-    with as_file(files("tidyusage") / "data" / "usage.ndjson") as path:
-        return read_usage(path, layout=layout, backend=backend, sep=sep)
-
-
 def _child(frame: FrameT, layout: Layout, duplicates: Repeated) -> FrameT:
     found = columns(frame)
     if found.layout == layout:
@@ -110,9 +98,10 @@ def _run(frame: FrameT, found: Columns, query: engines.Query, types_: engines.Ty
     try:
         return engines.run(frame, query, types_, found.sep)
     except engines.refusals() as error:
+        fact, _, hint = engines.message(error).partition(" — ")
         raise FrameError(
-            f"The frame cannot be reshaped: {engines.message(error)}",
-            "If dtypes are to blame, restore() brings a frame from CSV, Excel or a database back.",
+            f"The frame cannot be reshaped: {fact}",
+            hint or "restore() brings a frame from CSV, Excel or a database to the dtypes needed.",
         ) from error
 
 
@@ -149,7 +138,7 @@ def _wide(source: str, found: Columns, wanted: Collection[str], record: bool) ->
     if record:
         return f"(select *, row_number() over () - 1 as record from {rows})"
     message = literal(
-        "tidyusage: an id stands on several rows. Give duplicates='keep' to tell them apart by "
+        "tidyusage: an id stands on several rows — Give duplicates='keep' to tell them apart by "
         "a column record, or keep the newest of each."
     )
     repeated = f"(select count(*) > count(distinct {quote(found.known['id'])}) from {source})"

@@ -41,6 +41,11 @@ class Options:
         one_of("remote_data", self.remote_data, get_args(RemoteData))
         if self.rejects is not None and not isinstance(self.rejects, str | os.PathLike):
             raise OptionError(f"rejects={self.rejects!r} is no path.", "Give a path, or None.")
+        if self.rejects is not None and not os.path.isdir(os.path.dirname(self.rejects) or "."):
+            raise OptionError(
+                f"rejects={os.fspath(self.rejects)!r} lies in a folder that does not exist.",
+                "Make the folder first.",
+            )
         if self.currency is not None and (
             not isinstance(self.currency, str) or not self.currency.strip()
         ):

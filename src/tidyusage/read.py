@@ -7,6 +7,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
@@ -104,6 +105,18 @@ def flatten_usage(
     return _frame(lambda folder: [_spooled(records, folder)], options)
 
 
+@known_options
+def load_example(
+    *, layout: Layout = "wide", backend: Backend | None = None, sep: Separator = "."
+) -> Any:
+    """Load the example that comes with the package: a month of the five vendors' records.
+
+    TODO
+    """
+    with as_file(files("tidyusage") / "data" / "usage.ndjson") as path:
+        return read_usage(path, layout=layout, backend=backend, sep=sep)
+
+
 def _lazily(frame: Any, options: Options) -> Any:
     """Flatten a Polars lazy frame when it is collected; one for another library is collected now."""
     if options.backend != "polars":
@@ -125,6 +138,11 @@ def _places(source: Any) -> Iterator[str]:
         if not places:
             raise SourceError("The list of files is empty.", "Name at least one file.")
         for place in places:
+            if not isinstance(place, str | os.PathLike):
+                raise OptionError(
+                    f"read_usage() cannot read a list of {type(place).__name__}.",
+                    "flatten_usage() takes records; read_usage() takes paths.",
+                )
             yield from _files(os.fspath(place))
     else:
         raise OptionError(
@@ -248,7 +266,7 @@ def _warn_of_charge_types(table: pa.Table) -> None:
     entries = pc.list_flatten(table["charges"])
     counts = pc.value_counts(pc.struct_field(entries, "type")).to_pylist()
     strange = [
-        (count["values"], count["counts"])
+        (count["values"] or "without a type", count["counts"])
         for count in counts
         if count["values"] not in catalogue.CHARGE_TYPES
     ]

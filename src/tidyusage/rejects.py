@@ -105,12 +105,21 @@ def _parsed(text: bytes) -> tuple[Any, Fault | None]:
     try:
         return _loads(decoded), None
     except json.JSONDecodeError as error:
-        try:  # DuckDB reads past a trailing comma, so do we
-            return _loads(re.sub(r",(\s*[}\]])", r"\1", decoded)), None
+        try:
+            return _loads(_TOLERATED.sub(_tolerate, decoded)), None
         except ValueError:
-            return None, Fault("$", "JSON", f"{error.msg.lower()} at character {error.colno}")
+            found = f"{_short(decoded)} ({error.msg} at character {error.colno})"
+            return None, Fault("$", "JSON", found)
     except (ValueError, RecursionError) as error:
         return None, Fault("$", "JSON", str(error))
+
+
+# What DuckDB reads although it is not quite JSON: a trailing comma, and nan in lower case.
+_TOLERATED: Final = re.compile(r",(?=\s*[}\]])|(?<=:)\s*-?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
+
+
+def _tolerate(match: re.Match[str]) -> str:
+    return "" if match[0] == "," else "NaN"
 
 
 def _loads(text: str) -> Any:
@@ -158,7 +167,7 @@ def _leaf(value: Any, field: Field, path: str, nan_is_missing: bool) -> Fault | 
         return None
     if field.kind == "key" and (value is None or (isinstance(value, str) and not value.strip(" "))):
         return Fault(path, "text that is not empty", "nothing" if value is None else repr(value))
-    if value is None or (nan_is_missing and _is_nan(value) and field.dtype == "number"):
+    if value is None or (nan_is_missing and str(value).lower() == "nan" and field.dtype == "number"):
         return None
     if field.dtype == "counts":
         return _counts(value, path, nan_is_missing)
@@ -210,10 +219,6 @@ def _sizes(record: _Object) -> Fault | None:
     if math.isinf(sum(abs(float(amount)) for amount in charges if amount is not None)):
         return Fault("charges[].amount", "amounts that can be added", "a sum that is infinite")
     return None
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
 
 
 def _is_number(value: object) -> bool:
@@ -291,7 +296,7 @@ def write(rejects: Sequence[Reject], target: str | os.PathLike[str]) -> None:
     folder = os.path.dirname(os.fspath(target)) or "."
     handle, path = tempfile.mkstemp(dir=folder, prefix=".rejects-")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             for reject in rejects:
                 stream.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
         os.replace(path, target)

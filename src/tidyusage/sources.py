@@ -9,27 +9,23 @@ from __future__ import annotations
 import glob
 import gzip
 import os
-import shutil
+import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import groupby
-from pathlib import Path as FilePath
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from typing import IO, Any, Final, Literal, NamedTuple, cast
 
 import pyarrow as pa
 
 from tidyusage import jsontext, schema
-from tidyusage.errors import SourceError
 from tidyusage.jsontext import Shape
-from tidyusage.sql import literal, quote
-
-if TYPE_CHECKING:
-    from tidyusage.typing import Source
+from tidyusage.sql import literal
 
 Compression = Literal["none", "gzip", "zstd"]
 
 SUFFIXES: Final = (".json", ".ndjson", ".jsonl", ".parquet")
 PACKED: Final = (".gz", ".zst")
+_BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 _MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -66,10 +62,10 @@ class Text:
     def records(self) -> Iterator[tuple[Place, bytes]]:
         """Yield every record's place and text, one by one; the slow way."""
         with self.open() as stream:
-            if self.shape == "lines":
-                yield from self._lines(stream)
-            else:
-                yield from self._found(stream.read())
+            blocks = _Blocks(stream)
+            yield from self._lines(blocks) if self.shape == "lines" else self._found(blocks)
+            if blocks.problem:
+                yield Place(self.label, None), blocks.problem.encode()
 
     def open(self) -> IO[bytes]:
         """Open the text, unpacked."""
@@ -79,14 +75,26 @@ class Text:
             return cast("IO[bytes]", pa.CompressedInputStream(self.path, "zstd"))
         return open(self.path, "rb")
 
-    def _lines(self, stream: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
-        for number, line in enumerate(_split(stream), start=1):
+    def head(self) -> bytes:
+        """Return the text's beginning, without its byte order mark."""
+        with self.open() as stream:
+            return b"".join(islice(_Blocks(stream), _HEAD // _BLOCK)).removeprefix(_BOM)
+
+    def size(self) -> int:
+        """Return the length of the text, unpacked."""
+        if self.compression == "none":
+            return os.path.getsize(self.path)
+        with self.open() as stream:
+            return sum(map(len, _Blocks(stream)))
+
+    def _lines(self, blocks: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
+        for number, line in enumerate(_split(blocks), start=1):
             text = line.removeprefix(_BOM) if number == 1 else line
             if text.strip():
                 yield self._place(number - 1, number), text.strip(b" \t\r\n")
 
-    def _found(self, data: bytes) -> Iterator[tuple[Place, bytes]]:
-        text = data.removeprefix(_BOM).decode("utf-8", "surrogateescape")
+    def _found(self, blocks: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
+        text = b"".join(blocks).removeprefix(_BOM).decode("utf-8", "surrogateescape")
         line, offset = 1, 0
         for position, found in enumerate(jsontext.records(text, self.shape)):
             line += text.count("\n", offset, found.offset)
@@ -98,10 +106,24 @@ class Text:
         return Place(f"{self.label}[{position}]", None) if self.indexed else Place(self.label, line)
 
 
-def _split(stream: Any) -> Iterator[bytes]:
-    """Yield the lines of a stream; pyarrow's streams do not iterate."""
+class _Blocks:
+    """The blocks of a stream, as far as it can be unpacked; then ``problem`` says why no further."""
+
+    def __init__(self, stream: Any) -> None:
+        self.read = getattr(stream, "read1", stream.read)
+        self.problem = ""
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while block := self.read(_BLOCK):
+                yield block
+        except (EOFError, OSError, zlib.error, pa.ArrowInvalid) as error:
+            self.problem = f"compressed data that is cut off or damaged: {error}"
+
+
+def _split(blocks: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
-    while block := stream.read(_HEAD):
+    for block in blocks:
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         yield from lines
@@ -113,19 +135,16 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     """Look at a file's beginning to learn how it is to be read."""
     with open(path, "rb") as stream:
         magic = stream.read(4)
-    compression = next((kind for mark, kind in _MAGIC.items() if magic.startswith(mark)), "none")
-    plain = Text(path, label or path, compression=cast("Compression", compression), indexed=indexed)
-    with plain.open() as stream:
-        head = stream.read(_HEAD)
-    decoded = head.removeprefix(_BOM).decode("utf-8", "replace")
-    shape = jsontext.shape(decoded)
-    return Text(path, plain.label, shape, plain.compression, indexed)
+    marks = (kind for mark, kind in _MAGIC.items() if magic.startswith(mark))
+    compression: Compression = next(marks, "none")
+    found = Text(path, label or path, compression=compression, indexed=indexed)
+    return replace(found, shape=jsontext.shape(found.head().decode("utf-8", "replace")))
 
 
 def starts_with_bom(file: Text) -> bool:
     """Tell whether a text begins with a byte order mark, which DuckDB does not read past."""
     with file.open() as stream:
-        return stream.read(3) == _BOM
+        return next(iter(_Blocks(stream)), b"").startswith(_BOM)
 
 
 def scan(texts: Iterable[Text], columns: dict[str, str], struct: str) -> str:
@@ -153,16 +172,9 @@ def _read(shape: Shape, compression: str, files: list[Text], columns: dict[str, 
     paths = ", ".join(literal(glob.escape(file.path)) for file in files)
     options = [f"format = '{_FORMATS[shape]}'", f"compression = '{compression}'"]
     if shape in {"pages", "keyed"}:  # a page is one object, however large
-        options.append(f"maximum_object_size = {max(_size(file) for file in files) + 1024}")
+        options.append(f"maximum_object_size = {max(file.size() for file in files) + 1024}")
     options.append(f"columns = {schema.columns_argument(columns)}")
     return f"read_json([{paths}], {', '.join(options)})"
-
-
-def _size(file: Text) -> int:
-    if file.compression == "none":
-        return os.path.getsize(file.path)
-    with file.open() as stream:
-        return sum(len(line) + 1 for line in _split(stream))
 
 
 def scan_json(texts: Iterable[Text]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from io import TextIOBase
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _BATCH: Final = 20_000
+_LONGEST_PATH: Final = 4_096
 # How marshal writes an infinity, of either sign, as 8 bytes and as NumPy's 4.
 _INFINITIES: Final = (
     b"\x00\x00\x00\x00\x00\x00\xf0\x7f",
@@ -39,7 +41,7 @@ _INFINITIES: Final = (
 
 def spool_text(data: str | bytes, folder: str) -> Text:
     """Write JSON text to a file."""
-    if isinstance(data, str) and os.path.exists(data.strip() or "."):
+    if isinstance(data, str) and _is_path(data):
         raise OptionError(
             f"flatten_usage() was given the path {data!r}.",
             "Use read_usage() for files; flatten_usage() takes records or JSON text.",
@@ -50,8 +52,17 @@ def spool_text(data: str | bytes, folder: str) -> Text:
     return text(path, "text")
 
 
+def _is_path(data: str) -> bool:
+    return 0 < len(data) < _LONGEST_PATH and "\0" not in data and os.path.exists(data.strip() or data)
+
+
 def spool_stream(stream: IO[bytes], folder: str) -> Text:
     """Copy an open binary file."""
+    if isinstance(stream, TextIOBase):
+        raise OptionError(
+            f"{getattr(stream, 'name', 'The file')!r} is open as text.",
+            "Open it in binary mode, open(path, 'rb'), or give the path.",
+        )
     path = _new(folder)
     with open(path, "wb") as copy:
         shutil.copyfileobj(stream, copy)
@@ -216,7 +227,7 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_object(value: Any) -> Any:
-    if value != value or repr(value) in {"NaT", "<NA>"}:
+    if repr(value) in {"NaT", "<NA>"}:  # pandas' other ways to say missing
         return None
     if isinstance(value, datetime | date):
         return value.isoformat()

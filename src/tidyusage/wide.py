@@ -83,7 +83,7 @@ def _attempt(
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as refusal:
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as refusal:
         return None, str(refusal).partition("\n")[0]
     return table, ""
 

@@ -1,0 +1,44 @@
+# What CI runs, and what to run before a pull request: `just check`.
+
+# Tools come from the active environment, else from .venv, else from the PATH.
+environment := env("VIRTUAL_ENV", justfile_directory() / ".venv")
+export PATH := environment / "bin" + ":" + env("PATH")
+
+# list the recipes
+default:
+    @just --list
+
+# all that must pass
+check: lint types test docs
+
+# tests, and every example in docstrings, README and docs
+test *arguments:
+    python -m pytest {{ arguments }}
+
+# style, format, docstrings
+lint:
+    ruff check
+    ruff format --check
+    numpydoc lint src/tidyusage/*.py
+
+# both type checkers
+types:
+    mypy
+    pyright
+
+# the pages, a warning being an error; the table of fields must be up to date
+docs:
+    python docs/generate_fields.py --check
+    python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+# write docs/fields.md from the catalogue
+fields:
+    python docs/generate_fields.py
+
+# a wheel, in dist/
+build:
+    python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# ours and the peers on one file; takes minutes (see benchmarks/README.md)
+bench *arguments:
+    python benchmarks/run.py {{ arguments }}

@@ -1,0 +1,55 @@
+"""What all tests share: the engines' constructors, and a skip that CI does not forgive."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import tidyusage as tu
+
+os.environ["COLUMNS"] = "80"  # frames print alike wherever the tests run
+
+BACKENDS = ("pandas", "polars", "pyarrow", "duckdb")
+
+
+def rows(frame: Any) -> list[dict[str, Any]]:
+    """Return any frame as dicts, with None for every kind of missing."""
+    if isinstance(frame, pl.LazyFrame):
+        frame = frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame.to_dicts()
+    if isinstance(frame, pa.Table):
+        return frame.to_pylist()
+    if type(frame).__name__ == "DuckDBPyRelation":
+        return frame.to_arrow_table().to_pylist()
+    return pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
+
+
+def columns(frame: Any) -> list[str]:
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect_schema().names()
+    return list(frame.column_names if isinstance(frame, pa.Table) else frame.columns)
+
+
+def present(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row holds, without its nulls."""
+    return {name: value for name, value in row.items() if value is not None}
+
+
+@pytest.fixture(params=BACKENDS)
+def flatten(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """flatten_usage, for each library in turn."""
+    return lambda records, **options: tu.flatten_usage(
+        records, backend=request.param, **options
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI everything is there that a test may need: a skip is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,111 @@
+"""The house: who may import whom, what an import costs, and what README and CI agree on."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tidyusage as tu
+
+ROOT = Path(__file__).parents[1]
+SOURCE = Path(tu.__file__).parent
+# From the ground up: a module imports only what stands before it.
+FLOORS = [
+    "errors typing sql catalogue jsontext progress",
+    "schema testing",
+    "engines sources",
+    "flatten reshape columns",
+    "rejects spool unknown options",
+    "wide",
+    "lazy",
+    "read layouts",
+    "__init__",
+    "cli",
+]
+
+
+def modules():
+    return sorted(path.stem for path in SOURCE.glob("*.py"))
+
+
+def imported(name):
+    tree = ast.parse((SOURCE / f"{name}.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "tidyusage":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tidyusage."):
+            yield node.module.split(".")[1]
+        assert not (isinstance(node, ast.ImportFrom) and node.level), "relative import"
+
+
+def test_every_module_has_its_floor():
+    assert sorted(name for floor in FLOORS for name in floor.split()) == modules()
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_point_down(name):
+    floor = next(number for number, names in enumerate(FLOORS) if name in names.split())
+    for other in imported(name):
+        other_floor = next(number for number, names in enumerate(FLOORS) if other in names.split())
+        assert other_floor < floor, f"{name} imports {other}"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_files_stay_small(name):
+    assert len((SOURCE / f"{name}.py").read_text().splitlines()) <= 320
+
+
+def fresh(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_importing_brings_pandas_and_polars_and_nothing_else_that_is_heavy():
+    heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "typer", "rich")
+    loaded = fresh(
+        f"import sys, tidyusage; print([m for m in {heavy + ('pandas', 'polars')!r} if m in sys.modules])"
+    )
+    assert loaded == "['pandas', 'polars']"
+
+
+def test_help_loads_no_engine():
+    code = (
+        "import sys\nsys.argv = ['tidyusage', '--help']\nfrom tidyusage.cli import app\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'duckdb', 'pandera', 'sqlglot', 'pyspark'} & set(sys.modules)"
+    )
+    assert "flatten" in fresh(code)
+
+
+def test_public_names_are_complete_sorted_and_documented():
+    assert tu.__all__ == sorted(tu.__all__)
+    public = {name for name in vars(tu) if not name.startswith("_")}
+    assert public - set(tu.__all__) <= set(modules())
+    for name in tu.__all__:
+        assert getattr(tu, name).__doc__, name
+
+
+def test_ci_runs_the_second_command_of_readme():
+    command = next(
+        line for line in (ROOT / "README.md").read_text().splitlines() if "/pytest" in line
+    )
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_errors_are_also_the_builtins_they_stand_for():
+    pairs = {
+        "OptionError": ValueError,
+        "UnknownOptionError": TypeError,
+        "UnknownFieldError": KeyError,
+        "FrameError": TypeError,
+        "SourceError": FileNotFoundError,
+        "RecordError": ValueError,
+        "MissingExtraError": ImportError,
+    }
+    for name, builtin in pairs.items():
+        error = getattr(tu.errors, name)
+        assert issubclass(error, tu.errors.UsageError)
+        assert issubclass(error, builtin)
+        assert str(error("the fact", "what to do")) == "the fact\n\nwhat to do"
