@@ -38,7 +38,7 @@ def polars_leaves(*, parse_dates: bool) -> list[pl.Expr]:
     return [*(_leaf(field, parse_dates) for field in leaves), *map(pl.col, catalogue.LISTS)]
 
 
-def _leaf(field: Field, parse_dates: bool) -> pl.Expr:  # noqa: FBT001 - private
+def _leaf(field: Field, parse_dates: bool) -> pl.Expr:
     first, *rest = field.keys
     expression = pl.col(first)
     for key in rest:

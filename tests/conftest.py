@@ -42,9 +42,7 @@ def present(row: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(params=BACKENDS)
 def flatten(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """flatten_usage, for each library in turn."""
-    return lambda records, **options: tu.flatten_usage(
-        records, backend=request.param, **options
-    )
+    return lambda records, **options: tu.flatten_usage(records, backend=request.param, **options)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,14 +9,32 @@ from pathlib import Path
 
 PAGE = Path(__file__).parent / "data" / "usage-object.md"
 LINE = re.compile(r"^( *)- \*\*`(\w+)`\*\* _\((array<object>|\w+)(, required)?\)_", re.MULTILINE)
-TYPES = (
-    "total net on_demand committed included usage_based discount tax credit platform_fee".split()
-)
+TYPES = [
+    "total",
+    "net",
+    "on_demand",
+    "committed",
+    "included",
+    "usage_based",
+    "discount",
+    "tax",
+    "credit",
+    "platform_fee",
+]
 DATES = ("start_date", "end_date", "created_at", "updated_at")
-DIMENSIONS = (
-    "product.id product.name metric_name organization.id organization.name user.id user.email "
-    "user.name model.id model.provider surface"
-).split()
+DIMENSIONS = [
+    "product.id",
+    "product.name",
+    "metric_name",
+    "organization.id",
+    "organization.name",
+    "user.id",
+    "user.email",
+    "user.name",
+    "model.id",
+    "model.provider",
+    "surface",
+]
 
 
 def leaves():
@@ -37,9 +55,7 @@ LEAVES = leaves()
 NUMBERS = [path for path, kind, _ in LEAVES if kind == "number" and "[]" not in path]
 FLAGS = [path for path, kind, _ in LEAVES if kind == "boolean"]
 TEXTS = [
-    path
-    for path, kind, _ in LEAVES
-    if kind == "string" and "[]" not in path and path not in DATES
+    path for path, kind, _ in LEAVES if kind == "string" and "[]" not in path and path not in DATES
 ]
 
 
@@ -80,10 +96,9 @@ def charges(record):
 def resources(record):
     entries = []
     for entry in record.get("resources") or []:
-        entry = entry or {}
-        workspace = entry.get("workspace") or {}
+        workspace = (entry or {}).get("workspace") or {}
         inner = {key: workspace.get(key) for key in ("id", "name")}
-        filled = {"id": entry.get("id"), "name": entry.get("name")}
+        filled = {key: (entry or {}).get(key) for key in ("id", "name")}
         filled["workspace"] = inner if any(v is not None for v in inner.values()) else None
         if any(value is not None for value in filled.values()):
             entries.append(filled)

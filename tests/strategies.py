@@ -6,17 +6,23 @@ from tidyusage.catalogue import CHARGE_TYPES, Field, tree
 
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12
-) | st.sampled_from(["true", "[x]", "{x}", "NaN", "null", "a.b", '"', "\\", "é", "\u2028", "😀", "12"])
+) | st.sampled_from(
+    ["true", "[x]", "{x}", "NaN", "null", "a.b", '"', "\\", "é", "\u2028", "😀", "12"]
+)
 NUMBER = (
     st.integers(-(10**6), 10**6)
     | st.floats(-1e100, 1e100, allow_nan=False)
     | st.sampled_from([0, -0.0, 2**53 + 1, 2**64, -(2**70), 0.1, 1e-300, "12.5", " 7 ", "-3"])
 )
-DATE = st.datetimes().map(lambda when: when.isoformat(timespec="microseconds") + "Z") | st.dates().map(str)
+DATE = st.datetimes().map(
+    lambda when: when.isoformat(timespec="microseconds") + "Z"
+) | st.dates().map(str)
 KEY = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=6)
 COUNTS = st.dictionaries(
     KEY | st.sampled_from(["edit_tool", "accepted_count"]),
-    st.dictionaries(KEY | st.sampled_from(["accepted_count", "accepted"]), NUMBER | st.none(), max_size=3)
+    st.dictionaries(
+        KEY | st.sampled_from(["accepted_count", "accepted"]), NUMBER | st.none(), max_size=3
+    )
     | NUMBER,
     max_size=3,
 )
@@ -58,7 +64,9 @@ def _charges():
 
 @st.composite
 def records(draw):
-    record = draw(_object({key: child for key, child in tree().items() if key not in {"id", "charges"}}))
+    record = draw(
+        _object({key: child for key, child in tree().items() if key not in {"id", "charges"}})
+    )
     record["id"] = draw(KEY.filter(lambda text: text.strip(" ")))
     if draw(st.booleans()):
         record["charges"] = draw(_charges())

@@ -14,13 +14,14 @@ SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
     "errors typing sql catalogue jsontext progress",
-    "schema testing",
+    "schema testing places quarantine",
     "engines sources",
     "flatten reshape columns",
     "rejects spool unknown options",
     "wide",
-    "lazy",
-    "read layouts",
+    "lazy layouts restore",
+    "assemble",
+    "read",
     "__init__",
     "cli",
 ]
@@ -54,7 +55,7 @@ def test_imports_point_down(name):
 
 @pytest.mark.parametrize("name", modules())
 def test_files_stay_small(name):
-    assert len((SOURCE / f"{name}.py").read_text().splitlines()) <= 320
+    assert len((SOURCE / f"{name}.py").read_text().splitlines()) < 300
 
 
 def fresh(code):
@@ -65,7 +66,7 @@ def fresh(code):
 def test_importing_brings_pandas_and_polars_and_nothing_else_that_is_heavy():
     heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "typer", "rich")
     loaded = fresh(
-        f"import sys, tidyusage; print([m for m in {heavy + ('pandas', 'polars')!r} if m in sys.modules])"
+        f"import sys, tidyusage; print([m for m in {(*heavy, 'pandas', 'polars')!r} if m in sys.modules])"
     )
     assert loaded == "['pandas', 'polars']"
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from plain import LEAVES, PAGE
-
 from tidyusage import catalogue, schema
 from tidyusage.catalogue import BY_PATH, FIELDS
 from tidyusage.testing import sample_records
@@ -106,7 +105,10 @@ def _check_sense(record):
     for (whole, _), total in sums.items():
         assert total == flat[whole], whole
     amounts = {charge["type"]: charge["amount"] for charge in record["charges"]}
-    parts = [amounts.get(t, 0) for t in ("on_demand", "committed", "usage_based", "included", "platform_fee")]
+    parts = [
+        amounts.get(t, 0)
+        for t in ("on_demand", "committed", "usage_based", "included", "platform_fee")
+    ]
     if any(parts):
         assert abs(sum(parts) - amounts["total"]) < 1e-9
     if "net" in amounts:
@@ -115,7 +117,9 @@ def _check_sense(record):
 
 def test_fields_page_is_up_to_date():
     script = ROOT / "docs" / "generate_fields.py"
-    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 

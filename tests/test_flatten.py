@@ -1,13 +1,13 @@
 """The layouts, held to a plain Python writing of them on drawn records, and to each other."""
 
 import pytest
-from conftest import BACKENDS, columns, present, rows
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain import LEAVES, charges, long, resources, tool_actions, wide
-from strategies import batches
 
 import tidyusage as tu
+from conftest import BACKENDS, columns, present, rows
+from plain import LEAVES, charges, long, resources, tool_actions, wide
+from strategies import batches
 
 CALM = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -49,7 +49,11 @@ def test_long_is_what_plain_python_makes_of_the_records(records):
 @CALM
 @given(batches())
 def test_child_tables_rebuild_the_lists(records):
-    for layout, lists in (("charges", charges), ("resources", resources), ("tool_actions", tool_actions)):
+    for layout, lists in (
+        ("charges", charges),
+        ("resources", resources),
+        ("tool_actions", tool_actions),
+    ):
         table = rows(flat(records, backend="pyarrow", layout=layout))
         rebuilt = {}
         for row in table:
@@ -75,7 +79,9 @@ def _entry(layout, row):
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
 @settings(CALM, max_examples=25)
-@given(batches(), batches(), st.sampled_from(["wide", "long", "charges", "resources", "tool_actions"]))
+@given(
+    batches(), batches(), st.sampled_from(["wide", "long", "charges", "resources", "tool_actions"])
+)
 def test_flattening_two_lists_is_flattening_their_sum(first, second, layout):
     taken = {record["id"] for record in first}
     second = [record for record in second if record["id"] not in taken]
@@ -95,9 +101,7 @@ def test_wide_to_long_to_wide_gives_the_same_numbers(records):
     again = tu.to_wide(tu.to_long(frame))
     kept = {row["id"]: row for row in rows(again)}
     for row in rows(frame):
-        numbers = {
-            name: value for name, value in row.items() if isinstance(value, float | bool)
-        }
+        numbers = {name: value for name, value in row.items() if isinstance(value, float | bool)}
         assert present(kept.get(row["id"], {})) | numbers == present(kept.get(row["id"], {}))
     assert columns(again) == columns(frame)
 
@@ -114,7 +118,8 @@ def test_every_library_gets_the_same_rows(records):
 
 def test_wide_has_the_scalar_fields_in_schema_order_then_charges_then_lists():
     page = [
-        path for path, kind, _ in LEAVES
+        path
+        for path, kind, _ in LEAVES
         if "[]" not in path and kind in {"string", "number", "boolean"}
     ]
     types = "total net on_demand committed included usage_based discount tax credit platform_fee"
@@ -132,10 +137,13 @@ def test_wide_has_the_scalar_fields_in_schema_order_then_charges_then_lists():
 
 def test_same_type_charges_of_a_record_are_added_up():
     # Datadog reports infra_host/committed twice: 0 and 1.17
-    record = {"id": "d", "charges": [
-        {"amount": 0, "currency": "USD", "type": "committed"},
-        {"amount": 1.17, "currency": "USD", "type": "committed"},
-    ]}
+    record = {
+        "id": "d",
+        "charges": [
+            {"amount": 0, "currency": "USD", "type": "committed"},
+            {"amount": 1.17, "currency": "USD", "type": "committed"},
+        ],
+    }
     (row,) = rows(flat([record]))
     assert row["charges.committed"] == 1.17
     assert len(row["charges"]) == 2
@@ -153,7 +161,10 @@ def test_currency_is_upper_case_and_its_absence_stays_unknown():
         {"id": "b", "charges": [{"amount": 1, "type": "net"}]},
     ]
     assert [row["charges.currency"] for row in rows(flat(records))] == ["USD", None]
-    assert [row["charges.currency"] for row in rows(flat(records, currency="eur"))] == ["USD", "EUR"]
+    assert [row["charges.currency"] for row in rows(flat(records, currency="eur"))] == [
+        "USD",
+        "EUR",
+    ]
 
 
 def test_an_unknown_charge_type_stays_in_charges_has_its_long_row_and_is_named():
@@ -166,23 +177,35 @@ def test_an_unknown_charge_type_stays_in_charges_has_its_long_row_and_is_named()
 
 
 def test_a_record_of_two_currencies_is_refused_in_every_layout():
-    record = {"id": "a", "charges": [
-        {"amount": 1, "currency": "USD", "type": "net"},
-        {"amount": 1, "currency": "EUR", "type": "tax"},
-    ]}
+    record = {
+        "id": "a",
+        "charges": [
+            {"amount": 1, "currency": "USD", "type": "net"},
+            {"amount": 1, "currency": "EUR", "type": "tax"},
+        ],
+    }
     for layout in ("wide", "long", "charges"):
         with pytest.raises(tu.errors.RecordError, match="found EUR and USD"):
             flat([record], layout=layout)
 
 
 def test_tool_actions_of_every_depth_become_rows():
-    record = {"id": "a", "usage": {"code": {"tool_actions": {
-        "edit": 5,
-        "write_tool": {"accepted_count": 3, "rejected_count": 0, "unknown": None},
-        "shell": {"run": {"accepted": 1, "deep": {"er": 2}}},
-        "none": {},
-    }}}}
-    assert [(r["tool"], r["action"], r["count"]) for r in rows(flat([record], layout="tool_actions"))] == [
+    record = {
+        "id": "a",
+        "usage": {
+            "code": {
+                "tool_actions": {
+                    "edit": 5,
+                    "write_tool": {"accepted_count": 3, "rejected_count": 0, "unknown": None},
+                    "shell": {"run": {"accepted": 1, "deep": {"er": 2}}},
+                    "none": {},
+                }
+            }
+        },
+    }
+    assert [
+        (r["tool"], r["action"], r["count"]) for r in rows(flat([record], layout="tool_actions"))
+    ] == [
         ("edit", None, 5.0),
         ("write_tool", "accepted", 3.0),
         ("write_tool", "rejected", 0.0),
@@ -196,7 +219,11 @@ def test_absent_null_and_empty_are_the_same():
         {"id": "a"},
         {"id": "b", "usage": None, "charges": None, "user": None},
         {"id": "c", "usage": {}, "charges": [], "user": {}, "resources": [{}, None]},
-        {"id": "d", "usage": {"tokens": None, "code": {"tool_actions": {}}}, "resources": [{"workspace": {}}]},
+        {
+            "id": "d",
+            "usage": {"tokens": None, "code": {"tool_actions": {}}},
+            "resources": [{"workspace": {}}],
+        },
     ]
     wide_rows = rows(flat(records))
     assert [present(row) for row in wide_rows] == [{"id": id_} for id_ in "abcd"]

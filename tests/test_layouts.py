@@ -7,13 +7,18 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import BACKENDS, columns, rows
 
 import tidyusage as tu
+from conftest import BACKENDS, columns, rows
 from tidyusage.testing import sample_records
 
 RECORDS = list(sample_records(60, seed=11))
-SHAPES = {"long": tu.to_long, "charges": tu.charges, "resources": tu.resources, "tool_actions": tu.tool_actions}
+SHAPES = {
+    "long": tu.to_long,
+    "charges": tu.charges,
+    "resources": tu.resources,
+    "tool_actions": tu.tool_actions,
+}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -65,7 +70,13 @@ def test_to_wide_holds_what_long_holds():
     long = pl.DataFrame(
         {
             "id": ["a", "a", "a", "b", "a"],
-            "metric": ["usage.requests.chat", "usage.requests.agent", "charges.net", "usage.quantity", "charges.bonus"],
+            "metric": [
+                "usage.requests.chat",
+                "usage.requests.agent",
+                "charges.net",
+                "usage.quantity",
+                "charges.bonus",
+            ],
             "value": [3.0, 4.0, 2.5, 9.0, 1.0],
             "unit": ["requests", "requests", "EUR", "GB", "EUR"],
         }
@@ -84,7 +95,9 @@ def test_charges_without_the_nested_column_come_from_the_typed_ones():
     frame = tu.flatten_usage(RECORDS, backend="polars").drop("charges")
     made, direct = tu.charges(frame), tu.flatten_usage(RECORDS, backend="polars", layout="charges")
     assert made["charges.amount"].sum() == pytest.approx(direct["charges.amount"].sum(), rel=1e-12)
-    assert tu.to_long(frame).height == tu.to_long(tu.flatten_usage(RECORDS, backend="polars")).height
+    assert (
+        tu.to_long(frame).height == tu.to_long(tu.flatten_usage(RECORDS, backend="polars")).height
+    )
 
 
 def test_what_a_frame_does_not_hold_is_named():
@@ -163,7 +176,9 @@ def test_restore_of_polars_and_long(tmp_path):
 def test_restore_reads_naive_dates_as_utc_in_any_session(zone):
     with duckdb.connect() as connection:
         connection.execute(f"set TimeZone = '{zone}'")
-        relation = connection.sql("select 'a' as id, timestamp '2026-03-01' as start_date, '1' as usage_quantity")
+        relation = connection.sql(
+            "select 'a' as id, timestamp '2026-03-01' as start_date, '1' as usage_quantity"
+        )
         instant = tu.restore(relation).aggregate("epoch(max(start_date))").fetchall()[0][0]
     assert instant == 1772323200  # 2026-03-01T00:00:00Z: 20,513 days × 86,400 s
 
@@ -175,7 +190,9 @@ def test_restore_names_the_column_and_the_value_that_does_not_fit():
         ("usage.activity.is_active", "maybe", "boolean"),
     ):
         frame = pd.DataFrame({"id": ["a", "b"], column: [None, value]})
-        with pytest.raises(tu.errors.FrameError, match=f"{column} holds {value}, which is no {kind}"):
+        with pytest.raises(
+            tu.errors.FrameError, match=f"{column} holds {value}, which is no {kind}"
+        ):
             tu.restore(frame)
     with pytest.raises(tu.errors.FrameError, match="no list of entries: 'three'"):
         tu.restore(pd.DataFrame({"id": ["a"], "charges": ["three"]}))

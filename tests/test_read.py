@@ -18,20 +18,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 import pytest
-from conftest import BACKENDS, present, rows
 
 import tidyusage as tu
+from conftest import BACKENDS, present, rows
 from tidyusage import rejects
 from tidyusage.testing import sample_records
 
 RECORDS = [
-    {"id": "a", "usage": {"tokens": {"input": 1}}, "charges": [{"amount": 2.5, "currency": "USD", "type": "net"}]},
+    {
+        "id": "a",
+        "usage": {"tokens": {"input": 1}},
+        "charges": [{"amount": 2.5, "currency": "USD", "type": "net"}],
+    },
     {"id": "b", "user": {"email": "x@example.com"}, "start_date": "2026-01-01"},
     {"id": "c", "usage": {"code": {"tool_actions": {"edit": {"accepted": 3}}}}},
 ]
 EXPECTED = [
-    {"id": "a", "usage.tokens.input": 1.0, "charges.net": 2.5, "charges.currency": "USD",
-     "charges": [{"amount": 2.5, "currency": "USD", "type": "net"}]},
+    {
+        "id": "a",
+        "usage.tokens.input": 1.0,
+        "charges.net": 2.5,
+        "charges.currency": "USD",
+        "charges": [{"amount": 2.5, "currency": "USD", "type": "net"}],
+    },
     {"id": "b", "user.email": "x@example.com", "start_date": datetime(2026, 1, 1, tzinfo=UTC)},
     {"id": "c", "usage.code.tool_actions": [{"tool": "edit", "action": "accepted", "count": 3.0}]},
 ]
@@ -114,7 +123,13 @@ def test_globs_lists_folders_and_paths(tmp_path):
     (tmp_path / "_manifest.json").write_text("not a record")
     (tmp_path / "notes.txt").write_text("not a record")
     parts = sorted(tmp_path.glob("part-*"))
-    for source in (str(tmp_path / "part-*.ndjson"), tmp_path, str(tmp_path), parts, [str(tmp_path)]):
+    for source in (
+        str(tmp_path / "part-*.ndjson"),
+        tmp_path,
+        str(tmp_path),
+        parts,
+        [str(tmp_path)],
+    ):
         assert held(tu.read_usage(source)) == EXPECTED
     assert held(tu.read_usage(parts[1])) == EXPECTED[1:2]
 
@@ -193,8 +208,13 @@ def test_python_values_that_stand_for_json_ones():
     record = {
         "id": np.str_("a"),
         "usage": {
-            "tokens": {"input": np.int64(3), "output": Decimal("0.1"), "total": 2**70,
-                       "cache_read": float("nan"), "cache_write": pd.NA},
+            "tokens": {
+                "input": np.int64(3),
+                "output": Decimal("0.1"),
+                "total": 2**70,
+                "cache_read": float("nan"),
+                "cache_write": pd.NA,
+            },
             "activity": {"is_active": np.bool_(True), "max_mode": None},
         },
         "start_date": date(2026, 1, 1),
@@ -234,7 +254,10 @@ def test_frames_of_nested_columns_come_back_in_their_kind(name):
     answer = tu.flatten_usage(frame)
     assert type(answer) is type(frame)
     assert held(answer) == EXPECTED
-    assert held(tu.flatten_usage(frame, backend="pyarrow", layout="charges"))[0]["charges.amount"] == 2.5
+    assert (
+        held(tu.flatten_usage(frame, backend="pyarrow", layout="charges"))[0]["charges.amount"]
+        == 2.5
+    )
 
 
 def test_a_lazy_frame_is_not_collected_before_its_answer_is():
@@ -267,12 +290,19 @@ def test_nan_in_a_frame_is_missing():
 
 
 EMPTY = {
-    "list": [], "generator": iter(()), "bytes": b"", "text": " \n", "array": "[]",
-    "page": '{"result": [], "next_cursor": null}', "keyed page": '{"result": {}}',
+    "list": [],
+    "generator": iter(()),
+    "bytes": b"",
+    "text": " \n",
+    "array": "[]",
+    "page": '{"result": [], "next_cursor": null}',
+    "keyed page": '{"result": {}}',
     "page without result": '{"result": null, "next_cursor": null}',
-    "dict page": {"result": []}, "pandas": pd.DataFrame({"id": pd.Series([], dtype="str")}),
+    "dict page": {"result": []},
+    "pandas": pd.DataFrame({"id": pd.Series([], dtype="str")}),
     "polars": pl.DataFrame(schema={"id": pl.String, "usage": pl.Struct({})}),
-    "lazy": pl.LazyFrame(schema={"id": pl.String}), "arrow": pa.table({"id": pa.array([], pa.string())}),
+    "lazy": pl.LazyFrame(schema={"id": pl.String}),
+    "arrow": pa.table({"id": pa.array([], pa.string())}),
 }
 
 
@@ -331,7 +361,13 @@ def test_dates_do_not_depend_on_the_session_s_zone(monkeypatch, zone, backend):
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     duckdb.default_connection().execute(f"set TimeZone = '{zone}'")
-    texts = ["2026-03-01", "2026-03-01T00:00:00", "2026-03-01T05:30:00+05:30", "2026-02-28T19:00-0500", "2026-03-01 00:00:00.000000001z"]
+    texts = [
+        "2026-03-01",
+        "2026-03-01T00:00:00",
+        "2026-03-01T05:30:00+05:30",
+        "2026-02-28T19:00-0500",
+        "2026-03-01 00:00:00.000000001z",
+    ]
     records = [{"id": str(n), "start_date": text} for n, text in enumerate(texts)]
     try:
         frame = tu.flatten_usage(records, backend=backend)
@@ -429,7 +465,9 @@ def test_what_is_open_as_text_or_no_path_is_named(tmp_path):
 
 def test_example_loads_in_every_layout():
     assert tu.load_example().shape == (310, 78)
-    assert tu.load_example(layout="charges", backend="polars", sep="_").columns[2] == "charges_amount"
+    assert (
+        tu.load_example(layout="charges", backend="polars", sep="_").columns[2] == "charges_amount"
+    )
 
 
 def test_a_lazy_relation_reads_nothing_before_it_is_asked(tmp_path):

@@ -4,15 +4,20 @@ import json
 
 import polars as pl
 import pytest
-from conftest import BACKENDS, rows
 
 import tidyusage as tu
+from conftest import BACKENDS, rows
 from tidyusage.testing import sample_records
 
 
 def versions():
     return [
-        {"id": "a", "usage": {"quantity": 1}, "updated_at": "2026-01-02", "created_at": "2026-01-09"},
+        {
+            "id": "a",
+            "usage": {"quantity": 1},
+            "updated_at": "2026-01-02",
+            "created_at": "2026-01-09",
+        },
         {"id": "b", "usage": {"quantity": 2}},
         {"id": "a", "usage": {"quantity": 3}, "updated_at": "2026-01-03"},
         {"id": "a", "usage": {"quantity": 4}},
@@ -65,7 +70,11 @@ def test_long_of_repeated_ids_is_refused_unless_they_are_kept_apart():
 UNKNOWN = [
     {"id": "a", "usage": {"tokens": {"reasoning": 5, "input": 1}}, "cost": {"usd": 1}},
     {"id": "b"},
-    {"id": "c", "charges": [{"amount": 1, "type": "net"}, {"note": "x"}], "resources": [{"workspace": {"zone": None}}]},
+    {
+        "id": "c",
+        "charges": [{"amount": 1, "type": "net"}, {"note": "x"}],
+        "resources": [{"workspace": {"zone": None}}],
+    },
 ]
 
 

@@ -1,18 +1,13 @@
 """Nested Usage records become tidy pandas and Polars frames."""
 
-import pandas as _pandas  # noqa: F401 - imported plainly, so that it is there in any order
-import polars as _polars  # noqa: F401 - likewise
+# Imported plainly, so that what registers on them is there in any order of imports.
+import pandas as _pandas  # noqa: F401, ICN001
+import polars as _polars  # noqa: F401, ICN001
 
 from tidyusage import errors
-from tidyusage.layouts import (
-    charges,
-    resources,
-    restore,
-    to_long,
-    to_wide,
-    tool_actions,
-)
+from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.read import flatten_usage, load_example, read_usage
+from tidyusage.restore import restore
 
 __all__ = [
     "charges",

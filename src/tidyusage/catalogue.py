@@ -7,7 +7,7 @@ the sample records.  A field that the API gains is one line here.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 Dtype = Literal["string", "number", "boolean", "timestamp", "counts", "json"]
 Kind = Literal["key", "dimension", "time", "measure", "attribute", "raw"]
@@ -71,8 +71,10 @@ _METERED: Final[tuple[Vendor, ...]] = ("confluent", "datadog")
 _ALL: Final[tuple[Vendor, ...]] = (*_AI, *_METERED)
 
 
-def _dimension(path: str, description: str, vendors: tuple[Vendor, ...], **extra: bool) -> Field:
-    return Field(path, "string", "dimension", description, vendors=vendors, **extra)
+def _dimension(
+    path: str, description: str, vendors: tuple[Vendor, ...], *, required: bool = False
+) -> Field:
+    return Field(path, "string", "dimension", description, required=required, vendors=vendors)
 
 
 def _count(
@@ -222,12 +224,12 @@ def tree(fields: tuple[Field, ...] = FIELDS) -> Tree:
     """Return the fields nested as a record nests them; a list is a list of its one entry."""
     root: Tree = {}
     for field in fields:
-        node = root
+        node: Any = root
         for step in field.path.split(".")[:-1]:
             if step.endswith("[]"):
-                node = node.setdefault(step[:-2], [{}])[0]  # type: ignore[index,assignment]
+                node = node.setdefault(step[:-2], [{}])[0]
             else:
-                node = node.setdefault(step, {})  # type: ignore[assignment]
+                node = node.setdefault(step, {})
         node[field.keys[-1]] = field
     return root
 

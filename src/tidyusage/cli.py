@@ -5,21 +5,30 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from tidyusage.errors import RecordError, UsageError, UsageWarning
-from tidyusage.typing import Duplicates, Layout, RemoteData, Separator, Unknown
+from tidyusage.typing import (  # noqa: TC001 - typer reads them
+    Duplicates,
+    Layout,
+    RemoteData,
+    Separator,
+    Unknown,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
+
 
 BAD_DATA: Final = 1
 BAD_USAGE: Final = 2
 _ROWS: Final = 10
+_WIDEST: Final = 56
 # What a reader looks for first, as far as the terminal is wide.
 _FIRST: Final = (
     "id",
@@ -61,12 +70,12 @@ def main() -> None:
 
 `tidyusage flatten usage.ndjson --layout long -o long.parquet` writes one row a measure.
 
-`tidyusage flatten 'exports/*.ndjson.gz' -o usage.csv --rejects bad.ndjson` sets aside what cannot be read.
+`tidyusage flatten 'exports/*.gz' -o usage.csv --rejects bad.ndjson` sets bad records aside.
 
 `curl … | tidyusage flatten - -o usage.parquet` reads standard input.
 """
 )
-def flatten(
+def flatten(  # noqa: PLR0917 - typer makes options of them
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -126,7 +135,7 @@ def _plainly() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UsageWarning)
-        warnings.showwarning = say  # type: ignore[assignment]
+        warnings.showwarning = say
         try:
             yield
         except RecordError as error:
@@ -221,7 +230,8 @@ def _show(table: pa.Table) -> None:
 
 
 def _fitting(columns: dict[str, list[str]], width: int) -> list[str]:
-    shown, used = [], 0
+    shown: list[str] = []
+    used = 0
     for name, cells in columns.items():
         used += max(map(len, [name, *cells])) + 2
         if used > width and shown:
@@ -236,7 +246,7 @@ def _justify(type_: pa.DataType) -> Any:
     return "right" if pa.types.is_floating(type_) or pa.types.is_integer(type_) else "left"
 
 
-def _cell(value: object) -> str:
+def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
@@ -246,6 +256,8 @@ def _cell(value: object) -> str:
     if isinstance(value, list):
         return f"[{len(value)}]"
     text = str(value)
-    return text if len(text) <= 56 else f"{text[:55]}…"
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
 if __name__ == "__main__":
     app()

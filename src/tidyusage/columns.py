@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-import pyarrow as pa
-
 from tidyusage import catalogue, engines, schema
 from tidyusage.errors import FrameError, UnknownFieldError, nearest
+from tidyusage.sql import literal, quote
 from tidyusage.typing import Layout, Separator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    import pyarrow as pa
 
 LAYOUTS: Final = get_args(Layout)
 _MARKS: Final[dict[str, tuple[str, ...]]] = {
@@ -60,7 +60,7 @@ def columns(frame: Any) -> Columns:
     spelled = {schema.rename(name, sep): name for name in types()}
     known = {spelled[name]: name for name in names if name in spelled}
     own = tuple(name for name in names if name not in spelled)
-    if "id" not in known or len(known) < 2:
+    if set(known) <= {"id"} or "id" not in known:
         raise FrameError(
             f"This is no usage frame: of its columns {names[:5]} "
             f"{'none but id is' if 'id' in known else 'id is not'} one of the schema's.",
@@ -87,8 +87,6 @@ def _layout(known: Mapping[str, str]) -> Layout:
 
 def typed(source: str, columns: Columns, wanted: Iterable[str], own: Iterable[str] = ()) -> str:
     """Return the SQL of a frame under dotted names, with null for columns that are absent."""
-    from tidyusage.sql import quote
-
     parts = []
     for name in wanted:
         type_ = types()[name]
@@ -105,11 +103,15 @@ def typed(source: str, columns: Columns, wanted: Iterable[str], own: Iterable[st
 
 def rebuilt_charges() -> str:
     """Return the SQL of the list of charges as the typed columns hold them."""
-    from tidyusage.sql import literal, quote
-
     entries = ", ".join(
         f'{{amount: {quote(f"charges.{type_}")}, currency: "charges.currency", '
         f"type: {literal(type_)}}}"
         for type_ in catalogue.CHARGE_TYPES
     )
     return f"nullif(list_filter([{entries}], lambda e: e.amount is not null), [])"
+
+
+def with_own(types_: engines.Types, found: Columns) -> engines.Types:
+    """Add the caller's own columns, in whatever type they have."""
+    own = dict.fromkeys(name for name in found.own if name != "record")
+    return {**types_, **own}

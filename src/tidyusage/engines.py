@@ -105,7 +105,7 @@ def run(
     """
     if backend_of(frame) == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
-        return cast("FrameT", spelled(relation.query(FRAME, query(FRAME)), types, sep))
+        return cast("FrameT", spelled(queried(relation, query(FRAME)), types, sep))
     if is_lazy(frame):
         return cast(
             "FrameT",
@@ -169,9 +169,14 @@ def ask(connection: duckdb.DuckDBPyConnection, table: pa.Table, query: Query) ->
     """Run a query over an Arrow table."""
     connection.register(FRAME, table)
     try:
-        return connection.sql(query(FRAME)).to_arrow_table()
+        return cast("pa.Table", connection.sql(query(FRAME)).to_arrow_table())
     finally:
         connection.unregister(FRAME)
+
+
+def queried(relation: duckdb.DuckDBPyRelation, sql: str) -> duckdb.DuckDBPyRelation:
+    """Return a query over a relation, which its text calls `FRAME`, as a lazy relation."""
+    return cast("duckdb.DuckDBPyRelation", relation.query(FRAME, sql))
 
 
 def spelled(relation: duckdb.DuckDBPyRelation, types: Types, sep: str) -> duckdb.DuckDBPyRelation:
@@ -184,12 +189,13 @@ def spelled(relation: duckdb.DuckDBPyRelation, types: Types, sep: str) -> duckdb
 
 def finish(table: pa.Table, types: Types, sep: str) -> pa.Table:
     """Cast an answer to exactly its types, fill absent columns with null, and spell the names."""
-    filled = {}
+    filled: dict[str, Any] = {}
     for name, type_ in types.items():
         if name not in table.column_names:
-            filled[rename(name, sep)] = pa.nulls(table.num_rows, type_)
+            column: Any = pa.nulls(table.num_rows, cast("Any", type_))
         else:
-            filled[rename(name, sep)] = table[name] if type_ is None else table[name].cast(type_)
+            column = table[name] if type_ is None else table[name].cast(type_)
+        filled[rename(name, sep)] = column
     return pa.table(filled)
 
 
@@ -203,7 +209,7 @@ def deliver(table: pa.Table, backend: Backend) -> Any:
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Return a pandas frame: NumPy numbers, ``str``, nullable booleans, Arrow for nested columns."""
+    """Return a pandas frame: NumPy, ``str`` and nullable booleans; Arrow for nested columns."""
     import numpy as np
     import pandas as pd
 

@@ -128,7 +128,7 @@ def known_options(function: Callable[P, R]) -> Callable[P, R]:
 def warn(message: str, category: type[UsageWarning]) -> None:
     """Warn at the line outside of this package that led here."""
     home, level = os.path.dirname(__file__), 1
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # noqa: SLF001 - as warnings itself does
     while frame.f_back and frame.f_code.co_filename.startswith(home):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level + 1)

@@ -6,7 +6,7 @@ types each leaf and marks the rows that hold what the schema does not allow.  Co
 here; `tidyusage.schema.rename` spells them otherwise at the edge.
 """
 
-from typing import Final
+from typing import Final, cast
 
 from tidyusage import catalogue
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
@@ -93,7 +93,8 @@ def timestamp(x: str) -> str:
     return f"""case
       when ends_with({x}, 'Z') then try_cast({x} as timestamptz)
       when length({x}) = 10 then try_cast({x} || ' 00:00:00Z' as timestamptz)
-      when regexp_matches({x}, '[Zz]$|[+-]\\d\\d(:?\\d\\d)?$') then try_cast(upper({x}) as timestamptz)
+      when regexp_matches({x}, '[Zz]$|[+-]\\d\\d(:?\\d\\d)?$')
+        then try_cast(upper({x}) as timestamptz)
       else try_cast(upper({x}) || 'Z' as timestamptz) end"""
 
 
@@ -109,7 +110,7 @@ def _wrong(field: Field, nan_is_missing: bool) -> str:
         shape = f"{x} < '0001' or not regexp_full_match({x}, {literal(TIMESTAMP)})"
         return f"{shape} or ({typed} is null) <> ({x} is null)"
     if field.kind == "key":
-        return f"{x} is null or trim({typed}) = '' or {_wrong_text(x)}"
+        return f"{x} is null or trim({typed}, ' ') = '' or {_wrong_text(x)}"
     return _wrong_text(x)
 
 
@@ -152,11 +153,10 @@ def _wrong_counts() -> str:
 
 def _typed_list(name: str, currency: str | None, nan_is_missing: bool) -> str:
     """Return a list with typed entries; null and {} are no entries, a list of none is null."""
-    tree = catalogue.tree(LISTS[name])[name]
-    assert isinstance(tree, list)
+    (tree,) = cast("list[Tree]", catalogue.tree(LISTS[name])[name])
     present = " or ".join(f"{_member(field, 'e')} is not null" for field in LISTS[name])
     entries = f"list_filter(raw.{quote(name)}, lambda e: {present})"
-    entry = _entry(tree[0], "e", currency, nan_is_missing)
+    entry = _entry(tree, "e", currency, nan_is_missing)
     return f"nullif(list_transform({entries}, lambda e: {entry}), [])"
 
 
@@ -167,7 +167,7 @@ def _entry(tree: Tree, holder: str, currency: str | None, nan_is_missing: bool) 
         if isinstance(child, Field):
             value = _typed_member(child, x, currency, nan_is_missing)
         else:
-            assert isinstance(child, dict)
+            child = cast("Tree", child)
             absent = " and ".join(f"{x}.{quote(leaf)} is null" for leaf in child)
             inner = _entry(child, x, currency, nan_is_missing)
             value = f"case when not ({absent}) then {inner} end"
@@ -178,7 +178,7 @@ def _entry(tree: Tree, holder: str, currency: str | None, nan_is_missing: bool) 
 def _typed_member(field: Field, x: str, currency: str | None, nan_is_missing: bool) -> str:
     typed = _typed(field, x, nan_is_missing)
     if field.path == "charges[].currency":
-        return f"coalesce(nullif(upper(trim({typed})), ''), {literal(currency)})"
+        return f"coalesce(nullif(upper(trim({typed}, ' ')), ''), {literal(currency)})"
     if field.dtype == "number":
         return _nan_if_wrong(typed, f"{_present(x, nan_is_missing)} is not null")
     return typed
@@ -200,7 +200,7 @@ def _typed_counts(x: str) -> str:
 
 
 def _count_leaves(x: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
-    """Return the list of every leaf below an object: the first key is the tool, the rest the action."""
+    """Return the list of every leaf below an object: first key = tool, the rest = action."""
     key, value = f"e{level}.key", f"e{level}.value"
     if level:
         renamed = " ".join(

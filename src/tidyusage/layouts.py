@@ -1,67 +1,209 @@
-"""From frame to frame: the layouts without the raw records, and frames that come back from CSV."""
+"""From frame to frame: the layouts without the raw records."""
 
 from __future__ import annotations
 
-import ast
-import json
-import re
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
-import pyarrow as pa
-
-from tidyusage import catalogue, engines, flatten, reshape, schema
-from tidyusage.columns import Columns, columns, rebuilt_charges, typed, types
+from tidyusage import catalogue, engines, reshape, schema
+from tidyusage.columns import Columns, columns, rebuilt_charges, typed, with_own
 from tidyusage.errors import FrameError, UnknownFieldError, known_options, one_of
 from tidyusage.sql import literal, quote
 
 if TYPE_CHECKING:
-    from tidyusage.typing import Backend, FrameT, Layout, Separator
+    from collections.abc import Collection
+
+    from tidyusage.typing import FrameT, Layout
 
     Repeated = Literal["raise", "keep"]
+
+_MEASURES: Final = (*(field.column for field in catalogue.MEASURES), *catalogue.CHARGE_COLUMNS)
 
 
 @known_options
 def to_long(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
-    """Return one row a record and measure: `metric`, `value`, `unit`."""
+    """Return one row a record and measure from a wide frame.
+
+    Parameters
+    ----------
+    frame
+        A wide frame of any library, with `.` or `_` in its names, whole or with some of its
+        columns; absent ones count as null.  A long frame comes back as it is.
+    duplicates
+        An `id` on several rows: "raise", or "keep" and tell them apart by a column `record`
+        (int64, the row's position).
+
+    Returns
+    -------
+    frame
+        Of the same library; lazy frames and relations stay lazy.  Columns `id`, the dimensions,
+        `start_date`, `end_date`, `metric` (dotted, str), `value` (float64), `unit` (str; a
+        charge's is its currency), then the caller's own columns.  One row for each measure,
+        charge type and tool action that is not null; flags count 0 and 1.
+
+    Raises
+    ------
+    FrameError
+        If the frame is no wide one, an `id` stands on several rows, or dtypes do not fit.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> wide = tu.flatten_usage({"id": "a", "usage": {"tokens": {"input": 12, "output": 3}}})
+    >>> tu.to_long(wide)[["id", "metric", "value", "unit"]]
+      id               metric  value    unit
+    0  a   usage.tokens.input   12.0  tokens
+    1  a  usage.tokens.output    3.0  tokens
+    """
     found = columns(frame)
     if found.layout == "long":
         return frame
     _require(found, "wide")
     record = _marks(duplicates)
-    wanted = [*reshape.LONG_KEYS, *_wide_measures(), "usage.unit", *_nested(found)]
-    query = lambda source: reshape.long(
-        _wide(source, found, wanted, record), record=record, own=found.own
-    )
-    return _run(frame, found, query, _with_own(schema.layout_types("long", record=record), found))
+    wanted = [*reshape.LONG_KEYS, *_MEASURES, "usage.unit", "charges", reshape.COUNTS]
+
+    def query(source: str) -> str:
+        rows = _wide(source, found, wanted, record)
+        return reshape.long(rows, record=record, own=found.own)
+
+    return _run(frame, found, query, with_own(schema.layout_types("long", record=record), found))
 
 
 @known_options
 def to_wide(frame: FrameT) -> FrameT:
-    """Return one row a record from long: what long does not hold is null."""
+    """Return one row a record from a long frame.
+
+    Parameters
+    ----------
+    frame
+        A long frame of any library.  A wide one comes back as it is.
+
+    Returns
+    -------
+    frame
+        Of the same library, with all columns of wide, in the order in which the records first
+        stand in long.  What long does not hold (resources, creation dates, text within `usage`)
+        is null; `charges` holds one entry a type.
+
+    Raises
+    ------
+    FrameError
+        If the frame is no long one, or dtypes do not fit.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> long = tu.load_example(layout="long")
+    >>> tu.to_wide(long).shape
+    (310, 78)
+    """
     found = columns(frame)
     if found.layout == "wide":
         return frame
     _require(found, "long")
-    query = lambda source: _wide_of_long(source, found)
-    return _run(frame, found, query, _with_own(schema.layout_types("wide"), found))
+    types_ = with_own(schema.layout_types("wide"), found)
+    return _run(frame, found, lambda source: _wide_of_long(source, found), types_)
 
 
 @known_options
 def charges(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
-    """Return one row a charge."""
+    """Return one row a charge.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library.
+    duplicates
+        As in `to_long`.
+
+    Returns
+    -------
+    frame
+        `id`, `position` (int64, from 0), `charges.amount` (float64, in units of the currency),
+        `charges.currency` (str, upper case), `charges.type` (str).  The charges of a record are
+        overlapping views of one cost: do not add them up across types.
+
+    Raises
+    ------
+    FrameError
+        If the frame is no usage frame, or an `id` stands on several rows.
+    UnknownFieldError
+        If it has no charges.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tu.charges(tu.load_example()).groupby("charges.type").size().loc[["net", "total"]]
+    charges.type
+    net      186
+    total    310
+    dtype: int64
+    """
     return _child(frame, "charges", duplicates)
 
 
 @known_options
 def resources(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
-    """Return one row a record and resource."""
+    """Return one row a record and resource.
+
+    Parameters
+    ----------
+    frame
+        A wide frame of any library.
+    duplicates
+        As in `to_long`.
+
+    Returns
+    -------
+    frame
+        `id`, `position` (int64, from 0), `resources.id`, `resources.name`,
+        `resources.workspace.id`, `resources.workspace.name` (all str).
+
+    Raises
+    ------
+    FrameError
+        If the frame is no usage frame, or an `id` stands on several rows.
+    UnknownFieldError
+        If it has no column `resources`; a long frame has none.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tu.resources(tu.load_example()).columns[:3].tolist()
+    ['id', 'position', 'resources.id']
+    """
     return _child(frame, "resources", duplicates)
 
 
 @known_options
 def tool_actions(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
-    """Return one row a record, tool and action."""
+    """Return one row a record, tool and action.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library.
+    duplicates
+        As in `to_long`.
+
+    Returns
+    -------
+    frame
+        `id`, `position` (int64, from 0), `tool`, `action` (str), `count` (float64).
+
+    Raises
+    ------
+    FrameError
+        If the frame is no usage frame, or an `id` stands on several rows.
+    UnknownFieldError
+        If it has no tool actions.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> actions = tu.tool_actions(tu.load_example())
+    >>> sorted(actions["action"].unique())
+    ['accepted', 'rejected']
+    """
     return _child(frame, "tool_actions", duplicates)
 
 
@@ -70,28 +212,35 @@ def _child(frame: FrameT, layout: Layout, duplicates: Repeated) -> FrameT:
     if found.layout == layout:
         return frame
     record = _marks(duplicates)
-    types_ = schema.layout_types(layout, record=record)
     if found.layout == "long":
         if layout == "resources":
             raise UnknownFieldError(
                 "A long frame holds no resources.", "Call resources() on the wide frame."
             )
-        query = lambda source: reshape.child(
-            f"({_wide_of_long(source, found)})", layout, record=record
-        )
-        return _run(frame, found, query, types_)
-    _require(found, "wide")
+    else:
+        _require(found, "wide")
+        _require_entries(found, layout)
+
+    def query(source: str) -> str:
+        if found.layout == "long":
+            rows = f"({_wide_of_long(source, found)})"
+        else:
+            wanted = ["id", *catalogue.CHARGE_COLUMNS, reshape.CHILDREN[layout]]
+            rows = _wide(source, found, wanted, record)
+        return reshape.child(rows, layout, record=record)
+
+    return _run(frame, found, query, schema.layout_types(layout, record=record))
+
+
+def _require_entries(found: Columns, layout: Layout) -> None:
     entries = reshape.CHILDREN[layout]
-    if entries not in found.known and not (layout == "charges" and _has_amounts(found)):
-        raise UnknownFieldError(
-            f"The frame has no column {schema.rename(entries, found.sep)!r}.",
-            "It holds the entries; flatten_usage() and read_usage() make it in the wide layout.",
-        )
-    wanted = ["id", *catalogue.CHARGE_COLUMNS, entries]
-    query = lambda source: reshape.child(
-        _wide(source, found, wanted, record), layout, record=record
+    amounts = {f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES}
+    if entries in found.known or (layout == "charges" and amounts & set(found.known)):
+        return
+    raise UnknownFieldError(
+        f"The frame has no column {schema.rename(entries, found.sep)!r}.",
+        "It holds the entries; flatten_usage() and read_usage() make it in the wide layout.",
     )
-    return _run(frame, found, query, types_)
 
 
 def _run(frame: FrameT, found: Columns, query: engines.Query, types_: engines.Types) -> FrameT:
@@ -118,18 +267,6 @@ def _require(found: Columns, layout: str) -> None:
         )
 
 
-def _wide_measures() -> list[str]:
-    return [*(field.column for field in catalogue.MEASURES), *catalogue.CHARGE_COLUMNS]
-
-
-def _nested(found: Columns) -> list[str]:
-    return ["charges", catalogue.TOOL_ACTIONS.column]
-
-
-def _has_amounts(found: Columns) -> bool:
-    return any(f"charges.{type_}" in found.known for type_ in catalogue.CHARGE_TYPES)
-
-
 def _wide(source: str, found: Columns, wanted: Collection[str], record: bool) -> str:
     """Return the SQL of the wide columns that a query needs, and the guard over repeated ids."""
     rows = typed(source, found, dict.fromkeys(wanted), found.own)
@@ -151,88 +288,3 @@ def _wide_of_long(source: str, found: Columns) -> str:
     record = "record" in found.known
     rows = typed(source, found, [*(["record"] if record else []), *wanted], own)
     return reshape.wide(rows, record=record, own=own)
-
-
-def _with_own(types_: engines.Types, found: Columns) -> engines.Types:
-    """Add the caller's own columns, in whatever type they have."""
-    return types_ | dict.fromkeys(name for name in found.own if name != "record")
-
-
-@known_options
-def restore(frame: FrameT, *, sep: Separator = ".") -> FrameT:
-    """Bring a frame that came back from CSV, Excel or a database to the catalogue's dtypes."""
-    found = columns(frame)
-    wanted = _with_own({name: types()[name] for name in found.known}, found)
-    nested = {found.known[name]: type_ for name, type_ in wanted.items() if _is_nested(type_)}
-
-    def query(source: str) -> str:
-        return _restored(source, found)
-
-    try:
-        return engines.run(frame, query, wanted, sep, before=lambda t: _with_parsed(t, nested))
-    except engines.refusals() as error:
-        raise FrameError(engines.message(error), "Mend or drop the value.") from error
-
-
-def _is_nested(type_: pa.DataType | None) -> bool:
-    return type_ is not None and pa.types.is_nested(type_)
-
-
-def _with_parsed(table: pa.Table, nested: dict[str, pa.DataType]) -> pa.Table:
-    """Return a table whose nested columns are no longer text."""
-    for name, type_ in nested.items():
-        place = table.column_names.index(name)
-        if not _is_nested(table.schema.types[place]):
-            values = [_parsed(text) for text in table[name].cast(pa.string()).to_pylist()]
-            table = table.set_column(place, name, pa.array(values, type_))
-    return table
-
-
-def _parsed(text: str | None) -> Any:
-    """Return a nested value from its text: JSON, or the way Python prints it."""
-    if not text:
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
-        try:  # pandas writes an array of entries without commas between them
-            return ast.literal_eval(re.sub(r"\}\s+\{", "}, {", text))
-        except (ValueError, SyntaxError):
-            raise FrameError(
-                f"This is no list of entries: {text[:80]!r}.",
-                "Nested columns come back as JSON or as Python prints them; drop others first.",
-            ) from None
-
-
-def _restored(source: str, found: Columns) -> str:
-    parts = [
-        f"{_cast(name, quote(actual))} as {quote(name)}" for name, actual in found.known.items()
-    ]
-    return f"select {', '.join([*parts, *map(quote, found.own)])} from {source}"
-
-
-def _cast(name: str, x: str) -> str:
-    type_ = types()[name]
-    text = f"nullif(cast({x} as varchar), '')"
-    if pa.types.is_nested(type_):
-        return f"cast({x} as {schema.duckdb_type(type_)})"
-    if type_ == pa.string():
-        return text
-    if type_ == pa.bool_():
-        value = f"case when lower({text}) in ('true', 't', '1', '1.0') then true when lower({text}) in ('false', 'f', '0', '0.0') then false end"
-    elif type_ == schema.ARROW["timestamp"]:
-        value = flatten.timestamp(text)  # naive ones, as Excel and databases give them, are UTC
-    else:
-        value = f"try_cast({text} as {schema.duckdb_type(type_)})"
-    message = f"'tidyusage: the column {name} holds ' || {text} || ', which is no {_KINDS[type_]}'"
-    return (
-        f"case when {text} is not null and ({value}) is null then error({message}) else {value} end"
-    )
-
-
-_KINDS = {
-    pa.float64(): "number",
-    pa.int64(): "whole number",
-    pa.bool_(): "boolean",
-    schema.ARROW["timestamp"]: "date",
-}

@@ -6,22 +6,24 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tidyusage import catalogue, engines, flatten, rejects, schema, sources, unknown, wide
+from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import RecordError, named
 from tidyusage.flatten import FAULT
-from tidyusage.options import Options
-from tidyusage.sources import Text
-from tidyusage.sql import literal, quote
+from tidyusage.sql import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import duckdb
+
+    from tidyusage.options import Options
+    from tidyusage.sources import Text
 
 
 def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.DuckDBPyRelation:
-    """Return texts as a lazy relation; options that need every record read look through them now."""
+    """Return texts as a lazy relation; options that need every record look through them now."""
     import duckdb
 
     connection = options.connection or duckdb.default_connection()
@@ -40,7 +42,7 @@ def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRela
     """Return a relation of nested rows as a lazy relation of the layout."""
     raw = from_rows(engines.FRAME)
     sql = _layout(_guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
-    return engines.spelled(rows.query(engines.FRAME, sql), options.types(), options.sep)
+    return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
 
 
 def latest(frame: str) -> str:
@@ -74,7 +76,7 @@ def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
             unknown.refuse(connection, texts)
         if options.rejects is not None:
             texts, refused = wide.sift_texts(connection, texts, options, folder)
-            rejects.report(refused, options.rejects)
+            quarantine.report(refused, options.rejects)
         if options.duplicates == "raise":
             refuse_duplicates(connection, f"({_guarded(wide.query(texts, options, explain=True))})")
     return texts

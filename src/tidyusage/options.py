@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, get_args
 
 from tidyusage import reshape, schema
 from tidyusage.errors import OptionError, one_of
@@ -15,6 +13,7 @@ from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Sepa
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidyusage import catalogue
 from tidyusage.catalogue import Field, Tree
-from tidyusage.errors import RecordError, RejectWarning, warn
 from tidyusage.flatten import COUNT_LEVELS, TIMESTAMP
-from tidyusage.sources import Place
+from tidyusage.quarantine import Reject
 
-SHOWN: Final = 5
+if TYPE_CHECKING:
+    from tidyusage.sources import Place
+
 _NUMBER: Final = re.compile(
-    r"[ \t\n\v\f\r]*\+?-?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)([eE][+-]?\d+(_\d+)*)?[ \t\n\v\f\r]*",
+    r"[ \t\n\v\f\r]*\+?-?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)"
+    r"([eE][+-]?\d+(_\d+)*)?[ \t\n\v\f\r]*",
     re.ASCII,
 )
 _TIMESTAMP: Final = re.compile(TIMESTAMP)
@@ -37,26 +35,6 @@ class Fault(NamedTuple):
     path: str
     expected: str
     found: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A record that was set aside."""
-
-    source: str
-    line: int | None
-    id: str | None
-    path: str
-    expected: str
-    found: str
-    raw: str
-
-    def __str__(self) -> str:
-        line = "" if self.line is None else f", line {self.line}"
-        id_ = "" if self.id is None else f" (id {self.id!r})"
-        return (
-            f"{self.source}{line}{id_}: {self.path}: expected {self.expected}, found {self.found}"
-        )
 
 
 class _Object(dict[str, Any]):
@@ -167,7 +145,9 @@ def _leaf(value: Any, field: Field, path: str, nan_is_missing: bool) -> Fault | 
         return None
     if field.kind == "key" and (value is None or (isinstance(value, str) and not value.strip(" "))):
         return Fault(path, "text that is not empty", "nothing" if value is None else repr(value))
-    if value is None or (nan_is_missing and str(value).lower() == "nan" and field.dtype == "number"):
+    if value is None or (
+        nan_is_missing and str(value).lower() == "nan" and field.dtype == "number"
+    ):
         return None
     if field.dtype == "counts":
         return _counts(value, path, nan_is_missing)
@@ -208,7 +188,7 @@ def _currencies(record: _Object) -> Fault | None:
         for charge in record.get("charges") or []
         if charge and charge.get("amount") is not None and charge.get("currency") is not None
     } - {""}
-    if len(known) < 2:
+    if len(known) <= 1:
         return None
     return Fault("charges[].currency", "one currency a record", " and ".join(sorted(known)))
 
@@ -264,42 +244,3 @@ def _named(value: object) -> str:
 def _short(value: object, most: int = 60) -> str:
     shown = repr(value)
     return shown if len(shown) <= most else f"{shown[:most]}…"
-
-
-def report(rejects: Sequence[Reject], target: str | os.PathLike[str] | None) -> None:
-    """Raise over the rejects, or write them to a file and warn; the file of an earlier run goes."""
-    if target is None:
-        if rejects:
-            raise RecordError(_summary(rejects), "Give rejects=PATH to set such records aside.")
-        return
-    if not rejects:
-        if os.path.exists(target):
-            os.remove(target)
-        return
-    write(rejects, target)
-    message = f"{_counted(rejects)} set aside in {os.fspath(target)}."
-    warn(message, RejectWarning)
-
-
-def _summary(rejects: Sequence[Reject]) -> str:
-    shown = [f"  {reject}" for reject in rejects[:SHOWN]]
-    more = [f"  … and {len(rejects) - SHOWN:,} more"] if len(rejects) > SHOWN else []
-    return "\n".join([f"{_counted(rejects)} cannot be read:", *shown, *more])
-
-
-def _counted(rejects: Sequence[Reject]) -> str:
-    return f"{len(rejects):,} record{'s' if len(rejects) > 1 else ''}"
-
-
-def write(rejects: Sequence[Reject], target: str | os.PathLike[str]) -> None:
-    """Write rejects as NDJSON, whole or not at all."""
-    folder = os.path.dirname(os.fspath(target)) or "."
-    handle, path = tempfile.mkstemp(dir=folder, prefix=".rejects-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            for reject in rejects:
-                stream.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
-        os.replace(path, target)
-    except BaseException:
-        os.remove(path)
-        raise

@@ -106,13 +106,13 @@ def wide(source: str, *, record: bool = False, own: Collection[str] = ()) -> str
     is_count = f"starts_with(metric, {literal(COUNTS + '.')})"
     type_ = f"nullif(substr(metric, {len(CHARGES) + 1}), '')"
     tail = f"substr(metric, {len(COUNTS) + 2})"
+    tool = f"split_part({tail}, '.', 1)"
     charge = f"{{amount: value, currency: unit, type: {type_}}}"
     count = (
-        f"{{tool: split_part({tail}, '.', 1), "
-        f"action: nullif(substr({tail}, length(split_part({tail}, '.', 1)) + 2), ''), count: value}}"
+        f"{{tool: {tool}, action: nullif(substr({tail}, length({tool}) + 2), ''), count: value}}"
     )
     derived = {
-        "usage.unit": f"any_value(unit) filter (metric = 'usage.quantity')",
+        "usage.unit": "any_value(unit) filter (metric = 'usage.quantity')",
         "charges.currency": f"any_value(unit) filter ({is_charge})",
         "charges": f"list({charge} order by place) filter ({is_charge})",
         COUNTS: f"list({count} order by place) filter ({is_count})",

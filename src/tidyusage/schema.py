@@ -1,7 +1,7 @@
 """The catalogue as types: what DuckDB reads, and what each layout holds in every library."""
 
 from functools import cache
-from typing import Final, assert_never, get_args
+from typing import Final, cast, get_args
 
 import pyarrow as pa
 
@@ -12,8 +12,8 @@ from tidyusage.typing import Layout
 
 LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
 
-COUNTS: Final = pa.list_(
-    pa.struct({"tool": pa.string(), "action": pa.string(), "count": pa.float64()})
+COUNTS: Final[pa.DataType] = pa.list_(
+    pa.struct([("tool", pa.string()), ("action", pa.string()), ("count", pa.float64())])
 )
 ARROW: Final[dict[Dtype, pa.DataType]] = {
     "string": pa.string(),
@@ -61,7 +61,8 @@ def arrow_tree(tree: Tree) -> pa.DataType:
 
 def list_type(name: str) -> pa.DataType:
     """Return the type of a list of the record, such as ``charges``."""
-    return arrow_tree(catalogue.tree(LISTS[name])).field(name).type
+    (entry,) = cast("list[Tree]", catalogue.tree(LISTS[name])[name])
+    return pa.list_(arrow_tree(entry))
 
 
 def layout_types(
@@ -74,7 +75,7 @@ def layout_types(
         return (
             {field.column: ARROW[field.dtype] for field in catalogue.SCALARS}
             | ({"remote_data": text} if remote_data else {})
-            | {column: number for column in catalogue.CHARGE_COLUMNS}
+            | dict.fromkeys(catalogue.CHARGE_COLUMNS, number)
             | {"charges.currency": text}
             | {name: list_type(name) for name in LISTS}
             | {catalogue.TOOL_ACTIONS.column: COUNTS}
@@ -91,9 +92,7 @@ def layout_types(
     keys = position | {"id": text, "position": pa.int64()}
     if layout == "tool_actions":
         return keys | {"tool": text, "action": text, "count": number}
-    if layout in {"charges", "resources"}:
-        return keys | {field.column: ARROW[field.dtype] for field in LISTS[layout]}
-    assert_never(layout)
+    return keys | {field.column: ARROW[field.dtype] for field in LISTS[layout]}
 
 
 def duckdb_type(type_: pa.DataType) -> str:

@@ -1,7 +1,8 @@
-"""What the caller has becomes JSON text that DuckDB reads: files stay where they are, all else is spooled.
+"""What the caller has becomes JSON text that DuckDB reads.
 
-Whatever comes in goes one road, so that one set of guards judges it: a dict, a frame's row and a
-line of a file are refused for the same reasons, in the same words.
+Files stay where they are, all else is spooled.  Whatever comes in goes one road, so that one set
+of guards judges it: a dict, a frame's row and a line of a file are refused for the same reasons,
+in the same words.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import glob
 import gzip
 import os
 import zlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
-from typing import IO, Any, Final, Literal, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import pyarrow as pa
 
 from tidyusage import jsontext, schema
-from tidyusage.jsontext import Shape
 from tidyusage.sql import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tidyusage.jsontext import Shape
 
 Compression = Literal["none", "gzip", "zstd"]
 
-SUFFIXES: Final = (".json", ".ndjson", ".jsonl", ".parquet")
-PACKED: Final = (".gz", ".zst")
 _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
@@ -107,7 +109,7 @@ class Text:
 
 
 class _Blocks:
-    """The blocks of a stream, as far as it can be unpacked; then ``problem`` says why no further."""
+    """The blocks of a stream as far as it can be unpacked; ``problem`` says why no further."""
 
     def __init__(self, stream: Any) -> None:
         self.read = getattr(stream, "read1", stream.read)
@@ -135,10 +137,15 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     """Look at a file's beginning to learn how it is to be read."""
     with open(path, "rb") as stream:
         magic = stream.read(4)
-    marks = (kind for mark, kind in _MAGIC.items() if magic.startswith(mark))
-    compression: Compression = next(marks, "none")
-    found = Text(path, label or path, compression=compression, indexed=indexed)
+    found = Text(path, label or path, compression=_compression(magic), indexed=indexed)
     return replace(found, shape=jsontext.shape(found.head().decode("utf-8", "replace")))
+
+
+def _compression(magic: bytes) -> Compression:
+    for mark, kind in _MAGIC.items():
+        if magic.startswith(mark):
+            return kind
+    return "none"
 
 
 def starts_with_bom(file: Text) -> bool:

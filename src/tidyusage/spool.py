@@ -18,7 +18,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
 import orjson
-import pyarrow as pa
 
 from tidyusage import catalogue, engines, schema
 from tidyusage.errors import FrameError, OptionError
@@ -53,7 +52,9 @@ def spool_text(data: str | bytes, folder: str) -> Text:
 
 
 def _is_path(data: str) -> bool:
-    return 0 < len(data) < _LONGEST_PATH and "\0" not in data and os.path.exists(data.strip() or data)
+    return (
+        0 < len(data) < _LONGEST_PATH and "\0" not in data and os.path.exists(data.strip() or data)
+    )
 
 
 def spool_stream(stream: IO[bytes], folder: str) -> Text:
@@ -82,7 +83,7 @@ def spool_objects(records: object, folder: str) -> Text:
 def spool_frame(frame: Any, folder: str) -> Text:
     """Write a frame of nested columns, one row a line."""
     _require_nested(engines.columns(frame))
-    if engines.backend_of(frame) == "pandas" and any(kind == object for kind in frame.dtypes):
+    if engines.backend_of(frame) == "pandas" and any(kind.kind == "O" for kind in frame.dtypes):
         return dataclasses.replace(
             spool_objects(frame.to_dict("records"), folder), label="rows", from_frame=True
         )
@@ -212,8 +213,8 @@ def _line(record: object) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as plain JSON; what JSON has no word for becomes a list that no field takes."""
-    if value is None or isinstance(value, str | bool | int) and not isinstance(value, Enum):
+    """Return a value as plain JSON; what it has no word for is a list, which no field takes."""
+    if value is None or (isinstance(value, str | bool | int) and not isinstance(value, Enum)):
         return value
     if isinstance(value, float):
         return None if math.isnan(value) else float(value)

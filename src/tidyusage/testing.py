@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.catalogue import FIELDS, Field, Vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Record = dict[str, Any]
 
@@ -165,7 +167,7 @@ def _depth(field: Field) -> int:
 
 def _value(draw: random.Random, field: Field, flat: Record) -> Any:
     if field.dtype == "boolean":
-        return draw.random() < 0.8
+        return draw.randrange(5) > 0
     if field.dtype == "string":
         return draw.choice((".py", ".ts", ".go")) if "file_ext" in field.path else "1.7.2"
     if field.part_of in flat and field.partition is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -11,12 +10,16 @@ import orjson
 
 from tidyusage import catalogue, sources
 from tidyusage.catalogue import Field, Tree
-from tidyusage.errors import RecordError, UnknownKeyWarning, named, warn as warn_of
-from tidyusage.sources import Text
+from tidyusage.errors import RecordError, UnknownKeyWarning, named
+from tidyusage.errors import warn as warn_of
 from tidyusage.sql import clauses, literal, values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     import duckdb
+
+    from tidyusage.sources import Text
 
 SAMPLE: Final = 1_000
 _SHOWN: Final = 10
@@ -24,7 +27,7 @@ _BLOCKS: Final = 16
 _BLOCK: Final = 1 << 16
 
 
-def warn(texts: list[Text]) -> None:
+def warn(texts: Sequence[Text]) -> None:
     """Warn of unknown keys in a sample of the records: spread over one file, or the first ones."""
     keys: Counter[str] = Counter()
     looked_at = 0
@@ -37,14 +40,14 @@ def warn(texts: list[Text]) -> None:
         keys.update(_unknown(record, _TREE, ""))
     if keys:
         message = (
-            f"The schema does not know {named(keys.most_common(), _SHOWN)}, seen in a sample of {looked_at:,} records; "
-            "they are dropped. unknown='keep' keeps such keys, 'raise' and 'keep' are exact, "
-            "'ignore' is silent."
+            f"The schema does not know {named(keys.most_common(), _SHOWN)}, seen in a sample of "
+            f"{looked_at:,} records; they are dropped. unknown='keep' keeps such keys, 'raise' "
+            "and 'keep' are exact, 'ignore' is silent."
         )
         warn_of(message, UnknownKeyWarning)
 
 
-def refuse(connection: duckdb.DuckDBPyConnection, texts: list[Text]) -> None:
+def refuse(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> None:
     """Raise if any record holds a key that the schema does not know."""
     keys = f"select unnest(json_keys(cast(extra as json))) as key from ({query(texts)})"
     pattern = r"'\[\d+\]'"
@@ -65,7 +68,7 @@ order by seen desc, path
 _TREE: Final = catalogue.tree()
 
 
-def _sample(texts: list[Text]) -> Iterator[bytes]:
+def _sample(texts: Sequence[Text]) -> Iterator[bytes]:
     share = max(1, SAMPLE // max(1, len(texts)))
     for text in texts:
         if text.shape == "lines" and text.compression == "none":

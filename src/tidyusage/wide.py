@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
 from tidyusage import flatten, rejects, schema, sources, unknown
 from tidyusage.flatten import FAULT
-from tidyusage.rejects import Reject
 from tidyusage.sources import Place, Text
 from tidyusage.sql import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import duckdb
 
     from tidyusage.options import Options
+    from tidyusage.quarantine import Reject
 
 _BATCH: Final = 50_000
 _PIECE: Final = 4_096
@@ -83,7 +84,11 @@ def _attempt(
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException) as refusal:
+    except (
+        duckdb.InvalidInputException,
+        duckdb.ConversionException,
+        duckdb.IOException,
+    ) as refusal:
         return None, str(refusal).partition("\n")[0]
     return table, ""
 
@@ -160,7 +165,7 @@ class _Judge(NamedTuple):
         yield from self._read_good(good)
 
     def _read_good(self, good: Sequence[Row]) -> Iterator[Reading]:
-        """Read records that nothing is wrong with; what DuckDB still refuses is found by halving."""
+        """Read records without a fault; what DuckDB still refuses is found by halving."""
         table, reason = self._attempt(good)
         if table is not None:
             yield Reading(table, [], good)

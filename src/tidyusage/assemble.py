@@ -1,0 +1,92 @@
+"""Texts become the frame that was asked for, and what is odd about them is said."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tidyusage import catalogue, engines, lazy, quarantine, unknown, wide
+from tidyusage.errors import ChargeTypeWarning, DuplicateWarning, named, warn
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tidyusage.options import Options
+    from tidyusage.sources import Text
+
+Spool = Callable[[str], "list[Text]"]
+
+
+def assemble(spooled: Spool, options: Options) -> Any:
+    """Return the frame that was asked for, of the texts that ``spooled`` puts into a folder."""
+    if options.backend == "duckdb":
+        return lazy.relation(spooled, options)
+    with tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
+        texts = spooled(folder)
+        with engines.connect() as connection:
+            table = _layout_table(connection, texts, options)
+    return engines.deliver(table, options.backend or "pandas")
+
+
+def _layout_table(
+    connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
+) -> pa.Table:
+    """Read texts, say what is odd about them, and return the layout."""
+    engines.prepare(connection, options.backend or "pandas")
+    reading = wide.read(connection, texts, options)
+    if options.unknown == "warn":
+        unknown.warn(texts)
+    elif options.unknown == "raise":
+        unknown.refuse(connection, texts)
+    quarantine.report(reading.rejects, options.rejects)
+    table = _without_duplicates(connection, reading.table, options)
+    _warn_of_charge_types(table)
+    if options.layout != "wide":
+        table = engines.ask(connection, table, options.query)
+    return engines.finish(table, options.types(), options.sep)
+
+
+def _without_duplicates(
+    connection: duckdb.DuckDBPyConnection, table: pa.Table, options: Options
+) -> pa.Table:
+    if options.duplicates == "keep":
+        if not options.marks_records:
+            return table
+        return table.append_column("record", pa.array(range(table.num_rows), pa.int64()))
+    from pyarrow import compute as pc
+
+    surplus = table.num_rows - pc.count_distinct(table["id"]).as_py()
+    if not surplus:
+        return table
+    if options.duplicates == "raise":
+        connection.register(engines.FRAME, table)
+        lazy.refuse_duplicates(connection, engines.FRAME)
+    warn(
+        f"{surplus:,} record{'s' if surplus > 1 else ''} dropped: the id stands on a newer record. "
+        "duplicates='keep' keeps all, 'raise' names the ids.",
+        DuplicateWarning,
+    )
+    return engines.ask(connection, table, lazy.latest)
+
+
+def _warn_of_charge_types(table: pa.Table) -> None:
+    if "charges" not in table.column_names:
+        return
+    from pyarrow import compute as pc
+
+    entries = pc.list_flatten(table["charges"])
+    counts = pc.value_counts(pc.struct_field(entries, "type")).to_pylist()
+    strange = [
+        (count["values"] or "without a type", count["counts"])
+        for count in counts
+        if count["values"] not in catalogue.CHARGE_TYPES
+    ]
+    if strange:
+        warn(
+            f"The schema does not know the charge types {named(strange)}; "
+            "they stay in the column charges, and have rows of their own in long.",
+            ChargeTypeWarning,
+        )

@@ -1,0 +1,75 @@
+"""Records that were set aside: what is kept of them, and how the caller learns of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final
+
+from tidyusage.errors import RecordError, RejectWarning, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that was set aside."""
+
+    source: str
+    line: int | None
+    id: str | None
+    path: str
+    expected: str
+    found: str
+    raw: str
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f", line {self.line}"
+        id_ = "" if self.id is None else f" (id {self.id!r})"
+        return (
+            f"{self.source}{line}{id_}: {self.path}: expected {self.expected}, found {self.found}"
+        )
+
+
+def report(rejects: Sequence[Reject], target: str | os.PathLike[str] | None) -> None:
+    """Raise over the rejects, or write them to a file and warn; the file of an earlier run goes."""
+    if target is None:
+        if rejects:
+            raise RecordError(_summary(rejects), "Give rejects=PATH to set such records aside.")
+        return
+    if not rejects:
+        if os.path.exists(target):
+            os.remove(target)
+        return
+    write(rejects, target)
+    message = f"{_counted(rejects)} set aside in {os.fspath(target)}."
+    warn(message, RejectWarning)
+
+
+def _summary(rejects: Sequence[Reject]) -> str:
+    shown = [f"  {reject}" for reject in rejects[:SHOWN]]
+    more = [f"  … and {len(rejects) - SHOWN:,} more"] if len(rejects) > SHOWN else []
+    return "\n".join([f"{_counted(rejects)} cannot be read:", *shown, *more])
+
+
+def _counted(rejects: Sequence[Reject]) -> str:
+    return f"{len(rejects):,} record{'s' if len(rejects) > 1 else ''}"
+
+
+def write(rejects: Sequence[Reject], target: str | os.PathLike[str]) -> None:
+    """Write rejects as NDJSON, whole or not at all."""
+    folder = os.path.dirname(os.fspath(target)) or "."
+    handle, path = tempfile.mkstemp(dir=folder, prefix=".rejects-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            for reject in rejects:
+                stream.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
+        os.replace(path, target)
+    except BaseException:
+        os.remove(path)
+        raise

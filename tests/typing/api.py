@@ -1,0 +1,22 @@
+"""Read by the type checkers, never run: uses that must pass, and uses that must not."""
+
+import pandas as pd
+import polars as pl
+
+import tidyusage as tu
+
+
+def uses() -> None:
+    frame: pd.DataFrame = tu.flatten_usage([{"id": "a"}])
+    eager: pl.DataFrame = tu.read_usage("usage.ndjson", backend="polars", layout="long", sep="_")
+    long: pd.DataFrame = tu.to_long(frame)
+    lazy: pl.LazyFrame = tu.to_wide(eager.lazy())
+    charges: pl.DataFrame = tu.charges(eager, duplicates="keep")
+    restored: pd.DataFrame = tu.restore(frame, sep="_")
+    piped: pd.DataFrame = frame.pipe(tu.to_long)
+
+    tu.flatten_usage([], layout="lng")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.flatten_usage([], layot="long")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    tu.read_usage("x", backend="dask")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.to_long([1, 2])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    wrong: pl.DataFrame = tu.to_long(frame)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
