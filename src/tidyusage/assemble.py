@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -56,9 +56,9 @@ def _without_duplicates(
         if not options.marks_records:
             return table
         return table.append_column("record", pa.array(range(table.num_rows), pa.int64()))
-    from pyarrow import compute as pc
+    import polars as pl
 
-    surplus = table.num_rows - pc.count_distinct(table["id"]).as_py()
+    surplus = table.num_rows - cast("pl.Series", pl.from_arrow(table["id"])).n_unique()
     if not surplus:
         return table
     if options.duplicates == "raise":

@@ -6,6 +6,7 @@ types each leaf and marks the rows that hold what the schema does not allow.  Co
 here; `tidyusage.schema.rename` spells them otherwise at the edge.
 """
 
+from collections.abc import Iterator
 from typing import Final, cast
 
 from tidyusage import catalogue
@@ -24,6 +25,7 @@ COUNT_LEVELS: Final = 4
 ACTIONS: Final = {"accepted_count": "accepted", "rejected_count": "rejected"}
 
 _COUNTS: Final = quote(catalogue.TOOL_ACTIONS.column)
+_NESTED: Final = (*map(quote, LISTS), _COUNTS)
 
 
 def wide(
@@ -41,26 +43,47 @@ def wide(
     """
     fields = [*catalogue.SCALARS, *([catalogue.REMOTE_DATA] if remote_data else [])]
     columns = [quote(field.column) for field in fields]
-    nested = [*map(quote, LISTS), _COUNTS]
     leaves = [_as(_typed(field, _member(field), nan_is_missing), field.column) for field in fields]
     lists = [_as(_typed_list(name, currency, nan_is_missing), name) for name in LISTS]
     counts = _as(_typed_counts(_member(catalogue.TOOL_ACTIONS)), catalogue.TOOL_ACTIONS.column)
+    raw = [_as(f"raw.{quote(key)}", _raw(key)) for key in {field.keys[0]: None for field in fields}]
+    raw += [_as(f"raw.{quote(name)}", _raw(name)) for name in LISTS]
     amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
+    nested = [_as(f"case when len({name}) > 0 then {name} end", name[1:-1]) for name in _NESTED]
     at = f",\n    {_fault_at(nan_is_missing)} as {FAULT_AT}" if explain else ""
-    at_list = f",\n    coalesce({FAULT_AT}, {_list_fault_at()}) as {FAULT_AT}" if explain else ""
     return f"""
 with typed as not materialized (
   select
-    {clauses([*leaves, *lists, counts])},
-    {clauses([_wrong(field, nan_is_missing) for field in catalogue.SCALARS], " or")} or
-    {clauses(map(_wrong_list, LISTS), " or")} as {FAULT}{at}
+    {clauses([*leaves, *lists, counts, *raw])}
   from {source} as raw
 )
 select
     {clauses([*columns, *amounts, _as(_currency("list_min"), "charges.currency"), *nested])},
-    coalesce({FAULT} or {_wrong_charges()} or {_wrong_counts()}, false) as {FAULT}{at_list}
+    coalesce(
+    {clauses((test for _, test in _tests(nan_is_missing)), " or")},
+    false) as {FAULT}{at}
 from typed
 """
+
+
+def _tests(nan_is_missing: bool) -> Iterator[tuple[str, str]]:
+    """Yield each place that may be faulty, with the test of the rows that are."""
+    for field in catalogue.SCALARS:
+        yield field.path, _wrong(field, nan_is_missing)
+    for name in LISTS:
+        yield name, _wrong_list(name)
+    yield "charges", _wrong_charges()
+    yield catalogue.TOOL_ACTIONS.path, _wrong_counts()
+
+
+def _fault_at(nan_is_missing: bool) -> str:
+    """Return the path of the first faulty field, looked for in faulty rows alone."""
+    tests = _tests(nan_is_missing)
+    return f"case {clauses((f'when {test} then {literal(path)}' for path, test in tests), '')} end"
+
+
+def _raw(key: str) -> str:
+    return f"raw.{key}"
 
 
 def _as(expression: str, name: str) -> str:
@@ -100,8 +123,7 @@ def timestamp(x: str) -> str:
 
 def _wrong(field: Field, nan_is_missing: bool) -> str:
     """Return the test of a faulty value; it may be null where the value is."""
-    x = _member(field)
-    typed = _typed(field, x, nan_is_missing)
+    x, typed = _before(field), quote(field.column)
     if field.dtype == "number":
         return f"not coalesce(isfinite({typed}), {_present(x, nan_is_missing)} is null)"
     if field.dtype == "boolean":
@@ -114,19 +136,10 @@ def _wrong(field: Field, nan_is_missing: bool) -> str:
     return _wrong_text(x)
 
 
-def _fault_at(nan_is_missing: bool) -> str:
-    """Return the path of the first faulty field, looked for in faulty rows alone."""
-    cases = [
-        f"when {_wrong(field, nan_is_missing)} then {literal(field.path)}"
-        for field in catalogue.SCALARS
-    ]
-    cases += [f"when {_wrong_list(name)} then {literal(name)}" for name in LISTS]
-    return f"case when {FAULT} then case\n    {clauses(cases, '')} end end"
-
-
-def _list_fault_at() -> str:
-    charges = f"when {_wrong_charges()} then 'charges'"
-    return f"case {charges} when {_wrong_counts()} then {literal(catalogue.TOOL_ACTIONS.path)} end"
+def _before(field: Field) -> str:
+    """Return a field as it was before it was typed."""
+    key, *inner = field.keys
+    return ".".join([quote(_raw(key)), *map(quote, inner)])
 
 
 def _wrong_text(x: str) -> str:
@@ -138,7 +151,7 @@ def _wrong_text(x: str) -> str:
 def _wrong_list(name: str) -> str:
     texts = (_member(field, "e") for field in LISTS[name] if field.dtype == "string")
     wrong = " or ".join(map(_wrong_text, texts))
-    return f"len(list_filter(raw.{quote(name)}, lambda e: {wrong})) > 0"
+    return f"len(list_filter({quote(_raw(name))}, lambda e: {wrong})) > 0"
 
 
 def _wrong_charges() -> str:
@@ -152,12 +165,12 @@ def _wrong_counts() -> str:
 
 
 def _typed_list(name: str, currency: str | None, nan_is_missing: bool) -> str:
-    """Return a list with typed entries; null and {} are no entries, a list of none is null."""
+    """Return a list with typed entries; null and {} are no entries."""
     (tree,) = cast("list[Tree]", catalogue.tree(LISTS[name])[name])
     present = " or ".join(f"{_member(field, 'e')} is not null" for field in LISTS[name])
     entries = f"list_filter(raw.{quote(name)}, lambda e: {present})"
     entry = _entry(tree, "e", currency, nan_is_missing)
-    return f"nullif(list_transform({entries}, lambda e: {entry}), [])"
+    return f"list_transform({entries}, lambda e: {entry})"
 
 
 def _entry(tree: Tree, holder: str, currency: str | None, nan_is_missing: bool) -> str:
@@ -191,12 +204,9 @@ def _nan_if_wrong(number: str, present: str) -> str:
 def _typed_counts(x: str) -> str:
     """Return ``tool_actions`` as a list of tool, action and count; what is no count is NaN."""
     is_object = f"starts_with(cast({x} as varchar), '{{')"
-    wrong = "[{tool: null, action: null, count: '[]'::json}]"
+    wrong = "[{tool: null, action: null, count: 'nan'::double}]"
     leaves = f"case when {is_object} then {_count_leaves(x)} when {x} is not null then {wrong} end"
-    leaves = f"list_filter({leaves}, lambda e: e.count is not null)"
-    count = "coalesce(try_cast((e.count ->> '$') as double), 'nan'::double)"
-    entry = f"{{tool: e.tool, action: e.action, count: {count}}}"
-    return f"nullif(list_transform({leaves}, lambda e: {entry}), [])"
+    return f"list_filter({leaves}, lambda e: e.count is not null)"
 
 
 def _count_leaves(x: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
@@ -210,7 +220,8 @@ def _count_leaves(x: str, tool: str = "", prefix: str = "", level: int = 0) -> s
         prefix = f"{prefix}{key} || '.' || "
     else:
         tool, action = key, "null"
-    found = f"[{{tool: {tool}, action: {action}, count: {value}}}]"
+    count = _nan_if_wrong(f"try_cast(({value} ->> '$') as double)", f"{value} is not null")
+    found = f"[{{tool: {tool}, action: {action}, count: {count}}}]"
     if level + 1 < COUNT_LEVELS:
         inner = _count_leaves(value, tool, prefix, level + 1)
         found = (

@@ -27,7 +27,7 @@ from tidyusage.sql import literal
 if TYPE_CHECKING:
     import duckdb
 
-_BATCH: Final = 20_000
+_BATCH: Final = 1_000
 _LONGEST_PATH: Final = 4_096
 # How marshal writes an infinity, of either sign, as 8 bytes and as NumPy's 4.
 _INFINITIES: Final = (
@@ -74,9 +74,9 @@ def spool_objects(records: object, folder: str) -> Text:
     """Write dicts, or objects that stand for them, one a line."""
     path = _new(folder)
     items = _items(records)
-    with open(path, "wb") as stream:
+    with open(path, "wb", buffering=0) as stream:
         while batch := list(islice(items, _BATCH)):
-            stream.writelines(_encoded(batch))
+            stream.write(_encoded(batch))
     return Text(path, "records", indexed=True)
 
 
@@ -178,30 +178,31 @@ def _unpaged(value: Any) -> Iterable[object]:
     return list(result.values()) if isinstance(result, Mapping) else result or []
 
 
-def _encoded(batch: list[object]) -> Iterator[bytes]:
-    """Yield each record as a line of JSON.
+def _encoded(batch: list[object]) -> bytes:
+    """Return records as lines of JSON.
 
     orjson writes NaN and infinities alike as null.  NaN is how pandas says missing; an infinity
-    is a fault and must stay one, so a batch that holds any goes the exact way.
+    is a fault and must stay one, so a record with a null is looked at, and written the exact way
+    if it holds an infinity.
     """
     try:
-        if not _holds_infinity(batch):
-            return (orjson.dumps(record, option=_ORJSON) for record in _checked(batch))
-    except (TypeError, ValueError, orjson.JSONEncodeError):
-        pass
-    return (_line(record) for record in batch)
+        lines = [orjson.dumps(record, option=_ORJSON) for record in batch]
+    except (TypeError, ValueError):
+        return b"".join(map(_line, batch))
+    return b"".join(
+        _line(record) if b"null" in line and _may_hold_infinity(record) else line
+        for record, line in zip(batch, lines, strict=True)
+    )
 
 
 _ORJSON: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 
-def _checked(batch: list[object]) -> list[object]:
-    orjson.dumps(batch, option=_ORJSON)
-    return batch
-
-
-def _holds_infinity(batch: list[object]) -> bool:
-    image = marshal.dumps(batch, 2)
+def _may_hold_infinity(record: object) -> bool:
+    try:
+        image = marshal.dumps(record, 2)
+    except ValueError:  # it holds more than plain Python values
+        return True
     return any(mark in image for mark in _INFINITIES)
 
 
