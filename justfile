@@ -19,7 +19,7 @@ test *arguments:
 lint:
     ruff check
     ruff format --check
-    numpydoc lint src/tidyusage/*.py
+    numpydoc lint src/tidyusage/{read,layouts,restore,testing}.py
 
 # both type checkers
 types:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum
 from io import TextIOBase
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 from uuid import UUID, uuid4
 
 import orjson
@@ -200,7 +200,7 @@ _ORJSON: Final = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
 def _may_hold_infinity(record: object) -> bool:
     try:
-        image = marshal.dumps(record, 2)
+        image = marshal.dumps(cast("Any", record), 2)
     except ValueError:  # it holds more than plain Python values
         return True
     return any(mark in image for mark in _INFINITIES)

@@ -15,7 +15,7 @@ from tidyusage.sources import Place, Text
 from tidyusage.sql import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import duckdb
 
@@ -24,22 +24,50 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 50_000
 _PIECE: Final = 4_096
+_UNNAMED: Final = "a value that the schema does not allow"
 
 Row = tuple[Place, bytes]
 
 
 class Reading(NamedTuple):
-    """What was read, and what was not; ``rows`` are the records behind a batch's table."""
+    """What was read, and what was not; ``faulty`` are the positions of rejects that were parted."""
 
     table: pa.Table
     rejects: list[Reject]
-    rows: Sequence[Row] = ()
+    faulty: frozenset[int] = frozenset()
 
 
 def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options) -> Reading:
-    """Read texts in one go; if anything in them is refused, read them batch by batch."""
+    """Read texts in one go; if that is refused, read them batch by batch."""
     table, _ = _attempt(connection, texts, options)
-    return Reading(table, []) if table is not None else _sift(connection, texts, options)
+    if table is None:
+        return _sift(connection, texts, options)
+    rows = chain.from_iterable(text.records() for text in texts)
+    reading = _parted(table, rows, any(text.from_frame for text in texts))
+    return reading or _sift(connection, texts, options)
+
+
+def _parted(table: pa.Table, rows: Iterable[Row], from_frame: bool) -> Reading | None:
+    """Part good rows from faulty ones, whose records are looked at to say why.
+
+    None if records and rows are not the same in number, so that no row tells its record.
+    """
+    from pyarrow import compute as pc
+
+    faulty = table[FAULT]
+    table = table.drop_columns(FAULT)
+    if not pc.any(faulty).as_py():
+        return Reading(table, [])
+    marked = frozenset(position for position, mark in enumerate(faulty.to_pylist()) if mark)
+    refused, count = [], 0
+    for position, row in enumerate(rows):
+        count += 1
+        if position in marked:
+            reject = rejects.judge(*row, nan_is_missing=from_frame)
+            refused.append(reject or rejects.refused(*row, _UNNAMED))
+    if count != table.num_rows:
+        return None
+    return Reading(table.filter(pc.invert(faulty)), refused, marked)
 
 
 def query(texts: Sequence[Text], options: Options, *, explain: bool = False) -> str:
@@ -70,17 +98,13 @@ def query_raw(raw: str, options: Options, *, from_frame: bool, explain: bool = F
 def _attempt(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
 ) -> tuple[pa.Table | None, str]:
-    """Return the wide rows, or None and a reason if anything in the texts cannot be read."""
+    """Return the wide rows with their faults marked, or None and why they cannot be read."""
     import duckdb
-    from pyarrow import compute as pc
 
     if not texts:
-        return _nothing(options), ""
+        return _nothing(options).append_column(FAULT, pa.array([], pa.bool_())), ""
     try:
         table = connection.sql(query(texts, options)).to_arrow_table()
-        if pc.any(table[FAULT]).as_py():
-            return None, "a value that the schema does not allow"
-        table = table.drop_columns(FAULT)
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
@@ -107,9 +131,13 @@ def sift_texts(
     refused: list[Reject] = []
     path = os.path.join(folder, "readable.ndjson")
     with open(path, "wb") as stream:
-        for reading in _readings(connection, texts, options):
-            stream.writelines(_one_line(text) for _, text in reading.rows)
+        for rows, reading in _readings(connection, texts, options):
             refused.extend(reading.rejects)
+            stream.writelines(
+                _one_line(text)
+                for position, (_, text) in enumerate(rows)
+                if position not in reading.faulty
+            )
     from_frame = any(text.from_frame for text in texts)
     if refused:
         return [Text(path, "readable", indexed=True, from_frame=from_frame)], refused
@@ -121,7 +149,7 @@ def _sift(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
 ) -> Reading:
     tables, refused = [_nothing(options)], []
-    for reading in _readings(connection, texts, options):
+    for _, reading in _readings(connection, texts, options):
         tables.append(reading.table)
         refused.extend(reading.rejects)
     tables = [table.cast(tables[-1].schema) for table in tables]
@@ -130,7 +158,8 @@ def _sift(
 
 def _readings(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
-) -> Iterator[Reading]:
+) -> Iterator[tuple[Sequence[Row], Reading]]:
+    """Yield batches of records with what was read of them."""
     from_frame = any(text.from_frame for text in texts)
     rows = chain.from_iterable(text.records() for text in texts)
     with tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
@@ -147,36 +176,39 @@ class _Judge(NamedTuple):
     path: str
     nan_is_missing: bool
 
-    def read(self, batch: Sequence[Row]) -> Iterator[Reading]:
+    def read(self, batch: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
         """Yield what a batch holds, in the batch's order."""
-        table, _ = self._attempt(batch)
-        if table is not None:
-            yield Reading(table, [], batch)
+        table, _ = self.attempt(batch)
+        reading = None if table is None else _parted(table, batch, self.nan_is_missing)
+        if reading:
+            yield batch, reading
         elif len(batch) > _PIECE:
             for start in range(0, len(batch), _PIECE):
                 yield from self.read(batch[start : start + _PIECE])
         else:
             yield from self._read_one_by_one(batch)
 
-    def _read_one_by_one(self, batch: Sequence[Row]) -> Iterator[Reading]:
+    def _read_one_by_one(self, batch: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
         judged = [rejects.judge(*row, nan_is_missing=self.nan_is_missing) for row in batch]
         good = [row for row, reject in zip(batch, judged, strict=True) if reject is None]
-        yield Reading(_nothing(self.options), [reject for reject in judged if reject])
+        yield (), Reading(_nothing(self.options), [reject for reject in judged if reject])
         yield from self._read_good(good)
 
-    def _read_good(self, good: Sequence[Row]) -> Iterator[Reading]:
+    def _read_good(self, good: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
         """Read records without a fault; what DuckDB still refuses is found by halving."""
-        table, reason = self._attempt(good)
-        if table is not None:
-            yield Reading(table, [], good)
+        table, reason = self.attempt(good)
+        reading = None if table is None else _parted(table, good, self.nan_is_missing)
+        if reading:
+            yield good, reading
         elif len(good) == 1:
-            yield Reading(_nothing(self.options), [rejects.refused(*good[0], reason)])
+            yield (), Reading(_nothing(self.options), [rejects.refused(*good[0], reason)])
         else:
             half = len(good) // 2
             yield from self._read_good(good[:half])
             yield from self._read_good(good[half:])
 
-    def _attempt(self, rows: Sequence[Row]) -> tuple[pa.Table | None, str]:
+    def attempt(self, rows: Sequence[Row]) -> tuple[pa.Table | None, str]:
+        """Put records into a file and read it."""
         with open(self.path, "wb") as stream:
             stream.writelines(_one_line(text) for _, text in rows)
         text = Text(self.path, "batch", from_frame=self.nan_is_missing)
