@@ -19,17 +19,18 @@ _CLOSED: Final = catalogue.tree(
 _DATE: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
-def polars_schema() -> dict[str, pl.DataType]:
-    """Return the nested schema; dates and ``tool_actions``, an open object, are read as text."""
-    return {key: _polars(child) for key, child in _TREE.items()}
+def polars_schema(dates: pl.DataType) -> dict[str, pl.DataType]:
+    """Return the nested schema; ``tool_actions``, an open object, is read as text."""
+    return {key: _polars(child, dates) for key, child in _TREE.items()}
 
 
-def _polars(child: Any) -> pl.DataType:
+def _polars(child: Any, dates: pl.DataType) -> pl.DataType:
     if isinstance(child, list):
-        return pl.List(_polars(child[0]))
+        return pl.List(_polars(child[0], dates))
     if isinstance(child, dict):
-        return pl.Struct({key: _polars(inner) for key, inner in child.items()})
-    return {"number": pl.Float64(), "boolean": pl.Boolean()}.get(child.dtype, pl.String())
+        return pl.Struct({key: _polars(inner, dates) for key, inner in child.items()})
+    types = {"number": pl.Float64(), "boolean": pl.Boolean(), "timestamp": dates}
+    return types.get(child.dtype, pl.String())
 
 
 def polars_leaves(*, parse_dates: bool) -> list[pl.Expr]:

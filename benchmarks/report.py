@@ -55,6 +55,7 @@ class Bar(NamedTuple):
 BARS: Final = (
     Bar("read-polars", "pandas-file", 10, 15),
     Bar("read-polars", "polars-file", 2.5, 3.5),
+    Bar("read-polars", "polars-text", 2.5, 3.5),
     Bar("read-pandas", "pandas-file", 9, 12),
     Bar("dicts-pandas", "pandas-dicts", 3.5, 5),
     Bar("dicts-polars", "polars-dicts", 2, 3),

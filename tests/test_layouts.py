@@ -203,3 +203,73 @@ def test_empty_frames_reshape_to_empty_frames():
     for layout, reshape in SHAPES.items():
         assert reshape(empty).equals(tu.flatten_usage([], backend="polars", layout=layout))
     assert tu.to_wide(tu.to_long(empty)).equals(empty)
+
+
+ACTIONS = {
+    "id": "a",
+    "usage": {"code": {"tool_actions": {"e": {"x": 2, "y": 3}}}},
+    "charges": [{"amount": 1, "type": "zz", "currency": "usd"}],
+}
+
+
+@pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
+@pytest.mark.parametrize(
+    "own", ["m", "e", "i", "entry", "place", "charges_", "team", "tool", "count"]
+)
+def test_no_name_of_a_caller_s_column_reaches_the_figures(own):
+    frame = tu.flatten_usage([ACTIONS])
+    long = tu.to_long(frame.assign(**{own: "s"}))
+    assert list(long[own]) == ["s"] * 3
+    assert long.drop(columns=own).equals(tu.to_long(frame))
+    assert list(tu.to_wide(long)[own]) == ["s"]
+
+
+@pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
+def test_a_caller_s_column_that_would_meet_the_answer_s_is_refused():
+    frame = tu.flatten_usage([ACTIONS])
+    for own in ("metric", "value", "unit"):
+        with pytest.raises(tu.errors.FrameError, match=f"own column '{own}'"):
+            tu.to_long(frame.assign(**{own: "s"}))
+
+
+def test_to_wide_adds_nothing_up_and_tears_nothing_apart():
+    sessions = {"id": "a", "usage": {"sessions": {"distinct": 5}, "quantity": 1}}
+    long = tu.flatten_usage([sessions], layout="long")
+    with pytest.raises(tu.errors.FrameError, match="a record has a metric twice"):
+        tu.to_wide(pd.concat([long, long]))
+    with pytest.raises(tu.errors.FrameError, match="the rows of a record differ"):
+        tu.to_wide(long.assign(n=[1, 2]))
+
+
+def test_frames_with_unclear_names_are_refused():
+    for frame, words in (
+        (
+            pd.DataFrame({"id": ["a"], "usage_quantity": [5.0], "usage.unit": ["GB"]}),
+            "mixes spellings",
+        ),
+        (
+            pd.DataFrame([["a", 1, 2]], columns=["id", "usage.quantity", "usage.quantity"]),
+            "tell apart",
+        ),
+        (pd.DataFrame([["a", 1, 2]], columns=["id", "usage.quantity", "ID"]), "tell apart"),
+        (pd.DataFrame({"id": ["a"], "usage.quantity": [1], 5: [1]}), "must be text"),
+    ):
+        with pytest.raises(tu.errors.FrameError, match=words):
+            tu.to_long(frame)
+        with pytest.raises(tu.errors.FrameError, match=words):
+            tu.restore(frame)
+
+
+def test_restore_leaves_the_text_within_nested_columns_as_it_was():
+    odd = [{"id": 'it\'s {"x"} {y}'}, {"id": "r} {s"}, {"id": "a\n} {b", "name": "None"}]
+    frame = tu.flatten_usage([{"id": "a", "resources": odd}])
+    back = pd.read_csv(io.StringIO(frame.to_csv(index=False)))
+    assert rows(tu.resources(tu.restore(back))) == rows(tu.resources(frame))
+
+
+def test_restore_of_a_relation_takes_json():
+    relation = duckdb.sql(
+        'select \'a\' as id, \'[{"amount": 1, "currency": null, "type": "net"}]\' as charges'
+    )
+    (row,) = rows(tu.restore(relation))
+    assert row["charges"] == [{"amount": 1.0, "currency": None, "type": "net"}]

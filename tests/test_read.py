@@ -303,6 +303,9 @@ EMPTY = {
     "polars": pl.DataFrame(schema={"id": pl.String, "usage": pl.Struct({})}),
     "lazy": pl.LazyFrame(schema={"id": pl.String}),
     "arrow": pa.table({"id": pa.array([], pa.string())}),
+    "pandas without columns": pd.DataFrame(),
+    "polars without columns": pl.DataFrame(),
+    "arrow without columns": pa.table({}),
 }
 
 
@@ -505,3 +508,31 @@ def test_temporary_files_are_gone_after_the_call(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tu.flatten_usage(RECORDS)
     assert os.listdir(tmp_path) == []
+
+
+def test_record_batches_and_their_readers():
+    table = pl.DataFrame(RECORDS).to_arrow()
+    assert held(tu.flatten_usage(table.to_reader())) == EXPECTED
+    assert held(tu.flatten_usage(table.to_batches()[0])) == EXPECTED
+
+
+def test_parquet_is_known_by_its_bytes_and_damage_is_named(tmp_path):
+    path = tmp_path / "usage.dat"
+    pl.DataFrame(RECORDS).write_parquet(path)
+    assert held(tu.read_usage(path)) == EXPECTED
+    with path.open("rb") as stream:
+        assert held(tu.read_usage(stream)) == EXPECTED
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(tu.errors.SourceError, match="cannot be read as Parquet"):
+        tu.read_usage(tmp_path / "bad.parquet")
+
+
+def test_a_relation_with_columns_of_any_name():
+    (row,) = held(tu.flatten_usage(duckdb.sql("select 'a' as id, 5 as r, 6 as j, 7 as e")))
+    assert row == {"id": "a"}
+
+
+def test_two_columns_of_one_name_are_refused():
+    frame = pd.DataFrame([["a", {"x": 1}, {"x": 2}]], columns=["id", "usage", "usage"])
+    with pytest.raises(tu.errors.FrameError, match="two columns 'usage'"):
+        tu.flatten_usage(frame)

@@ -28,7 +28,7 @@ FAULTS = {
     "text": ('"x"', "$", "an object", "the text 'x'"),
     "two on a line": ('{"id": "x"} {"id": "y"}', "$", "JSON", "Extra data"),
     "bytes that are not UTF-8": (b'{"id": "\xe9"}', "$", "UTF-8", "0xe9 at byte 9"),
-    "half a surrogate pair": ('{"id": "\\ud800"}', "$", "DuckDB", "surrogate"),
+    "half a surrogate pair": ('{"id": "\\ud800"}', "$", "Unicode", "surrogate pair"),
     "list for object": (
         '{"id": "x", "usage": {"tokens": [1]}}',
         "usage.tokens",
@@ -343,9 +343,9 @@ def test_the_fast_path_and_the_judge_agree(path, value):
     line = (text if path.startswith("id") else f'{{"id": "r", {text[1:]}').encode()
     row = (Place("x", 1), line)
     with tempfile.TemporaryDirectory() as folder, engines.connect() as connection:
-        judge = wide._Judge(connection, Options(), os.path.join(folder, "one"), False)
-        table, _ = judge.attempt([row])
-    accepted = table is not None and not any(table["fault"].to_pylist())
+        judge = wide._Judge(connection, Options(), os.path.join(folder, "one"))
+        reading, _ = judge.attempt([row])
+    accepted = reading is not None and not reading.rejects
     assert (rejects.judge(*row) is None) == accepted
 
 
@@ -431,7 +431,11 @@ def test_infinities_and_strange_objects_in_python_are_refused_not_lost():
 
 def test_a_rejects_file_of_an_earlier_run_is_replaced_or_gone(tmp_path):
     target = tmp_path / "r"
-    target.write_text("of an earlier run")
+    with pytest.warns(tu.errors.RejectWarning):
+        tu.flatten_usage("oops", rejects=target)
+    with pytest.warns(tu.errors.RejectWarning):
+        tu.flatten_usage("other", rejects=target)
+    assert "oops" not in target.read_text()
     tu.flatten_usage(GOOD, rejects=target)
     assert not target.exists()
 
@@ -441,11 +445,13 @@ def test_an_interrupted_write_leaves_no_half_file(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     target = tmp_path / "r"
-    target.write_text("before")
+    with pytest.warns(tu.errors.RejectWarning):
+        tu.flatten_usage("before", rejects=target)
+    earlier = target.read_text()
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         tu.flatten_usage("oops", rejects=target)
-    assert target.read_text() == "before"
+    assert target.read_text() == earlier
     assert os.listdir(tmp_path) == ["r"]
 
 
@@ -467,3 +473,89 @@ def test_a_relation_of_rows_refuses_lists_for_objects():
     relation = duckdb.sql("select 'a' as id, {tokens: [1]} as usage")
     with pytest.raises(duckdb.Error, match="where an object belongs"):
         tu.flatten_usage(relation).fetchall()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"id":"a"},{"id":"b"},',
+        '[\n{"id":"a"},\n{"id":"b"},\n',
+        '{"result":[{"id":"a"}]}\n{"result":[{"id":"b"},',
+    ],
+)
+def test_a_text_cut_off_between_records_is_not_read_as_whole(tmp_path, text):
+    for backend in ("polars", "duckdb"):
+        with pytest.raises(Exception, match=r"the end of the text within|end of data"):
+            rows(tu.flatten_usage(text, backend=backend))
+    with pytest.warns(tu.errors.RejectWarning):
+        frame = tu.flatten_usage(text, rejects=tmp_path / "r")
+    assert list(frame["id"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[", '{"result":[', "\0", '{"id": "a"}\n{', '{"id": "a"}\n[']
+)
+def test_a_text_that_only_begins_is_not_an_empty_one(text):
+    with pytest.raises(tu.errors.RecordError):
+        tu.flatten_usage(text)
+
+
+def test_what_stands_among_pages_is_read_or_refused(tmp_path):
+    page = '{"result":[{"id":"a"}]}'
+    assert list(tu.flatten_usage(f'{page}\n{{"id":"b"}}')["id"]) == ["a", "b"]
+    assert list(tu.flatten_usage(f'{page}\n{{"result":{{"x":{{"id":"b"}}}}}}')["id"]) == ["a", "b"]
+    assert list(tu.flatten_usage(f'{page}\n{{"result":null}}')["id"]) == ["a"]
+    for other in ('{"error":"x"}', '{"result":"oops"}', "null"):
+        with pytest.raises(tu.errors.RecordError, match="1 record cannot"):
+            tu.flatten_usage(f"{page}\n{other}", unknown="ignore")
+        with pytest.raises(Exception, match=r"no result|Expected"):
+            tu.flatten_usage(f"{page}\n{other}", backend="duckdb").fetchall()
+
+
+def test_rejects_never_replace_what_is_no_file_of_rejects(tmp_path):
+    source = tmp_path / "usage.ndjson"
+    source.write_text(GOOD)
+    for target in (source, tmp_path):
+        with pytest.raises(tu.errors.OptionError, match="rejects="):
+            tu.read_usage(source, rejects=target)
+    assert source.read_text() == GOOD
+
+
+def test_a_rejects_file_among_the_sources_is_no_source(tmp_path):
+    (tmp_path / "a.ndjson").write_text(f'{GOOD}\n{{"id": "b", "usage": 5}}')
+    for _ in range(2):
+        with pytest.warns(tu.errors.RejectWarning, match="1 record "):
+            frame = tu.read_usage(tmp_path, rejects=tmp_path / "bad.ndjson")
+        assert list(frame["id"]) == ["good"]
+
+
+def test_a_fault_in_the_first_line_costs_that_line_alone(tmp_path):
+    for first in ('{"id":"a"} junk', '{"id":"a"},', '{"id":"a"'):
+        with pytest.warns(tu.errors.RejectWarning, match="1 record "):
+            frame = tu.flatten_usage(f'{first}\n{{"id":"b"}}\n{{"id":"c"}}', rejects=tmp_path / "r")
+        assert list(frame["id"]) == ["b", "c"]
+
+
+def test_nan_is_judged_by_where_it_comes_from(tmp_path):
+    nan = tmp_path / "nan.ndjson"
+    nan.write_text('{"id":"q","usage":{"quantity":NaN}}')
+    frame = pl.DataFrame({"id": ["p"], "usage": [{"quantity": float("nan"), "unit": "GB"}]})
+    frame.write_parquet(tmp_path / "p.parquet")
+    with pytest.warns(tu.errors.RejectWarning, match="1 record "):
+        read = tu.read_usage([nan, tmp_path / "p.parquet"], rejects=tmp_path / "r")
+    assert list(read["id"]) == ["p"]
+    counts = {"code": {"tool_actions": {"edit": {"accepted": float("nan"), "rejected": 1.0}}}}
+    for made in ([{"id": "a", "usage": counts}], pl.DataFrame({"id": ["a"], "usage": [counts]})):
+        (row,) = rows(tu.flatten_usage(made, layout="tool_actions"))
+        assert (row["action"], row["count"]) == ("rejected", 1.0)
+
+
+def test_deep_nesting_is_read():
+    deep = "[" * 5000 + "]" * 5000
+    assert len(tu.flatten_usage(f'{{"id":"a","remote_data":{deep}}}')) == 1
+
+
+def test_a_default_currency_that_meets_another_is_named():
+    record = {"id": "a", "charges": [{"amount": 1}, {"amount": 2, "currency": "USD"}]}
+    with pytest.raises(tu.errors.RecordError, match="found EUR and USD"):
+        tu.flatten_usage([record], currency="eur")

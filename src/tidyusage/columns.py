@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LAYOUTS: Final = get_args(Layout)
-_MARKS: Final[dict[str, tuple[str, ...]]] = {
+# Columns by which a layout is known; wide has none that it must have.
+_MARKS: Final[dict[Layout, tuple[str, ...]]] = {
     "long": ("metric", "value"),
-    "charges": ("charges.amount",),
-    "tool_actions": ("tool", "count"),
+    "charges": ("position", "charges.amount"),
+    "resources": ("position", "resources.id"),
+    "tool_actions": ("position", "tool", "count"),
 }
 
 
@@ -56,8 +59,10 @@ def types() -> dict[str, pa.DataType]:
 def columns(frame: Any) -> Columns:
     """Look at a frame's columns; raise if it holds no usage."""
     names = engines.columns(frame)
+    _require_plain(names)
     sep = _separator(names)
-    spelled = {schema.rename(name, sep): name for name in types()}
+    layout = _layout(set(names), sep)
+    spelled = {schema.rename(name, sep): name for name in layout_types(layout)}
     known = {spelled[name]: name for name in names if name in spelled}
     own = tuple(name for name in names if name not in spelled)
     if set(known) <= {"id"} or "id" not in known:
@@ -66,22 +71,54 @@ def columns(frame: Any) -> Columns:
             f"{'none but id is' if 'id' in known else 'id is not'} one of the schema's.",
             "Make one with flatten_usage() or read_usage().",
         )
-    return Columns(_layout(known), sep, known, own)
+    return Columns(layout, sep, known, own)
+
+
+def _require_plain(names: list[Any]) -> None:
+    """Refuse names that are no text, stand twice, or differ from another in case alone."""
+    for name in names:
+        if not isinstance(name, str):
+            raise FrameError(f"A column is named {name!r}.", "Names of columns must be text.")
+    folded = Counter(name.lower() for name in names)
+    twice = [name for name in names if folded[name.lower()] > 1]
+    if twice:
+        raise FrameError(
+            f"The frame has the columns {twice}, which SQL cannot tell apart.",
+            "Rename or drop all but one.",
+        )
+    both = [
+        name for name in types() if "." in name and {name, schema.rename(name, "_")} <= set(names)
+    ]
+    if both:
+        raise FrameError(
+            f"The frame has the column {both[0]!r} under both of its spellings.", "Drop one."
+        )
+
+
+@cache
+def layout_types(layout: Layout) -> dict[str, pa.DataType]:
+    """Return every column that a layout can have, with its type."""
+    if layout == "wide":
+        return schema.layout_types("wide", remote_data=True, extra=True)
+    return schema.layout_types(layout, record=True)
 
 
 def _separator(names: Iterable[str]) -> Separator:
     names = set(names)
-    underscored = {schema.rename(name, "_") for name in types() if "." in name}
     dotted = {name for name in types() if "." in name}
-    return "_" if len(names & underscored) > len(names & dotted) else "."
+    underscored = {schema.rename(name, "_") for name in dotted} & names
+    if underscored and dotted & names:
+        raise FrameError(
+            f"The frame mixes spellings: {min(dotted & names)!r} and {min(underscored)!r}.",
+            "Spell all its columns with '.' or all with '_'.",
+        )
+    return "_" if underscored else "."
 
 
-def _layout(known: Mapping[str, str]) -> Layout:
+def _layout(names: set[str], sep: str) -> Layout:
     for layout, marks in _MARKS.items():
-        if all(mark in known for mark in marks):
-            return layout  # type: ignore[return-value]
-    if "position" in known and any(name.startswith("resources.") for name in known):
-        return "resources"
+        if {schema.rename(mark, sep) for mark in marks} <= names:
+            return layout
     return "wide"
 
 
@@ -108,10 +145,15 @@ def rebuilt_charges() -> str:
         f"type: {literal(type_)}}}"
         for type_ in catalogue.CHARGE_TYPES
     )
-    return f"nullif(list_filter([{entries}], lambda e: e.amount is not null), [])"
+    return f"nullif(list_filter([{entries}], lambda tu__e: tu__e.amount is not null), [])"
 
 
 def with_own(types_: engines.Types, found: Columns) -> engines.Types:
-    """Add the caller's own columns, in whatever type they have."""
-    own = dict.fromkeys(name for name in found.own if name != "record")
-    return {**types_, **own}
+    """Add the caller's own columns, in whatever type they have; one must not meet an answer's."""
+    spelled = {schema.rename(name, found.sep) for name in types_}
+    if meeting := [name for name in found.own if name in spelled]:
+        raise FrameError(
+            f"The frame's own column {meeting[0]!r} is called like a column of the answer.",
+            "Rename it.",
+        )
+    return {**types_, **dict.fromkeys(found.own)}

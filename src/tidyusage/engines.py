@@ -86,9 +86,21 @@ def columns(frame: Any) -> list[str]:
     """Return the names of a frame's columns."""
     if is_lazy(frame):
         return cast("pl.LazyFrame", frame).collect_schema().names()
-    if isinstance(frame, pa.Table):
-        return frame.column_names
+    if backend_of(frame) == "pyarrow":
+        return list(frame.schema.names)
     return list(frame.columns)
+
+
+def text_columns(frame: Any) -> list[str]:
+    """Return the columns of a relation that are text; an eager frame's are parsed beforehand."""
+    if backend_of(frame) != "duckdb":
+        return []
+    return [n for n, t in zip(frame.columns, frame.types, strict=True) if str(t) == "VARCHAR"]
+
+
+def height(frame: Any) -> int:
+    """Return how many rows an eager frame has; a relation or reader without columns has none."""
+    return len(frame) if hasattr(frame, "__len__") and backend_of(frame) != "duckdb" else 0
 
 
 def run(

@@ -45,7 +45,8 @@ def wide(
     columns = [quote(field.column) for field in fields]
     leaves = [_as(_typed(field, _member(field), nan_is_missing), field.column) for field in fields]
     lists = [_as(_typed_list(name, currency, nan_is_missing), name) for name in LISTS]
-    counts = _as(_typed_counts(_member(catalogue.TOOL_ACTIONS)), catalogue.TOOL_ACTIONS.column)
+    actions = catalogue.TOOL_ACTIONS
+    counts = _as(_typed_counts(_member(actions), nan_is_missing), actions.column)
     raw = [_as(f"raw.{quote(key)}", _raw(key)) for key in {field.keys[0]: None for field in fields}]
     raw += [_as(f"raw.{quote(name)}", _raw(name)) for name in LISTS]
     amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
@@ -201,15 +202,18 @@ def _nan_if_wrong(number: str, present: str) -> str:
     return f"case when {present} then coalesce({number}, 'nan'::double) end"
 
 
-def _typed_counts(x: str) -> str:
+def _typed_counts(x: str, nan_is_missing: bool) -> str:
     """Return ``tool_actions`` as a list of tool, action and count; what is no count is NaN."""
     is_object = f"starts_with(cast({x} as varchar), '{{')"
     wrong = "[{tool: null, action: null, count: 'nan'::double}]"
-    leaves = f"case when {is_object} then {_count_leaves(x)} when {x} is not null then {wrong} end"
+    found = _count_leaves(x, nan_is_missing)
+    leaves = f"case when {is_object} then {found} when {x} is not null then {wrong} end"
     return f"list_filter({leaves}, lambda e: e.count is not null)"
 
 
-def _count_leaves(x: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
+def _count_leaves(
+    x: str, nan_is_missing: bool, tool: str = "", prefix: str = "", level: int = 0
+) -> str:
     """Return the list of every leaf below an object: first key = tool, the rest = action."""
     key, value = f"e{level}.key", f"e{level}.value"
     if level:
@@ -220,10 +224,12 @@ def _count_leaves(x: str, tool: str = "", prefix: str = "", level: int = 0) -> s
         prefix = f"{prefix}{key} || '.' || "
     else:
         tool, action = key, "null"
-    count = _nan_if_wrong(f"try_cast(({value} ->> '$') as double)", f"{value} is not null")
+    text = f"({value} ->> '$')"
+    present = f"{_present(text, nan_is_missing)} is not null"
+    count = _nan_if_wrong(f"try_cast({text} as double)", present)
     found = f"[{{tool: {tool}, action: {action}, count: {count}}}]"
     if level + 1 < COUNT_LEVELS:
-        inner = _count_leaves(value, tool, prefix, level + 1)
+        inner = _count_leaves(value, nan_is_missing, tool, prefix, level + 1)
         found = (
             f"case when starts_with(cast({value} as varchar), '{{') then {inner} else {found} end"
         )

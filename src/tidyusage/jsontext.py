@@ -10,6 +10,10 @@ import re
 from collections.abc import Generator, Iterator
 from typing import Final, Literal, NamedTuple
 
+# What cannot be read and has no text begins with a sign that no JSON begins with.
+PROBLEM: Final = "\0"
+CUT_OFF: Final = "the end of the text within an array or object"
+
 Shape = Literal["lines", "array", "objects", "pages", "keyed"]
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
@@ -43,12 +47,13 @@ def records(text: str, shape: Shape) -> Iterator[Found]:
         try:
             if shape == "array" and text[place] == "[":
                 place = yield from _elements(text, place)
-            elif shape in {"pages", "keyed"} and text[place] == "{":
+            elif shape in {"pages", "keyed"} and _opening_of_result(text, place):
                 place = yield from _page(text, place)
             else:
                 place = yield from _value(text, place)
         except _Malformed as cut:
-            yield Found(cut.offset, text[cut.offset :])
+            rest = text[cut.offset :]
+            yield Found(cut.offset, rest if rest.strip() else f"{PROBLEM}{CUT_OFF}")
             return
         place = _skip(text, place)
 
@@ -68,13 +73,15 @@ def _ends_with_its_line(head: str, start: int) -> bool:
     line, _, rest = head[start:].partition("\n")
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return bool(rest.strip())
 
 
 def _opening_of_result(head: str, start: int) -> str:
-    """Return the bracket that opens a page's ``result``; nothing if the object is a record."""
+    """Return the bracket that opens a page's ``result``; nothing if this is no page."""
+    if not head.startswith("{", start):
+        return ""
     place = _skip(head, start + 1)
     try:
         while True:
@@ -94,17 +101,11 @@ def _spans_lines(head: str, start: int) -> bool:
     """Tell whether the object at ``start`` is written over several lines."""
     line, newline, rest = head[start:].partition("\n")
     try:
-        json.loads(line)
-    except ValueError:
-        pass
-    else:
-        return False
-    try:
-        _decode(head, start)
+        _, end = _decode(head, start)
     except _Malformed:  # cut off, by the end of the head or in its line
         ends = line.rstrip().endswith("}") or rest.lstrip().startswith("{")
         return bool(newline) and not ends
-    return True
+    return "\n" in head[start:end]
 
 
 def _decode(text: str, place: int) -> tuple[object, int]:

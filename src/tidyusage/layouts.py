@@ -278,12 +278,13 @@ def _wide(source: str, found: Columns, wanted: Collection[str], record: bool) ->
         "tidyusage: an id stands on several rows — Give duplicates='keep' to tell them apart by "
         "a column record, or keep the newest of each."
     )
-    repeated = f"(select count(*) > count(distinct {quote(found.known['id'])}) from {source})"
+    id_ = quote(found.known["id"])
+    repeated = f"(select count({id_}) > count(distinct {id_}) from {source})"
     return f"(select * from {rows} where case when {repeated} then error({message}) else true end)"
 
 
 def _wide_of_long(source: str, found: Columns) -> str:
-    own = [name for name in found.own if name != "record"]
+    own = found.own
     wanted = [*reshape.LONG_KEYS, "metric", "value", "unit"]
     record = "record" in found.known
     rows = typed(source, found, [*(["record"] if record else []), *wanted], own)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import RecordError, named
 from tidyusage.flatten import FAULT
+from tidyusage.jsontext import CUT_OFF
 from tidyusage.sql import literal
 
 if TYPE_CHECKING:
@@ -71,6 +72,11 @@ order by records desc, "id"
 
 
 def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
+    for text in texts:
+        if text.is_cut_off() and options.rejects is None:
+            raise RecordError(
+                f"{text.label} is cut off: {CUT_OFF}.", "Give rejects=PATH to read what is there."
+            )
     with engines.connect() as connection:
         if options.unknown == "raise":
             unknown.refuse(connection, texts)
@@ -135,7 +141,7 @@ def from_rows(rows: str) -> str:
     )
     return (
         f"(select unnest(case when {wrong} then error({message}) else try_cast(j as {struct}) end)"
-        f" from (select to_json(r) as j from {rows} as r))"
+        f" from (select to_json(tidyusage_row) as j from {rows} as tidyusage_row))"
     )
 
 

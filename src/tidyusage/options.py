@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from tidyusage import reshape, schema
+from tidyusage import quarantine, reshape, schema
 from tidyusage.errors import OptionError, one_of
 from tidyusage.flatten import FAULT
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
@@ -40,11 +40,8 @@ class Options:
         one_of("remote_data", self.remote_data, get_args(RemoteData))
         if self.rejects is not None and not isinstance(self.rejects, str | os.PathLike):
             raise OptionError(f"rejects={self.rejects!r} is no path.", "Give a path, or None.")
-        if self.rejects is not None and not os.path.isdir(os.path.dirname(self.rejects) or "."):
-            raise OptionError(
-                f"rejects={os.fspath(self.rejects)!r} lies in a folder that does not exist.",
-                "Make the folder first.",
-            )
+        if self.rejects is not None:
+            quarantine.check_target(self.rejects)
         if self.currency is not None and (
             not isinstance(self.currency, str) or not self.currency.strip()
         ):
@@ -53,6 +50,11 @@ class Options:
             raise OptionError(
                 f"connection= has no meaning with backend={self.backend!r}.",
                 "Give backend='duckdb' for a relation of that connection.",
+            )
+        if self.connection is not None and type(self.connection).__name__ != "DuckDBPyConnection":
+            raise OptionError(
+                f"connection={self.connection!r} is no DuckDB connection.",
+                "Give what duckdb.connect() returns.",
             )
 
     @property

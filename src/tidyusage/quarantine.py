@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.errors import RecordError, RejectWarning, warn
+from tidyusage.errors import OptionError, RecordError, RejectWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,33 @@ class Reject:
         return (
             f"{self.source}{line}{id_}: {self.path}: expected {self.expected}, found {self.found}"
         )
+
+
+def check_target(target: str | os.PathLike[str]) -> None:
+    """Refuse a target that is no file to be replaced: only one of an earlier run is."""
+    path = os.fspath(target)
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise OptionError(
+            f"rejects={path!r} lies in a folder that does not exist.", "Make the folder first."
+        )
+    if os.path.isdir(path):
+        raise OptionError(f"rejects={path!r} is a folder.", "Name a file in it.")
+    if os.path.exists(path) and not _is_of_an_earlier_run(path):
+        raise OptionError(
+            f"rejects={path!r} is a file that holds something else; it would be replaced.",
+            "Name a new file, or one of an earlier run.",
+        )
+
+
+def _is_of_an_earlier_run(path: str) -> bool:
+    with open(path, "rb") as stream:
+        line = stream.readline()
+    if not line.strip():
+        return True
+    try:
+        return list(json.loads(line)) == [field.name for field in fields(Reject)]
+    except (ValueError, TypeError):
+        return False
 
 
 def report(rejects: Sequence[Reject], target: str | os.PathLike[str] | None) -> None:

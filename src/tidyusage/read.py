@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -116,7 +117,7 @@ def read_usage(
     if isinstance(source, IO) or hasattr(source, "read"):
         stream = cast("IO[bytes]", source)
         return assemble(lambda folder: [spool.spool_stream(stream, folder)], options)
-    paths = list(places.files(source))
+    paths = [path for path in places.files(source) if not _is_same(path, rejects)]
     return assemble(lambda folder: [_text(path, folder) for path in paths], options)
 
 
@@ -261,9 +262,14 @@ def _lazily(frame: Any, options: Options) -> Any:
     )
 
 
+def _is_same(path: str, rejects: Path | None) -> bool:
+    """Tell whether a file is that of an earlier run's rejects, which is no source."""
+    return rejects is not None and os.path.exists(rejects) and os.path.samefile(path, rejects)
+
+
 def _text(path: str, folder: str) -> Text:
-    if path.endswith(".parquet"):
-        return spool.spool_parquet(path, folder)
+    if sources.is_parquet(path):
+        return spool.spool_parquet(path, path, folder)
     text = sources.text(path)
     return spool.spool_without_bom(text, folder) if sources.starts_with_bom(text) else text
 

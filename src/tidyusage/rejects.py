@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tidyusage import catalogue
 from tidyusage.catalogue import Field, Tree
 from tidyusage.flatten import COUNT_LEVELS, TIMESTAMP
+from tidyusage.jsontext import PROBLEM
 from tidyusage.quarantine import Reject
 
 if TYPE_CHECKING:
@@ -55,33 +56,38 @@ class _Constant(float):
     """NaN or an infinity, as the text wrote it."""
 
 
-def judge(place: Place, text: bytes, *, nan_is_missing: bool = False) -> Reject | None:
+def judge(place: Place, text: bytes, *, currency: str | None = None) -> Reject | None:
     """Return why a record cannot be read, or None if nothing is wrong with it."""
     record, fault = _parsed(text)
-    fault = fault or _fault(record, nan_is_missing)
+    fault = fault or _fault(record, place.nan_is_missing, currency)
     return _reject(place, text, record, fault) if fault else None
 
 
 def refused(place: Place, text: bytes, reason: str) -> Reject:
     """Return the reject of a record that the engine refuses, in the engine's words."""
     record, _ = _parsed(text)
+    reason = re.sub(r' in file "[^"]*", (at byte \d+ )?in (line|record/value) \d+', "", reason)
     return _reject(place, text, record, Fault("$", "a record that DuckDB reads", reason))
 
 
 def _reject(place: Place, text: bytes, record: object, fault: Fault) -> Reject:
     id_ = record.get("id") if isinstance(record, dict) else None
     known = id_ if isinstance(id_, str) else str(id_) if type(id_) in {int, float} else None
-    return Reject(*place, known, *fault, text.decode("utf-8", "backslashreplace"))
+    return Reject(place.source, place.line, known, *fault, text.decode("utf-8", "backslashreplace"))
 
 
 def _parsed(text: bytes) -> tuple[Any, Fault | None]:
+    if text.startswith(PROBLEM.encode()):
+        problem = text.decode("utf-8", "backslashreplace").removeprefix(PROBLEM)
+        return None, Fault("$", "a whole text", problem or "a NUL")
     try:
         decoded = text.decode()
     except UnicodeDecodeError as error:
         found = f"the byte 0x{text[error.start]:02x} at byte {error.start + 1}"
         return None, Fault("$", "UTF-8 text", found)
     try:
-        return _loads(decoded), None
+        record = _loads(decoded)
+        return record, _half_pair(record)
     except json.JSONDecodeError as error:
         try:
             return _loads(_TOLERATED.sub(_tolerate, decoded)), None
@@ -90,6 +96,15 @@ def _parsed(text: bytes) -> tuple[Any, Fault | None]:
             return None, Fault("$", "JSON", found)
     except (ValueError, RecursionError) as error:
         return None, Fault("$", "JSON", str(error))
+
+
+def _half_pair(record: object) -> Fault | None:
+    try:
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        found = f"half a surrogate pair, \\u{ord(error.object[error.start]):x}"
+        return Fault("$", "text that is Unicode", found)
+    return None
 
 
 # What DuckDB reads although it is not quite JSON: a trailing comma, and nan in lower case.
@@ -104,11 +119,11 @@ def _loads(text: str) -> Any:
     return json.loads(text, object_pairs_hook=_object, parse_constant=_Constant)
 
 
-def _fault(record: object, nan_is_missing: bool) -> Fault | None:
+def _fault(record: object, nan_is_missing: bool, currency: str | None) -> Fault | None:
     if not isinstance(record, _Object):
         return Fault("$", "an object", _named(record))
     fault = _walk(record, catalogue.tree(), "", nan_is_missing)
-    return fault or _currencies(record) or _sizes(record)
+    return fault or _currencies(record, currency) or _sizes(record)
 
 
 def _walk(node: _Object, tree: Tree, prefix: str, nan_is_missing: bool) -> Fault | None:
@@ -176,17 +191,23 @@ def _counts(value: Any, path: str, nan_is_missing: bool, level: int = 0) -> Faul
             fault = _counts(inner, place, nan_is_missing, level + 1)
             if fault:
                 return fault
+        elif nan_is_missing and str(inner).lower() == "nan":
+            continue
         elif inner is not None and not _is_number(inner):
             return Fault(place, "a number", _named(inner))
     return None
 
 
-def _currencies(record: _Object) -> Fault | None:
+def _currencies(record: _Object, default: str | None) -> Fault | None:
     """Tell two currencies: such charges cannot be one row, for they must not be added."""
-    known = {
-        str(charge["currency"]).strip(" ").upper()
+    given = (
+        charge.get("currency")
         for charge in record.get("charges") or []
-        if charge and charge.get("amount") is not None and charge.get("currency") is not None
+        if charge and charge.get("amount") is not None
+    )
+    known = {
+        ("" if currency is None else str(currency)).strip(" ").upper() or default or ""
+        for currency in given
     } - {""}
     if len(known) <= 1:
         return None

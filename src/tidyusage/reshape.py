@@ -29,10 +29,10 @@ def long(source: str, *, record: bool = False, own: Collection[str] = ()) -> str
     return f"""
 with entries as not materialized (
   select {", ".join(map(quote, keys))},
-  unnest(list_filter({entries}, lambda e: e.value is not null)) as entry
+  unnest(list_filter({entries}, lambda tu__e: tu__e.value is not null)) as tu__entry
   from {source}
 )
-select {", ".join(map(quote, keys))}, entry.metric, entry.value, entry.unit
+select {", ".join(map(quote, keys))}, tu__entry.metric, tu__entry.value, tu__entry.unit
 from entries
 """
 
@@ -48,27 +48,28 @@ def _measure(column: str, unit: str) -> str:
 
 def _other_charges() -> str:
     """Return the entries of charges whose type the schema does not know, or that have none."""
-    known = f"coalesce(e.type in ({values(CHARGE_TYPES)}), false)"
-    metric = f"concat({literal(CHARGES[:-1])}, '.' || e.type)"
-    others = f"list_filter(charges, lambda e: not {known})"
-    return _added_up(others, metric, "e.amount", CURRENCY)
+    known = f"coalesce(tu__e.type in ({values(CHARGE_TYPES)}), false)"
+    metric = f"concat({literal(CHARGES[:-1])}, '.' || tu__e.type)"
+    others = f"list_filter(charges, lambda tu__e: not {known})"
+    return _added_up(others, metric, "tu__e.amount", CURRENCY)
 
 
 def _counts() -> str:
-    metric = f"concat_ws('.', {literal(COUNTS)}, e.tool, e.action)"
+    metric = f"concat_ws('.', {literal(COUNTS)}, tu__e.tool, tu__e.action)"
     unit = literal(catalogue.TOOL_ACTIONS.unit)
-    return _added_up(quote(COUNTS), metric, "e.count", unit)
+    return _added_up(quote(COUNTS), metric, "tu__e.count", unit)
 
 
 def _added_up(entries: str, metric: str, value: str, unit: str) -> str:
     """Return one entry a metric, in the order in which the metrics first stand there."""
-    named = f"list_transform({entries}, lambda e: {{metric: {metric}, value: {value}}})"
-    of_metric = f"list_filter({named}, lambda e: e.metric = m)"
-    total = f"list_sum(list_transform({of_metric}, lambda e: e.value))"
-    names = f"list_transform({named}, lambda e: e.metric)"
-    first = f"list_filter({names}, lambda m, i: list_position({names}, m) = i)"
-    entry = f"{{metric: m, value: {total}, unit: {unit}}}"
-    return f"coalesce(list_transform({first}, lambda m: {entry}), [])"
+    named = f"list_transform({entries}, lambda tu__e: {{metric: {metric}, value: {value}}})"
+    of_metric = f"list_filter({named}, lambda tu__e: tu__e.metric = tu__m)"
+    total = f"list_sum(list_transform({of_metric}, lambda tu__e: tu__e.value))"
+    names = f"list_transform({named}, lambda tu__e: tu__e.metric)"
+    is_first = f"list_position({names}, tu__m) = tu__i"
+    first = f"list_filter({names}, lambda tu__m, tu__i: {is_first})"
+    entry = f"{{metric: tu__m, value: {total}, unit: {unit}}}"
+    return f"coalesce(list_transform({first}, lambda tu__m: {entry}), [])"
 
 
 def child(source: str, layout: str, *, record: bool = False) -> str:
@@ -76,15 +77,16 @@ def child(source: str, layout: str, *, record: bool = False) -> str:
     keys = [*(["record"] if record else []), "id"]
     entries = quote(CHILDREN[layout])
     if layout == "tool_actions":
-        members = [f"entry.{quote(name)}" for name in ("tool", "action", "count")]
+        members = [f"tu__entry.{quote(name)}" for name in ("tool", "action", "count")]
     else:
         paths = [(field.column, field.keys[1:]) for field in LISTS[layout]]
         members = [
-            f"{'.'.join(['entry', *map(quote, path)])} as {quote(column)}" for column, path in paths
+            f"{'.'.join(['tu__entry', *map(quote, path)])} as {quote(column)}"
+            for column, path in paths
         ]
     return f"""
 with entries as not materialized (
-  select {", ".join(map(quote, keys))}, unnest({entries}) as entry,
+  select {", ".join(map(quote, keys))}, unnest({entries}) as tu__entry,
     unnest(range(len({entries}))) as position
   from {source}
 )
@@ -114,8 +116,8 @@ def wide(source: str, *, record: bool = False, own: Collection[str] = ()) -> str
     derived = {
         "usage.unit": "any_value(unit) filter (metric = 'usage.quantity')",
         "charges.currency": f"any_value(unit) filter ({is_charge})",
-        "charges": f"list({charge} order by place) filter ({is_charge})",
-        COUNTS: f"list({count} order by place) filter ({is_count})",
+        "charges": f"list({charge} order by tu__place) filter ({is_charge})",
+        COUNTS: f"list({count} order by tu__place) filter ({is_count})",
     }
     absent = {
         name: f"cast(null as {schema.duckdb_type(type_)})"
@@ -123,15 +125,38 @@ def wide(source: str, *, record: bool = False, own: Collection[str] = ()) -> str
         if name not in {*keys, *sums, *derived}
     }
     columns = [f"{sql} as {quote(name)}" for name, sql in (sums | derived | absent).items()]
+    record_keys = ", ".join([*(["record"] if record else []), quote("id")])
+    twice = literal(
+        "tidyusage: a record has a metric twice — Adding them up could count twice; drop one, or "
+        "tell records of one id apart by a column record."
+    )
+    torn = literal(
+        "tidyusage: the rows of a record differ in a dimension or in a column of your own — "
+        "Wide has one row a record; drop the column, or make it the same in all of its rows."
+    )
     return f"""
-with places as (select *, row_number() over () as place from {source}),
+with places as (
+  select *, row_number() over () as tu__place,
+    count(*) over (partition by {record_keys}, metric) as tu__times
+  from {source}
+),
 records as (
-  select {grouped}, min(place) as place,
+  select {grouped}, min(tu__place) as tu__place, max(tu__times) as tu__times,
     {clauses(columns)}
   from places
   group by {grouped}
+),
+counted as (
+  select *, count(*) over (partition by {record_keys}) as tu__rows
+  from records
 )
-select * exclude (place) from records order by place
+select * exclude (tu__place, tu__times, tu__rows)
+from counted
+where case
+  when tu__times > 1 then error({twice})
+  when tu__rows > 1 then error({torn})
+  else true end
+order by tu__place
 """
 
 

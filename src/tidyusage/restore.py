@@ -15,6 +15,8 @@ from tidyusage.errors import FrameError, known_options
 from tidyusage.sql import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tidyusage.typing import FrameT, Separator
 
 
@@ -56,8 +58,10 @@ def restore(frame: FrameT, *, sep: Separator = ".") -> FrameT:
     wanted = with_own({name: types()[name] for name in found.known}, found)
     nested = {actual: types()[name] for name, actual in found.known.items()}
 
+    texts = engines.text_columns(frame)
+
     def query(source: str) -> str:
-        return _restored(source, found)
+        return _restored(source, found, texts)
 
     try:
         return engines.run(frame, query, wanted, sep, before=lambda t: _with_parsed(t, nested))
@@ -71,8 +75,18 @@ def _with_parsed(table: pa.Table, nested: dict[str, pa.DataType]) -> pa.Table:
         place = table.column_names.index(name)
         if pa.types.is_nested(type_) and not pa.types.is_nested(table.schema.types[place]):
             values = [_parsed(text) for text in table[name].cast(pa.string()).to_pylist()]
-            table = table.set_column(place, name, pa.array(values, type_))
+            try:
+                table = table.set_column(place, name, pa.array(values, type_))
+            except (pa.ArrowException, AttributeError) as error:
+                raise FrameError(
+                    f"The column {name} holds what is no list of entries: {error}",
+                    "Mend or drop it.",
+                ) from error
     return table
+
+
+# Strings as Python prints them, or the gap between two entries outside of any.
+_GAP: Final = re.compile(r"""(?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\}\s+\{""", re.DOTALL)
 
 
 def _parsed(text: str | None) -> Any:
@@ -83,7 +97,7 @@ def _parsed(text: str | None) -> Any:
         return json.loads(text)
     except ValueError:
         try:  # pandas writes an array of entries without commas between them
-            return ast.literal_eval(re.sub(r"\}\s+\{", "}, {", text))
+            return ast.literal_eval(_GAP.sub(lambda gap: gap["text"] or "}, {", text))
         except (ValueError, SyntaxError):
             raise FrameError(
                 f"This is no list of entries: {text[:80]!r}.",
@@ -91,16 +105,18 @@ def _parsed(text: str | None) -> Any:
             ) from None
 
 
-def _restored(source: str, found: Columns) -> str:
+def _restored(source: str, found: Columns, texts: Collection[str]) -> str:
     parts = [
-        f"{_cast(name, quote(actual))} as {quote(name)}" for name, actual in found.known.items()
+        f"{_cast(name, quote(actual), is_json=actual in texts)} as {quote(name)}"
+        for name, actual in found.known.items()
     ]
     return f"select {', '.join([*parts, *map(quote, found.own)])} from {source}"
 
 
-def _cast(name: str, x: str) -> str:
+def _cast(name: str, x: str, *, is_json: bool) -> str:
     type_ = types()[name]
     if pa.types.is_nested(type_):
+        x = f"cast({x} as json)" if is_json else x
         return f"cast({x} as {schema.duckdb_type(type_)})"
     text = f"nullif(cast({x} as varchar), '')"
     if type_ == pa.string():

@@ -30,6 +30,10 @@ Compression = Literal["none", "gzip", "zstd"]
 _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
+# What stands among pages and is none must not pass for an empty one.
+_RESULT: Final = (
+    "case when result is null then error('tidyusage: a page has no result') else result end"
+)
 _MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _FORMATS: Final[dict[Shape, str]] = {
     "lines": "newline_delimited",
@@ -45,6 +49,7 @@ class Place(NamedTuple):
 
     source: str
     line: int | None
+    nan_is_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Text:
             blocks = _Blocks(stream)
             yield from self._lines(blocks) if self.shape == "lines" else self._found(blocks)
             if blocks.problem:
-                yield Place(self.label, None), blocks.problem.encode()
+                yield Place(self.label, None), f"{jsontext.PROBLEM}{blocks.problem}".encode()
 
     def open(self) -> IO[bytes]:
         """Open the text, unpacked."""
@@ -89,6 +94,20 @@ class Text:
         with self.open() as stream:
             return sum(map(len, _Blocks(stream)))
 
+    def is_cut_off(self) -> bool:
+        """Tell whether an array has no end: after a comma DuckDB does not miss it."""
+        if self.shape != "array":
+            return False
+        if self.compression == "none":
+            with open(self.path, "rb") as stream:
+                stream.seek(max(0, os.path.getsize(self.path) - _BLOCK))
+                return not stream.read().rstrip().endswith(b"]")
+        last = b""
+        with self.open() as stream:
+            for block in _Blocks(stream):
+                last = block.rstrip() or last
+        return not last.endswith(b"]")
+
     def _lines(self, blocks: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
         for number, line in enumerate(_split(blocks), start=1):
             text = line.removeprefix(_BOM) if number == 1 else line
@@ -105,7 +124,9 @@ class Text:
             yield place, found.text.encode("utf-8", "surrogateescape")
 
     def _place(self, position: int, line: int) -> Place:
-        return Place(f"{self.label}[{position}]", None) if self.indexed else Place(self.label, line)
+        if self.indexed:
+            return Place(f"{self.label}[{position}]", None, self.from_frame)
+        return Place(self.label, line)
 
 
 class _Blocks:
@@ -141,6 +162,12 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     return replace(found, shape=jsontext.shape(found.head().decode("utf-8", "replace")))
 
 
+def is_parquet(path: str) -> bool:
+    """Tell whether a file is Parquet, by its name or by its first bytes."""
+    with open(path, "rb") as stream:
+        return path.lower().endswith(".parquet") or stream.read(4) == b"PAR1"
+
+
 def _compression(magic: bytes) -> Compression:
     for mark, kind in _MAGIC.items():
         if magic.startswith(mark):
@@ -168,10 +195,10 @@ def _scan(
 ) -> str:
     if shape == "pages":
         pages = _read(shape, compression, files, {"result": f"{struct}[]"})
-        return f"(select unnest(r) from (select unnest(result) as r from {pages}))"
+        return f"(select unnest(r) from (select unnest({_RESULT}) as r from {pages}))"
     if shape == "keyed":
         pages = _read(shape, compression, files, {"result": f"MAP(VARCHAR, {struct})"})
-        return f"(select unnest(r) from (select unnest(map_values(result)) as r from {pages}))"
+        return f"(select unnest(r) from (select unnest(map_values({_RESULT})) as r from {pages}))"
     return _read(shape, compression, files, columns)
 
 
@@ -191,10 +218,10 @@ def scan_json(texts: Iterable[Text]) -> str:
         files = list(group)
         if shape == "pages":
             pages = _read(shape, compression, files, {"result": "JSON[]"})
-            parts.append(f"(select unnest(result) as j from {pages})")
+            parts.append(f"(select unnest({_RESULT}) as j from {pages})")
         elif shape == "keyed":
             pages = _read(shape, compression, files, {"result": "MAP(VARCHAR, JSON)"})
-            parts.append(f"(select unnest(map_values(result)) as j from {pages})")
+            parts.append(f"(select unnest(map_values({_RESULT})) as j from {pages})")
         else:
             paths = ", ".join(literal(glob.escape(file.path)) for file in files)
             options = f"format = '{_FORMATS[shape]}', compression = '{compression}'"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import marshal
 import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,8 +22,8 @@ from uuid import UUID, uuid4
 import orjson
 
 from tidyusage import catalogue, engines, schema
-from tidyusage.errors import FrameError, OptionError
-from tidyusage.sources import Text, text
+from tidyusage.errors import FrameError, OptionError, SourceError
+from tidyusage.sources import Text, is_parquet, text
 from tidyusage.sql import literal
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def spool_stream(stream: IO[bytes], folder: str) -> Text:
     path = _new(folder)
     with open(path, "wb") as copy:
         shutil.copyfileobj(stream, copy)
-    return text(path, str(getattr(stream, "name", "file")))
+    label = str(getattr(stream, "name", "file"))
+    return spool_parquet(path, label, folder) if is_parquet(path) else text(path, label)
 
 
 def spool_objects(records: object, folder: str) -> Text:
@@ -82,7 +85,10 @@ def spool_objects(records: object, folder: str) -> Text:
 
 def spool_frame(frame: Any, folder: str) -> Text:
     """Write a frame of nested columns, one row a line."""
-    _require_nested(engines.columns(frame))
+    columns = engines.columns(frame)
+    if not columns and not engines.height(frame):
+        return dataclasses.replace(spool_objects([], folder), label="rows")
+    _require_nested(columns)
     if engines.backend_of(frame) == "pandas" and any(kind.kind == "O" for kind in frame.dtypes):
         return dataclasses.replace(
             spool_objects(frame.to_dict("records"), folder), label="rows", from_frame=True
@@ -96,14 +102,22 @@ def spool_frame(frame: Any, folder: str) -> Text:
     return Text(path, "rows", indexed=True, from_frame=True)
 
 
-def spool_parquet(file: str, folder: str) -> Text:
+def spool_parquet(file: str, label: str, folder: str) -> Text:
     """Write a Parquet file of nested rows, one row a line."""
+    import duckdb
+
     path = _new(folder)
     with engines.connect() as connection:
-        rows = connection.sql(f"select * from read_parquet({literal(file)})")
-        _require_nested(rows.columns, file)
-        _copy(rows, path)
-    return Text(path, file, indexed=True, from_frame=True)
+        try:
+            rows = connection.sql(f"select * from read_parquet({literal(glob.escape(file))})")
+            _require_nested(rows.columns, label)
+            _copy(rows, path)
+        except duckdb.Error as error:
+            raise SourceError(
+                f"{label!r} cannot be read as Parquet: {engines.message(error)}",
+                "The file may be damaged or cut off; fetch it again.",
+            ) from error
+    return Text(path, label, indexed=True, from_frame=True)
 
 
 def spool_without_bom(file: Text, folder: str) -> Text:
@@ -126,6 +140,9 @@ def _copy(rows: duckdb.DuckDBPyRelation, path: str) -> None:
 
 def _require_nested(columns: Iterable[str], place: str = "This frame") -> None:
     columns = list(columns)
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise FrameError(f"{place} has two columns {twice[0]!r}.", "Rename or drop one.")
     flat = {
         schema.rename(column, sep)
         for column in schema.layout_types("wide") | schema.layout_types("long")

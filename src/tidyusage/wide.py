@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
@@ -40,14 +40,19 @@ class Reading(NamedTuple):
 def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options) -> Reading:
     """Read texts in one go; if that is refused, read them batch by batch."""
     table, _ = _attempt(connection, texts, options)
-    if table is None:
+    # A text of which DuckDB understands nothing at all is no error to it, but an empty one.
+    is_nothing = table is not None and not table.num_rows
+    if (
+        table is None
+        or any(text.is_cut_off() for text in texts)
+        or (is_nothing and any(text.head().strip() for text in texts))
+    ):
         return _sift(connection, texts, options)
-    rows = chain.from_iterable(text.records() for text in texts)
-    reading = _parted(table, rows, any(text.from_frame for text in texts))
+    reading = _parted(table, chain.from_iterable(text.records() for text in texts), options)
     return reading or _sift(connection, texts, options)
 
 
-def _parted(table: pa.Table, rows: Iterable[Row], from_frame: bool) -> Reading | None:
+def _parted(table: pa.Table, rows: Iterable[Row], options: Options) -> Reading | None:
     """Part good rows from faulty ones, whose records are looked at to say why.
 
     None if records and rows are not the same in number, so that no row tells its record.
@@ -63,7 +68,7 @@ def _parted(table: pa.Table, rows: Iterable[Row], from_frame: bool) -> Reading |
     for position, row in enumerate(rows):
         count += 1
         if position in marked:
-            reject = rejects.judge(*row, nan_is_missing=from_frame)
+            reject = rejects.judge(*row, currency=options.default_currency)
             refused.append(reject or rejects.refused(*row, _UNNAMED))
     if count != table.num_rows:
         return None
@@ -72,13 +77,15 @@ def _parted(table: pa.Table, rows: Iterable[Row], from_frame: bool) -> Reading |
 
 def query(texts: Sequence[Text], options: Options, *, explain: bool = False) -> str:
     """Return the query from texts to the columns of wide that the layout needs."""
-    raw = sources.scan(
-        texts,
-        schema.raw_columns(remote_data=options.keeps_remote_data),
-        schema.raw_struct(remote_data=options.keeps_remote_data),
-    )
-    from_frame = any(text.from_frame for text in texts)
-    return query_raw(raw, options, from_frame=from_frame, explain=explain)
+    parts = []
+    for from_frame, group in groupby(texts, lambda text: text.from_frame):
+        raw = sources.scan(
+            group,
+            schema.raw_columns(remote_data=options.keeps_remote_data),
+            schema.raw_struct(remote_data=options.keeps_remote_data),
+        )
+        parts.append(query_raw(raw, options, from_frame=from_frame, explain=explain))
+    return parts[0] if len(parts) == 1 else " union all ".join(f"({part})" for part in parts)
 
 
 def query_raw(raw: str, options: Options, *, from_frame: bool, explain: bool = False) -> str:
@@ -129,20 +136,23 @@ def sift_texts(
 ) -> tuple[list[Text], list[Reject]]:
     """Return texts without the records that cannot be read, and those; in bounded memory."""
     refused: list[Reject] = []
-    path = os.path.join(folder, "readable.ndjson")
-    with open(path, "wb") as stream:
-        for rows, reading in _readings(connection, texts, options):
-            refused.extend(reading.rejects)
-            stream.writelines(
-                _one_line(text)
-                for position, (_, text) in enumerate(rows)
-                if position not in reading.faulty
-            )
-    from_frame = any(text.from_frame for text in texts)
-    if refused:
-        return [Text(path, "readable", indexed=True, from_frame=from_frame)], refused
-    os.remove(path)
-    return list(texts), []
+    readable: list[Text] = []
+    for rows, reading in _readings(connection, texts, options):
+        refused.extend(reading.rejects)
+        good = [row for position, row in enumerate(rows) if position not in reading.faulty]
+        readable.extend(_written(good, os.path.join(folder, f"readable-{len(readable)}")))
+    return (readable, refused) if refused else (list(texts), [])
+
+
+def _written(rows: Sequence[Row], path: str) -> Iterator[Text]:
+    """Write records to files, one for each way to take a NaN, and yield those."""
+    for number, (nan_is_missing, group) in enumerate(
+        groupby(rows, lambda row: row[0].nan_is_missing)
+    ):
+        text = Text(f"{path}-{number}", "batch", indexed=True, from_frame=nan_is_missing)
+        with open(text.path, "wb") as stream:
+            stream.writelines(_one_line(line) for _, line in group)
+        yield text
 
 
 def _sift(
@@ -160,10 +170,9 @@ def _readings(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
 ) -> Iterator[tuple[Sequence[Row], Reading]]:
     """Yield batches of records with what was read of them."""
-    from_frame = any(text.from_frame for text in texts)
     rows = chain.from_iterable(text.records() for text in texts)
     with tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
-        judge = _Judge(connection, options, os.path.join(folder, "batch"), from_frame)
+        judge = _Judge(connection, options, os.path.join(folder, "batch"))
         while batch := list(islice(rows, _BATCH)):
             yield from judge.read(batch)
 
@@ -174,12 +183,10 @@ class _Judge(NamedTuple):
     connection: duckdb.DuckDBPyConnection
     options: Options
     path: str
-    nan_is_missing: bool
 
     def read(self, batch: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
         """Yield what a batch holds, in the batch's order."""
-        table, _ = self.attempt(batch)
-        reading = None if table is None else _parted(table, batch, self.nan_is_missing)
+        reading, _ = self.attempt(batch)
         if reading:
             yield batch, reading
         elif len(batch) > _PIECE:
@@ -189,15 +196,14 @@ class _Judge(NamedTuple):
             yield from self._read_one_by_one(batch)
 
     def _read_one_by_one(self, batch: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
-        judged = [rejects.judge(*row, nan_is_missing=self.nan_is_missing) for row in batch]
+        judged = [rejects.judge(*row, currency=self.options.default_currency) for row in batch]
         good = [row for row, reject in zip(batch, judged, strict=True) if reject is None]
         yield (), Reading(_nothing(self.options), [reject for reject in judged if reject])
         yield from self._read_good(good)
 
     def _read_good(self, good: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
         """Read records without a fault; what DuckDB still refuses is found by halving."""
-        table, reason = self.attempt(good)
-        reading = None if table is None else _parted(table, good, self.nan_is_missing)
+        reading, reason = self.attempt(good)
         if reading:
             yield good, reading
         elif len(good) == 1:
@@ -207,12 +213,13 @@ class _Judge(NamedTuple):
             yield from self._read_good(good[:half])
             yield from self._read_good(good[half:])
 
-    def attempt(self, rows: Sequence[Row]) -> tuple[pa.Table | None, str]:
-        """Put records into a file and read it."""
-        with open(self.path, "wb") as stream:
-            stream.writelines(_one_line(text) for _, text in rows)
-        text = Text(self.path, "batch", from_frame=self.nan_is_missing)
-        return _attempt(self.connection, [text] if rows else [], self.options)
+    def attempt(self, rows: Sequence[Row]) -> tuple[Reading | None, str]:
+        """Put records into a file and read it; None and a reason unless each became a row."""
+        texts = list(_written(rows, self.path))
+        table, reason = _attempt(self.connection, texts, self.options)
+        if table is None or table.num_rows != len(rows):
+            return None, reason or _UNNAMED
+        return _parted(table, rows, self.options), ""
 
 
 def _one_line(text: bytes) -> bytes:
