@@ -19,7 +19,7 @@ test *arguments:
 lint:
     ruff check
     ruff format --check
-    numpydoc lint src/tidyusage/{read,layouts,restore,testing}.py
+    cd src/tidyusage && numpydoc lint --config ../.. read.py layouts.py restore.py testing.py
 
 # both type checkers
 types:
