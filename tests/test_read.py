@@ -536,3 +536,17 @@ def test_two_columns_of_one_name_are_refused():
     frame = pd.DataFrame([["a", {"x": 1}, {"x": 2}]], columns=["id", "usage", "usage"])
     with pytest.raises(tu.errors.FrameError, match="two columns 'usage'"):
         tu.flatten_usage(frame)
+
+
+def test_the_garbage_collector_is_as_it_was_after_a_call():
+    import gc
+
+    assert gc.isenabled()
+    tu.flatten_usage(RECORDS)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        tu.flatten_usage(RECORDS)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -24,11 +26,23 @@ def assemble(spooled: Spool, options: Options) -> Any:
     """Return the frame that was asked for, of the texts that ``spooled`` puts into a folder."""
     if options.backend == "duckdb":
         return lazy.relation(spooled, options)
-    with tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
+    with _collector_at_rest(), tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
         texts = spooled(folder)
         with engines.connect() as connection:
             table = _layout_table(connection, texts, options)
     return engines.deliver(table, options.backend or "pandas")
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep Python's garbage collector from walking a million living dicts while they are read."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _layout_table(
