@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tidyusage import catalogue, engines, schema
-from tidyusage.errors import FrameError, UnknownFieldError, nearest
+from tidyusage.errors import FrameError
 from tidyusage.sql import literal, quote
 from tidyusage.typing import Layout, Separator
 
@@ -35,16 +35,6 @@ class Columns:
     sep: Separator
     known: Mapping[str, str]
     own: tuple[str, ...]
-
-    def find(self, name: str) -> str:
-        """Return the dotted column that a name means, with or without its leading ``usage.``."""
-        dotted = {schema.rename(column, sep): column for column in self.known for sep in "._"}
-        for spelling in (name, f"usage.{name}", f"usage_{name}"):
-            if spelling in dotted:
-                return dotted[spelling]
-        raise UnknownFieldError(
-            f"The frame has no column {name!r}.", nearest(name, [*self.known.values(), *self.own])
-        )
 
 
 @cache

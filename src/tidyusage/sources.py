@@ -21,7 +21,7 @@ from tidyusage import jsontext, schema
 from tidyusage.sql import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tidyusage.jsontext import Shape
 
@@ -30,6 +30,7 @@ Compression = Literal["none", "gzip", "zstd"]
 _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
+_PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
 # What stands among pages and is none must not pass for an empty one.
 _RESULT: Final = (
     "case when result is null then error('tidyusage: a page has no result') else result end"
@@ -183,47 +184,54 @@ def starts_with_bom(file: Text) -> bool:
 
 def scan(texts: Iterable[Text], columns: dict[str, str], struct: str) -> str:
     """Return the SQL of a table of raw records, in the order of the texts."""
-    parts = []
-    for (shape, compression), group in groupby(texts, lambda file: (file.shape, file.compression)):
-        files = list(group)
-        parts.append(f"(select * from {_scan(shape, compression, files, columns, struct)})")
-    return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
 
+    def rows(files: list[Text]) -> str:
+        if files[0].shape in _PAGED:
+            return f"select unnest(j) from ({_entries(files, struct)})"
+        return f"select * from {_read(files, columns)}"
 
-def _scan(
-    shape: Shape, compression: str, files: list[Text], columns: dict[str, str], struct: str
-) -> str:
-    if shape == "pages":
-        pages = _read(shape, compression, files, {"result": f"{struct}[]"})
-        return f"(select unnest(r) from (select unnest({_RESULT}) as r from {pages}))"
-    if shape == "keyed":
-        pages = _read(shape, compression, files, {"result": f"MAP(VARCHAR, {struct})"})
-        return f"(select unnest(r) from (select unnest(map_values({_RESULT})) as r from {pages}))"
-    return _read(shape, compression, files, columns)
-
-
-def _read(shape: Shape, compression: str, files: list[Text], columns: dict[str, str]) -> str:
-    paths = ", ".join(literal(glob.escape(file.path)) for file in files)
-    options = [f"format = '{_FORMATS[shape]}'", f"compression = '{compression}'"]
-    if shape in {"pages", "keyed"}:  # a page is one object, however large
-        options.append(f"maximum_object_size = {max(file.size() for file in files) + 1024}")
-    options.append(f"columns = {schema.columns_argument(columns)}")
-    return f"read_json([{paths}], {', '.join(options)})"
+    return _united(texts, rows)
 
 
 def scan_json(texts: Iterable[Text]) -> str:
     """Return the SQL of a table of whole records as JSON, in the order of the texts."""
-    parts = []
-    for (shape, compression), group in groupby(texts, lambda file: (file.shape, file.compression)):
-        files = list(group)
-        if shape == "pages":
-            pages = _read(shape, compression, files, {"result": "JSON[]"})
-            parts.append(f"(select unnest({_RESULT}) as j from {pages})")
-        elif shape == "keyed":
-            pages = _read(shape, compression, files, {"result": "MAP(VARCHAR, JSON)"})
-            parts.append(f"(select unnest(map_values({_RESULT})) as j from {pages})")
-        else:
-            paths = ", ".join(literal(glob.escape(file.path)) for file in files)
-            options = f"format = '{_FORMATS[shape]}', compression = '{compression}'"
-            parts.append(f"(select json as j from read_json_objects([{paths}], {options}))")
+
+    def rows(files: list[Text]) -> str:
+        if files[0].shape in _PAGED:
+            return _entries(files, "JSON")
+        return f"select json as j from read_json_objects({', '.join(_arguments(files))})"
+
+    return _united(texts, rows)
+
+
+def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
+    """Return the SQL of all texts, those of one shape and packing being read together."""
+    groups = groupby(texts, lambda file: (file.shape, file.compression))
+    parts = [f"({rows(list(group))})" for _, group in groups]
     return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
+
+
+def _entries(files: list[Text], entry: str) -> str:
+    """Return the query of the records of API pages, each as a column ``j``."""
+    largest = max(file.size() for file in files) + 1024  # a page is one object, however large
+    keyed = files[0].shape == "keyed"
+    columns = {"result": f"MAP(VARCHAR, {entry})" if keyed else f"{entry}[]"}
+    items = f"map_values({_RESULT})" if keyed else _RESULT
+    return f"select unnest({items}) as j from {_read(files, columns, largest)}"
+
+
+def _read(files: list[Text], columns: dict[str, str], largest: int | None = None) -> str:
+    arguments = [*_arguments(files), f"columns = {schema.columns_argument(columns)}"]
+    if largest is not None:
+        arguments.append(f"maximum_object_size = {largest}")
+    return f"read_json({', '.join(arguments)})"
+
+
+def _arguments(files: list[Text]) -> list[str]:
+    paths = ", ".join(literal(glob.escape(file.path)) for file in files)
+    first = files[0]
+    return [
+        f"[{paths}]",
+        f"format = '{_FORMATS[first.shape]}'",
+        f"compression = '{first.compression}'",
+    ]
