@@ -7,7 +7,7 @@ the sample records.  A field that the API gains is one line here.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 Dtype = Literal["string", "number", "boolean", "timestamp", "counts", "json"]
 Kind = Literal["key", "dimension", "time", "measure", "attribute", "raw"]
@@ -232,6 +232,12 @@ def tree(fields: tuple[Field, ...] = FIELDS) -> Tree:
                 node = node.setdefault(step, {})
         node[field.keys[-1]] = field
     return root
+
+
+def entry(name: str) -> Tree:
+    """Return the fields of the entries of a list of the record, nested."""
+    (fields,) = cast("list[Tree]", tree(LISTS[name])[name])
+    return fields
 
 
 def objects(node: Tree | None = None, prefix: str = "") -> Iterator[tuple[str, Tree, bool]]:

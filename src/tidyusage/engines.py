@@ -234,4 +234,6 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
             return pd.BooleanDtype()
         return pd.ArrowDtype(type_) if pa.types.is_nested(type_) else None
 
-    return table.to_pandas(types_mapper=mapped, split_blocks=True)
+    # Arrow's own pool takes a huge page for each column, and the system clears every one.
+    pool = pa.system_memory_pool()
+    return table.to_pandas(types_mapper=mapped, split_blocks=True, memory_pool=pool)

@@ -1,13 +1,14 @@
 """Nested records become wide rows: one SQL query, made from the catalogue.
 
-The records come in raw: their leaves are still text or JSON (`tidyusage.schema.RAW`), because
-DuckDB on its own reads true as the number 1.0, an object as text and "yes" as true.  The query
-types each leaf and marks the rows that hold what the schema does not allow.  Columns are dotted
-here; `tidyusage.schema.rename` spells them otherwise at the edge.
+The records come in raw: their leaves are still text or JSON (`tidyusage.schema.raw_columns`),
+because DuckDB on its own reads true as the number 1.0, an object as text and "yes" as true.  The
+query types each leaf and marks the rows that hold what the schema does not allow.  Columns are
+dotted here; `tidyusage.schema.rename` spells them otherwise at the edge.
 """
 
 from collections.abc import Iterator
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import ClassVar, Final, cast
 
 from tidyusage import catalogue
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
@@ -24,92 +25,194 @@ COUNT_LEVELS: Final = 4
 # Vendors call an action a count or not.
 ACTIONS: Final = {"accepted_count": "accepted", "rejected_count": "rejected"}
 
-_COUNTS: Final = quote(catalogue.TOOL_ACTIONS.column)
-_NESTED: Final = (*map(quote, LISTS), _COUNTS)
+NAN: Final = "'nan'::double"
+# What stands among the counts of ``tool_actions`` for what is none.
+NO_COUNT: Final = f"[{{tool: null, action: null, count: {NAN}}}]"
+COUNTS: Final = quote(catalogue.TOOL_ACTIONS.column)
+_NESTED: Final = (*map(quote, LISTS), COUNTS)
 
 
-def wide(
-    source: str,
-    *,
-    remote_data: bool,
-    currency: str | None,
-    nan_is_missing: bool,
-    explain: bool = False,
-) -> str:
-    """Return the query from raw records to wide, with a last column that marks faulty rows.
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """The query that tells every faulty row from a good one; `tidyusage.rejects` says why.
 
-    A row is faulty that holds what the schema does not allow; `tidyusage.rejects` says why.  With
-    ``explain`` one more column names the field.
+    Text comes in as JSON, so that a word is told from a flag and a number.
     """
-    fields = [*catalogue.SCALARS, *([catalogue.REMOTE_DATA] if remote_data else [])]
-    columns = [quote(field.column) for field in fields]
-    leaves = [_as(_typed(field, _member(field), nan_is_missing), field.column) for field in fields]
-    lists = [_as(_typed_list(name, currency, nan_is_missing), name) for name in LISTS]
-    actions = catalogue.TOOL_ACTIONS
-    counts = _as(_typed_counts(_member(actions), nan_is_missing), actions.column)
-    raw = [_as(f"raw.{quote(key)}", _raw(key)) for key in {field.keys[0]: None for field in fields}]
-    raw += [_as(f"raw.{quote(name)}", _raw(name)) for name in LISTS]
-    amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
-    nested = [_as(f"case when len({name}) > 0 then {name} end", name[1:-1]) for name in _NESTED]
-    at = f",\n    {_fault_at(nan_is_missing)} as {FAULT_AT}" if explain else ""
-    return f"""
+
+    remote_data: bool
+    currency: str | None
+    nan_is_missing: bool
+
+    text_type: ClassVar[str] = "JSON"
+
+    def query(self, source: str, *, explain: bool = False) -> str:
+        """Return the query from raw records to wide, with a last column that marks faulty rows.
+
+        With ``explain`` one more column names the field.
+        """
+        fields = [*catalogue.SCALARS, *([catalogue.REMOTE_DATA] if self.remote_data else [])]
+        columns = [quote(field.column) for field in fields]
+        typed = [_as(self.typed(field, member(field)), field.column) for field in fields]
+        typed += [_as(self.typed_list(name), name) for name in LISTS]
+        typed += [f"{self.typed_counts(member(catalogue.TOOL_ACTIONS))} as {COUNTS}"]
+        keys = dict.fromkeys([*(field.keys[0] for field in fields), *LISTS])
+        raw = [_as(f"raw.{quote(key)}", raw_name(key)) for key in keys]
+        amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
+        nested = [_as(f"case when len({name}) > 0 then {name} end", name[1:-1]) for name in _NESTED]
+        at = f",\n    {self._fault_at()} as {FAULT_AT}" if explain else ""
+        return f"""
 with typed as not materialized (
   select
-    {clauses([*leaves, *lists, counts, *raw])}
+    {clauses([*typed, *raw])}
   from {source} as raw
 )
 select
-    {clauses([*columns, *amounts, _as(_currency("list_min"), "charges.currency"), *nested])},
+    {clauses([*columns, *amounts, _as(currency("list_min"), "charges.currency"), *nested])},
     coalesce(
-    {clauses((test for _, test in _tests(nan_is_missing)), " or")},
+    {clauses((test for _, test in self.tests()), " or")},
     false) as {FAULT}{at}
 from typed
 """
 
+    def tests(self) -> Iterator[tuple[str, str]]:
+        """Yield each place that may be faulty, with the test of the rows that are."""
+        for field in catalogue.SCALARS:
+            yield field.path, self.wrong(field)
+        for name in LISTS:
+            yield name, self.wrong_list(name)
+        yield "charges", self.wrong_charges()
+        yield catalogue.TOOL_ACTIONS.path, self.wrong_counts()
 
-def _tests(nan_is_missing: bool) -> Iterator[tuple[str, str]]:
-    """Yield each place that may be faulty, with the test of the rows that are."""
-    for field in catalogue.SCALARS:
-        yield field.path, _wrong(field, nan_is_missing)
-    for name in LISTS:
-        yield name, _wrong_list(name)
-    yield "charges", _wrong_charges()
-    yield catalogue.TOOL_ACTIONS.path, _wrong_counts()
+    def _fault_at(self) -> str:
+        """Return the path of the first faulty field, looked for in faulty rows alone."""
+        tests = (f"when {test} then {literal(path)}" for path, test in self.tests())
+        return f"case {clauses(tests, '')} end"
 
+    def typed(self, field: Field, x: str) -> str:
+        """Return a field's value of its raw one."""
+        if field.dtype == "string":
+            return self.text(x)
+        if field.dtype == "number":
+            return f"try_cast({self.present(x)} as double)"
+        if field.dtype == "boolean":
+            return f"(cast({x} as varchar) = 'true')"
+        if field.dtype == "timestamp":
+            return self.timestamp(x)
+        return f"cast({x} as varchar)"
 
-def _fault_at(nan_is_missing: bool) -> str:
-    """Return the path of the first faulty field, looked for in faulty rows alone."""
-    tests = _tests(nan_is_missing)
-    return f"case {clauses((f'when {test} then {literal(path)}' for path, test in tests), '')} end"
-
-
-def _raw(key: str) -> str:
-    return f"raw.{key}"
-
-
-def _as(expression: str, name: str) -> str:
-    return f"{expression} as {quote(name)}"
-
-
-def _member(field: Field, holder: str = "raw") -> str:
-    keys = field.keys[1:] if field.parent_list else field.keys
-    return ".".join([holder, *map(quote, keys)])
-
-
-def _typed(field: Field, x: str, nan_is_missing: bool) -> str:
-    if field.dtype == "string":
+    def text(self, x: str) -> str:
+        """Return the text of a raw value."""
         return f"({x} ->> '$')"
-    if field.dtype == "number":
-        return f"try_cast({_present(x, nan_is_missing)} as double)"
-    if field.dtype == "boolean":
-        return f"(cast({x} as varchar) = 'true')"
-    if field.dtype == "timestamp":
+
+    def present(self, x: str) -> str:
+        """Return a raw number, or null where it stands for a missing one."""
+        return f"nullif({x}, 'NaN')" if self.nan_is_missing else x
+
+    def timestamp(self, x: str) -> str:
+        """Return the instant of a date's text; without a zone it is UTC, whatever the session's."""
         return timestamp(x)
-    return f"cast({x} as varchar)"
 
+    def wrong(self, field: Field) -> str:
+        """Return the test of a faulty value; it may be null where the value is."""
+        x, typed = before(field), quote(field.column)
+        if field.dtype == "number":
+            return f"not coalesce(isfinite({typed}), {self.present(x)} is null)"
+        if field.dtype == "boolean":
+            return f"cast({x} as varchar) not in ('true', 'false')"
+        if field.dtype == "timestamp":
+            return f"{self.wrong_date(x)} or ({typed} is null) <> ({x} is null)"
+        if field.kind == "key":
+            return f"{x} is null or trim({typed}, ' ') = '' or {self.wrong_text(x)}"
+        return self.wrong_text(x)
 
-def _present(x: str, nan_is_missing: bool) -> str:
-    return f"nullif({x}, 'NaN')" if nan_is_missing else x
+    def wrong_text(self, x: str) -> str:
+        """Return the test of what is no text."""
+        # JSON that may stand for text begins with a quotation mark, a digit, or a minus and one.
+        json = f"cast({x} as varchar)"
+        return f"{json} >= ':' or ({json} >= '-:' and {json} < '.')"
+
+    def wrong_date(self, x: str) -> str:
+        """Return the test of text that is not written as a date is."""
+        return f"{x} < '0001' or not regexp_full_match({x}, {literal(TIMESTAMP)})"
+
+    def typed_list(self, name: str) -> str:
+        """Return a list with typed entries."""
+        entry = self.entry(catalogue.entry(name), "e")
+        return f"list_transform({self.entries(name)}, lambda e: {entry})"
+
+    def entries(self, name: str) -> str:
+        """Return the raw entries of a list; null and {} are none."""
+        present = " or ".join(f"{member(field, 'e')} is not null" for field in LISTS[name])
+        return f"list_filter(raw.{quote(name)}, lambda e: {present})"
+
+    def entry(self, tree: Tree, holder: str) -> str:
+        """Return a typed entry of a list, or an object within one."""
+        members = []
+        for key, child in tree.items():
+            x = f"{holder}.{quote(key)}"
+            if isinstance(child, Field):
+                value = self.typed_member(child, x)
+            else:
+                child = cast("Tree", child)
+                value = f"case when {self.holds(child, x)} then {self.entry(child, x)} end"
+            members.append(f"{quote(key)}: {value}")
+        return "{" + ", ".join(members) + "}"
+
+    def holds(self, tree: Tree, x: str) -> str:
+        """Return the test of an object that holds something."""
+        return " or ".join(f"{x}.{quote(leaf)} is not null" for leaf in tree)
+
+    def typed_member(self, field: Field, x: str) -> str:
+        """Return the value of a field of a list's entry; what is no number is NaN."""
+        typed = self.typed(field, x)
+        if field.path == "charges[].currency":
+            return f"coalesce(nullif(upper(trim({typed}, ' ')), ''), {literal(self.currency)})"
+        if field.dtype == "number":
+            return nan_if_wrong(typed, f"{self.present(x)} is not null")
+        return typed
+
+    def wrong_list(self, name: str) -> str:
+        """Return the test of a list with an entry that is faulty."""
+        texts = (member(field, "e") for field in LISTS[name] if field.dtype == "string")
+        wrong = " or ".join(map(self.wrong_text, texts))
+        return f"len(list_filter({quote(raw_name(name))}, lambda e: {wrong})) > 0"
+
+    def wrong_charges(self) -> str:
+        """Return the test of charges that cannot be one row."""
+        # One sum finds what is no number (read as NaN), infinities, and amounts too large to add.
+        size = "list_sum(list_transform(charges, lambda e: abs(e.amount)))"
+        return f"not isfinite({size}) or {currency('list_min')} <> {currency('list_max')}"
+
+    def typed_counts(self, x: str) -> str:
+        """Return ``tool_actions`` as a list of tool, action and count; what is no count is NaN."""
+        is_object = f"starts_with(cast({x} as varchar), '{{')"
+        found = self._count_leaves(x)
+        leaves = f"case when {is_object} then {found} when {x} is not null then {NO_COUNT} end"
+        return f"list_filter({leaves}, lambda e: e.count is not null)"
+
+    def _count_leaves(self, x: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
+        """Return the list of every leaf below an object: first key = tool, the rest = action."""
+        key, value = f"e{level}.key", f"e{level}.value"
+        if level:
+            action = f"{prefix}{renamed_action(key)}"
+            prefix = f"{prefix}{key} || '.' || "
+        else:
+            tool, action = key, "null"
+        text = f"({value} ->> '$')"
+        count = nan_if_wrong(
+            f"try_cast({text} as double)", f"{self.present(text)} is not null"
+        )
+        found = f"[{{tool: {tool}, action: {action}, count: {count}}}]"
+        if level + 1 < COUNT_LEVELS:
+            inner = self._count_leaves(value, tool, prefix, level + 1)
+            is_object = f"starts_with(cast({value} as varchar), '{{')"
+            found = f"case when {is_object} then {inner} else {found} end"
+        entries = f"map_entries(cast({x} as map(varchar, json)))"
+        return f"flatten(list_transform({entries}, lambda e{level}: {found}))"
+
+    def wrong_counts(self) -> str:
+        """Return the test of ``tool_actions`` with what is no count."""
+        return f"not isfinite(list_sum(list_transform({COUNTS}, lambda e: abs(e.count))))"
 
 
 def timestamp(x: str) -> str:
@@ -122,126 +225,44 @@ def timestamp(x: str) -> str:
       else try_cast(upper({x}) || 'Z' as timestamptz) end"""
 
 
-def _wrong(field: Field, nan_is_missing: bool) -> str:
-    """Return the test of a faulty value; it may be null where the value is."""
-    x, typed = _before(field), quote(field.column)
-    if field.dtype == "number":
-        return f"not coalesce(isfinite({typed}), {_present(x, nan_is_missing)} is null)"
-    if field.dtype == "boolean":
-        return f"cast({x} as varchar) not in ('true', 'false')"
-    if field.dtype == "timestamp":
-        shape = f"{x} < '0001' or not regexp_full_match({x}, {literal(TIMESTAMP)})"
-        return f"{shape} or ({typed} is null) <> ({x} is null)"
-    if field.kind == "key":
-        return f"{x} is null or trim({typed}, ' ') = '' or {_wrong_text(x)}"
-    return _wrong_text(x)
-
-
-def _before(field: Field) -> str:
+def before(field: Field) -> str:
     """Return a field as it was before it was typed."""
     key, *inner = field.keys
-    return ".".join([quote(_raw(key)), *map(quote, inner)])
+    return ".".join([quote(raw_name(key)), *map(quote, inner)])
 
 
-def _wrong_text(x: str) -> str:
-    # JSON that may stand for text begins with a quotation mark, a digit, or a minus and a digit.
-    json = f"cast({x} as varchar)"
-    return f"{json} >= ':' or ({json} >= '-:' and {json} < '.')"
+def renamed_action(key: str) -> str:
+    """Return the name of an action of its key."""
+    renamed = (f"when {literal(old)} then {literal(new)}" for old, new in ACTIONS.items())
+    return f"case {key} {' '.join(renamed)} else {key} end"
 
 
-def _wrong_list(name: str) -> str:
-    texts = (_member(field, "e") for field in LISTS[name] if field.dtype == "string")
-    wrong = " or ".join(map(_wrong_text, texts))
-    return f"len(list_filter({quote(_raw(name))}, lambda e: {wrong})) > 0"
+def currency(aggregate: str) -> str:
+    """Return the least or greatest currency of a record's amounts."""
+    chosen = "lambda e: case when e.amount is not null then e.currency end"
+    return f"{aggregate}(list_transform(charges, {chosen}))"
 
 
-def _wrong_charges() -> str:
-    # One sum finds what is no number (read as NaN), infinities, and amounts too large to add.
-    size = "list_sum(list_transform(charges, lambda e: abs(e.amount)))"
-    return f"not isfinite({size}) or {_currency('list_min')} <> {_currency('list_max')}"
+def raw_name(key: str) -> str:
+    """Return the name under which a key's raw value goes with the typed ones."""
+    return f"raw.{key}"
 
 
-def _wrong_counts() -> str:
-    return f"not isfinite(list_sum(list_transform({_COUNTS}, lambda e: abs(e.count))))"
+def _as(expression: str, name: str) -> str:
+    return f"{expression} as {quote(name)}"
 
 
-def _typed_list(name: str, currency: str | None, nan_is_missing: bool) -> str:
-    """Return a list with typed entries; null and {} are no entries."""
-    (tree,) = cast("list[Tree]", catalogue.tree(LISTS[name])[name])
-    present = " or ".join(f"{_member(field, 'e')} is not null" for field in LISTS[name])
-    entries = f"list_filter(raw.{quote(name)}, lambda e: {present})"
-    entry = _entry(tree, "e", currency, nan_is_missing)
-    return f"list_transform({entries}, lambda e: {entry})"
+def member(field: Field, holder: str = "raw") -> str:
+    """Return the raw value of a field of the record, or of a list's entry."""
+    keys = field.keys[1:] if field.parent_list else field.keys
+    return ".".join([holder, *map(quote, keys)])
 
 
-def _entry(tree: Tree, holder: str, currency: str | None, nan_is_missing: bool) -> str:
-    members = []
-    for key, child in tree.items():
-        x = f"{holder}.{quote(key)}"
-        if isinstance(child, Field):
-            value = _typed_member(child, x, currency, nan_is_missing)
-        else:
-            child = cast("Tree", child)
-            absent = " and ".join(f"{x}.{quote(leaf)} is null" for leaf in child)
-            inner = _entry(child, x, currency, nan_is_missing)
-            value = f"case when not ({absent}) then {inner} end"
-        members.append(f"{quote(key)}: {value}")
-    return "{" + ", ".join(members) + "}"
-
-
-def _typed_member(field: Field, x: str, currency: str | None, nan_is_missing: bool) -> str:
-    typed = _typed(field, x, nan_is_missing)
-    if field.path == "charges[].currency":
-        return f"coalesce(nullif(upper(trim({typed}, ' ')), ''), {literal(currency)})"
-    if field.dtype == "number":
-        return _nan_if_wrong(typed, f"{_present(x, nan_is_missing)} is not null")
-    return typed
-
-
-def _nan_if_wrong(number: str, present: str) -> str:
-    return f"case when {present} then coalesce({number}, 'nan'::double) end"
-
-
-def _typed_counts(x: str, nan_is_missing: bool) -> str:
-    """Return ``tool_actions`` as a list of tool, action and count; what is no count is NaN."""
-    is_object = f"starts_with(cast({x} as varchar), '{{')"
-    wrong = "[{tool: null, action: null, count: 'nan'::double}]"
-    found = _count_leaves(x, nan_is_missing)
-    leaves = f"case when {is_object} then {found} when {x} is not null then {wrong} end"
-    return f"list_filter({leaves}, lambda e: e.count is not null)"
-
-
-def _count_leaves(
-    x: str, nan_is_missing: bool, tool: str = "", prefix: str = "", level: int = 0
-) -> str:
-    """Return the list of every leaf below an object: first key = tool, the rest = action."""
-    key, value = f"e{level}.key", f"e{level}.value"
-    if level:
-        renamed = " ".join(
-            f"when {literal(old)} then {literal(new)}" for old, new in ACTIONS.items()
-        )
-        action = f"{prefix}case {key} {renamed} else {key} end"
-        prefix = f"{prefix}{key} || '.' || "
-    else:
-        tool, action = key, "null"
-    text = f"({value} ->> '$')"
-    present = f"{_present(text, nan_is_missing)} is not null"
-    count = _nan_if_wrong(f"try_cast({text} as double)", present)
-    found = f"[{{tool: {tool}, action: {action}, count: {count}}}]"
-    if level + 1 < COUNT_LEVELS:
-        inner = _count_leaves(value, nan_is_missing, tool, prefix, level + 1)
-        found = (
-            f"case when starts_with(cast({value} as varchar), '{{') then {inner} else {found} end"
-        )
-    entries = f"map_entries(cast({x} as map(varchar, json)))"
-    return f"flatten(list_transform({entries}, lambda e{level}: {found}))"
+def nan_if_wrong(number: str, present: str) -> str:
+    """Return a number, NaN for what is there and is none."""
+    return f"case when {present} then coalesce({number}, {NAN}) end"
 
 
 def _amount(type_: str) -> str:
     chosen = f"lambda e: case when e.type = {literal(type_)} then e.amount end"
     return f"list_sum(list_transform(charges, {chosen}))"
-
-
-def _currency(aggregate: str) -> str:
-    chosen = "lambda e: case when e.amount is not null then e.currency end"
-    return f"{aggregate}(list_transform(charges, {chosen}))"

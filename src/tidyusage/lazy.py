@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import RecordError, named
-from tidyusage.flatten import FAULT
+from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
 from tidyusage.sql import literal
 
@@ -30,7 +30,8 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
     connection = options.connection or duckdb.default_connection()
     folder = tempfile.mkdtemp(prefix="tidyusage-")
     try:
-        texts = _verified(spooled(folder), folder, options)
+        texts = [text.on_disk() for text in spooled(folder)]
+        texts = _verified(texts, folder, options)
     finally:
         if os.listdir(folder):
             weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
@@ -135,7 +136,7 @@ def from_rows(rows: str) -> str:
         _is_not(path, is_list) for path, _, is_list in catalogue.objects() if "[]" not in path
     ]
     wrong = " or ".join(f"coalesce({check}, false)" for check in checks)
-    struct = schema.raw_struct(remote_data=True)
+    struct = schema.raw_struct(remote_data=True, text=Exact.text_type)
     message = literal(
         "tidyusage: a row holds a list or text where an object belongs, or the other way round."
     )

@@ -6,7 +6,7 @@ import os
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import engines, lazy, places, sources, spool
+from tidyusage import engines, lazy, objects, places, sources, spool
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options
@@ -281,4 +281,6 @@ def _spooled(records: Any, folder: str) -> Text:
         )
     if engines.backend_of(records):
         return spool.spool_frame(records, folder)
+    if objects.can_be_read_again(records):
+        return spool.in_memory(records, folder)
     return spool.spool_objects(records, folder)

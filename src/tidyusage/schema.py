@@ -1,7 +1,8 @@
 """The catalogue as types: what DuckDB reads, and what each layout holds in every library."""
 
+import json
 from functools import cache
-from typing import Final, cast, get_args
+from typing import Any, Final, cast, get_args
 
 import pyarrow as pa
 
@@ -24,9 +25,8 @@ ARROW: Final[dict[Dtype, pa.DataType]] = {
     "json": pa.string(),
 }
 # A number keeps its text until it is checked: read as DOUBLE, DuckDB takes true for 1.0.
-# Text and flags keep their JSON, for the same reason: 'true' may be a word or a boolean.
-RAW: Final[dict[Dtype, str]] = {
-    "string": "JSON",
+# Flags keep their JSON, for the same reason; text is read as the query says that looks at it.
+_RAW: Final[dict[Dtype, str]] = {
     "number": "VARCHAR",
     "boolean": "JSON",
     "timestamp": "VARCHAR",
@@ -61,8 +61,7 @@ def arrow_tree(tree: Tree) -> pa.DataType:
 
 def list_type(name: str) -> pa.DataType:
     """Return the type of a list of the record, such as ``charges``."""
-    (entry,) = cast("list[Tree]", catalogue.tree(LISTS[name])[name])
-    return pa.list_(arrow_tree(entry))
+    return pa.list_(arrow_tree(catalogue.entry(name)))
 
 
 def layout_types(
@@ -111,26 +110,44 @@ def duckdb_type(type_: pa.DataType) -> str:
     }[type_]
 
 
-@cache
-def raw_columns(*, remote_data: bool) -> dict[str, str]:
+def raw_columns(*, remote_data: bool, text: str) -> dict[str, str]:
     """Return the record's keys with the types as which DuckDB reads them, before any check."""
+    tree = _raw_tree(remote_data, text)
+    return {key: _raw_type(child) for key, child in tree.items()}
+
+
+def raw_struct(*, remote_data: bool, text: str) -> str:
+    """Return the raw record as one DuckDB type."""
+    return _raw_type(_raw_tree(remote_data, text))
+
+
+def raw_structure(*, remote_data: bool, text: str) -> str:
+    """Return the raw record as DuckDB's ``from_json`` takes it."""
+    return json.dumps(_raw_tree(remote_data, text))
+
+
+@cache
+def _raw_tree(remote_data: bool, text: str) -> dict[str, Any]:
+    """Return the record's types, nested as it is; a list is a list of its entry's type."""
+
+    def types(child: Any) -> Any:
+        if isinstance(child, Field):
+            return _RAW.get(child.dtype, text)
+        if isinstance(child, list):
+            return [types(child[0])]
+        return {key: types(inner) for key, inner in child.items()}
+
     fields = tuple(field for field in FIELDS if remote_data or field.dtype != "json")
-    return {key: _raw_type(child) for key, child in catalogue.tree(fields).items()}
+    return cast("dict[str, Any]", types(catalogue.tree(fields)))
 
 
-def _raw_type(child: Field | Tree | list[Tree]) -> str:
-    if isinstance(child, Field):
-        return RAW[child.dtype]
+def _raw_type(child: Any) -> str:
     if isinstance(child, list):
         return f"{_raw_type(child[0])}[]"
-    members = (f"{quote(key)} {_raw_type(inner)}" for key, inner in child.items())
-    return f"STRUCT({', '.join(members)})"
-
-
-def raw_struct(*, remote_data: bool) -> str:
-    """Return the raw record as one DuckDB type."""
-    columns = raw_columns(remote_data=remote_data).items()
-    return f"STRUCT({', '.join(f'{quote(key)} {type_}' for key, type_ in columns)})"
+    if isinstance(child, dict):
+        members = (f"{quote(key)} {_raw_type(inner)}" for key, inner in child.items())
+        return f"STRUCT({', '.join(members)})"
+    return str(child)
 
 
 def columns_argument(columns: dict[str, str]) -> str:

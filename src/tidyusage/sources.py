@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import gzip
 import os
+import shutil
 import zlib
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
@@ -18,12 +19,15 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 import pyarrow as pa
 
 from tidyusage import jsontext, schema
-from tidyusage.sql import literal
+from tidyusage.sql import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import duckdb
+
     from tidyusage.jsontext import Shape
+    from tidyusage.memory import Lines
 
 Compression = Literal["none", "gzip", "zstd"]
 
@@ -58,6 +62,7 @@ class Text:
     """A file of JSON text.  ``label`` is what its owner calls it.
 
     Records of ``indexed`` text were never lines to their owner: they are named by position.
+    Those that have ``lines`` are no file: ``path`` is the name by which DuckDB knows them.
     """
 
     path: str
@@ -66,6 +71,7 @@ class Text:
     compression: Compression = "none"
     indexed: bool = False
     from_frame: bool = False
+    lines: Lines | None = None
 
     def records(self) -> Iterator[tuple[Place, bytes]]:
         """Yield every record's place and text, one by one; the slow way."""
@@ -75,8 +81,18 @@ class Text:
             if blocks.problem:
                 yield Place(self.label, None), f"{jsontext.PROBLEM}{blocks.problem}".encode()
 
+    def on_disk(self) -> Text:
+        """Return the text as a file, which is written if there is none yet."""
+        if self.lines is None:
+            return self
+        with self.open() as lines, open(self.path, "wb") as stream:
+            shutil.copyfileobj(lines, stream)
+        return replace(self, lines=None)
+
     def open(self) -> IO[bytes]:
         """Open the text, unpacked."""
+        if self.lines is not None:
+            return self.lines.open()
         if self.compression == "gzip":
             return cast("IO[bytes]", gzip.open(self.path))
         if self.compression == "zstd":
@@ -182,10 +198,25 @@ def starts_with_bom(file: Text) -> bool:
         return next(iter(_Blocks(stream)), b"").startswith(_BOM)
 
 
-def scan(texts: Iterable[Text], columns: dict[str, str], struct: str) -> str:
-    """Return the SQL of a table of raw records, in the order of the texts."""
+def attach(connection: duckdb.DuckDBPyConnection, texts: Iterable[Text]) -> None:
+    """Let a connection of ours know what is no file."""
+    for file in texts:
+        if file.lines is not None:
+            connection.register(file.path, file.lines)
+
+
+def scan(texts: Iterable[Text], *, remote_data: bool, text: str) -> str:
+    """Return the SQL of a table of raw records, in the order of the texts.
+
+    ``text`` is the type as which text is read: JSON, or VARCHAR.
+    """
+    columns = schema.raw_columns(remote_data=remote_data, text=text)
+    struct = schema.raw_struct(remote_data=remote_data, text=text)
 
     def rows(files: list[Text]) -> str:
+        if files[0].lines is not None:
+            structure = literal(schema.raw_structure(remote_data=remote_data, text=text))
+            return f"select unnest(from_json(line, {structure})) from {quote(files[0].path)}"
         if files[0].shape in _PAGED:
             return f"select unnest(j) from ({_entries(files, struct)})"
         return f"select * from {_read(files, columns)}"
@@ -197,6 +228,8 @@ def scan_json(texts: Iterable[Text]) -> str:
     """Return the SQL of a table of whole records as JSON, in the order of the texts."""
 
     def rows(files: list[Text]) -> str:
+        if files[0].lines is not None:
+            return f"select line::json as j from {quote(files[0].path)}"
         if files[0].shape in _PAGED:
             return _entries(files, "JSON")
         return f"select json as j from read_json_objects({', '.join(_arguments(files))})"
@@ -206,7 +239,7 @@ def scan_json(texts: Iterable[Text]) -> str:
 
 def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
     """Return the SQL of all texts, those of one shape and packing being read together."""
-    groups = groupby(texts, lambda file: (file.shape, file.compression))
+    groups = groupby(texts, lambda file: file.lines or (file.shape, file.compression))
     parts = [f"({rows(list(group))})" for _, group in groups]
     return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
 

@@ -36,6 +36,8 @@ _METERS: Final[dict[Vendor, tuple[tuple[str, str], ...]]] = {
     "confluent": (("KAFKA_STORAGE", "GB-hour"), ("KAFKA_NUM_CKUS", "CKU-hour")),
     "datadog": (("infra_host", "host"), ("logs_indexed", "event")),
 }
+# How often a vendor leaves out a measure that it has.
+_GAPS: Final = 0.2
 # How large a day's count of a unit is.
 _LARGEST: Final = {"tokens": 200_000, "lines": 800, "messages": 60, "suggestions": 300}
 _TOOLS: Final = ("edit_tool", "multi_edit_tool", "write_tool", "notebook_edit_tool")
@@ -89,7 +91,7 @@ def _record(
     flat = _identity(draw, vendor, number) | _times(day)
     flat |= _measures(draw, vendor)
     if remote_data:
-        flat["remote_data"] = {"row": number, "tags": [vendor, number % 7, {"raw": True}]}
+        flat["remote_data"] = {"tags": [vendor, {"raw": True}]}
     record: Record = {}
     for field in FIELDS:
         if field.column in flat:
@@ -112,9 +114,9 @@ def _identity(draw: random.Random, vendor: Vendor, number: int) -> Record:
         "product.id": vendor,
         "product.name": _NAMES[vendor],
         "organization.id": "org_1",
-        "organization.name": "Example Ltd",
     }
     if vendor in _METERS:
+        flat["organization.name"] = "Example Ltd"
         flat["metric_name"], flat["usage.unit"] = draw.choice(_METERS[vendor])
         flat["usage.quantity"] = round(draw.uniform(1, 500), 3)
         return flat
@@ -132,8 +134,8 @@ def _identity(draw: random.Random, vendor: Vendor, number: int) -> Record:
 
 def _times(day: date) -> Record:
     return {
-        "start_date": f"{day}T00:00:00.000Z",
-        "end_date": f"{day + timedelta(days=1)}T00:00:00.000Z",
+        "start_date": f"{day}T00:00:00Z",
+        "end_date": f"{day + timedelta(days=1)}T00:00:00Z",
         "created_at": f"{day + timedelta(days=1)}T06:00:00.000Z",
         "updated_at": f"{day + timedelta(days=2)}T06:30:00.000Z",
     }
@@ -144,7 +146,10 @@ def _measures(draw: random.Random, vendor: Vendor) -> Record:
     fields = [
         field
         for field in FIELDS
-        if field.path.startswith("usage.") and vendor in field.vendors and vendor not in _METERS
+        if field.path.startswith("usage.")
+        and vendor in field.vendors
+        and vendor not in _METERS
+        and draw.random() >= _GAPS
     ]
     flat: Record = {}
     for field in sorted(fields, key=_depth):
@@ -152,7 +157,8 @@ def _measures(draw: random.Random, vendor: Vendor) -> Record:
     _settle_partitions(draw, fields, flat)
     if vendor == "claude":
         flat["usage.code.tool_actions"] = {
-            tool: {"accepted": draw.randrange(40), "rejected": draw.randrange(8)} for tool in _TOOLS
+            tool: {"accepted": draw.randrange(40), "rejected": draw.randrange(8)}
+            for tool in draw.sample(_TOOLS, draw.randint(2, 4))
         }
     return flat
 
@@ -202,8 +208,14 @@ def _listed(draw: random.Random) -> dict[str, float]:
     return {"total": total, "discount": discount, "net": total - discount}
 
 
+def _billed(draw: random.Random) -> dict[str, float]:
+    return {"total": round(draw.uniform(0.5, 40), 2)}
+
+
 def _taxed(draw: random.Random) -> dict[str, float]:
     amounts = _listed(draw)
+    if draw.random() < 0.5:
+        return amounts
     return amounts | {
         "tax": round(amounts["net"] * 0.2, 2),
         "credit": -round(draw.uniform(0, 1), 2),
@@ -226,7 +238,7 @@ def _committed(draw: random.Random) -> dict[str, float]:
 
 _AMOUNTS: Final = {
     "claude": _taxed,
-    "codex": _listed,
+    "codex": _billed,
     "cursor": _subscribed,
     "confluent": _listed,
     "datadog": _committed,
@@ -237,5 +249,5 @@ def _resources(draw: random.Random, vendor: Vendor) -> list[Record]:
     workspace = {"id": f"env-{draw.randrange(3)}", "name": draw.choice(("production", "staging"))}
     return [
         {"id": f"{vendor}-r{number}", "name": f"resource {number}", "workspace": workspace}
-        for number in sorted(draw.sample(range(9), draw.randint(1, 2)))
+        for number in sorted(draw.sample(range(9), draw.choice((1, 1, 1, 2))))
     ]

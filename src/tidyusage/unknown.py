@@ -71,7 +71,9 @@ _TREE: Final = catalogue.tree()
 def _sample(texts: Sequence[Text]) -> Iterator[bytes]:
     share = max(1, SAMPLE // max(1, len(texts)))
     for text in texts:
-        if text.shape == "lines" and text.compression == "none":
+        if text.lines is not None:
+            yield from text.lines.sample(share)
+        elif text.shape == "lines" and text.compression == "none":
             yield from islice(_spread(text), share)
         else:
             yield from islice((line for _, line in text.records()), share)

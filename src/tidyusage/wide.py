@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pyarrow as pa
 
-from tidyusage import flatten, rejects, schema, sources, unknown
-from tidyusage.flatten import FAULT
+from tidyusage import rejects, sources, unknown
+from tidyusage.flatten import FAULT, FAULT_AT, Exact
+from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Place, Text
 from tidyusage.sql import quote
 
@@ -39,7 +40,11 @@ class Reading(NamedTuple):
 
 def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options) -> Reading:
     """Read texts in one go; if that is refused, read them batch by batch."""
-    table, _ = _attempt(connection, texts, options)
+    sources.attach(connection, texts)
+    table = _quick(connection, texts, options)
+    if table is None:
+        texts = [text.on_disk() for text in texts]
+        table, _ = _attempt(connection, texts, options)
     # A text of which DuckDB understands nothing at all is no error to it, but an empty one.
     is_nothing = table is not None and not table.num_rows
     if (
@@ -75,35 +80,57 @@ def _parted(table: pa.Table, rows: Iterable[Row], options: Options) -> Reading |
     return Reading(table.filter(pc.invert(faulty)), refused, marked)
 
 
-def query(texts: Sequence[Text], options: Options, *, explain: bool = False) -> str:
+def query(
+    texts: Sequence[Text],
+    options: Options,
+    *,
+    explain: bool = False,
+    manner: type[Exact] = Exact,
+) -> str:
     """Return the query from texts to the columns of wide that the layout needs."""
     parts = []
     for from_frame, group in groupby(texts, lambda text: text.from_frame):
         raw = sources.scan(
-            group,
-            schema.raw_columns(remote_data=options.keeps_remote_data),
-            schema.raw_struct(remote_data=options.keeps_remote_data),
+            group, remote_data=options.keeps_remote_data, text=manner.text_type
         )
-        parts.append(query_raw(raw, options, from_frame=from_frame, explain=explain))
+        parts.append(
+            query_raw(raw, options, from_frame=from_frame, explain=explain, manner=manner)
+        )
     return parts[0] if len(parts) == 1 else " union all ".join(f"({part})" for part in parts)
 
 
-def query_raw(raw: str, options: Options, *, from_frame: bool, explain: bool = False) -> str:
+def query_raw(
+    raw: str,
+    options: Options,
+    *,
+    from_frame: bool,
+    explain: bool = False,
+    manner: type[Exact] = Exact,
+) -> str:
     """Return the query from raw records to the columns of wide that the layout needs."""
-    rows = flatten.wide(
-        raw,
-        remote_data=options.keeps_remote_data,
-        currency=options.default_currency,
-        nan_is_missing=from_frame,
-        explain=explain,
-    )
+    made = manner(options.keeps_remote_data, options.default_currency, nan_is_missing=from_frame)
+    rows = made.query(raw, explain=explain)
     chosen = [name for name in options.needed() if name != "extra"]
-    chosen += [flatten.FAULT_AT] if explain else []
+    chosen += [FAULT_AT] if explain else []
     return f"select {', '.join(map(quote, chosen))} from ({rows})"
 
 
-def _attempt(
+def _quick(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
+) -> pa.Table | None:
+    """Return the wide rows if every record is plain, else None."""
+    from pyarrow import compute as pc
+
+    manner = Loose if any(text.lines is not None for text in texts) else Plain
+    table, _ = _attempt(connection, texts, options, manner)
+    return None if table is None or pc.any(table[FAULT]).as_py() else table
+
+
+def _attempt(
+    connection: duckdb.DuckDBPyConnection,
+    texts: Sequence[Text],
+    options: Options,
+    manner: type[Exact] = Exact,
 ) -> tuple[pa.Table | None, str]:
     """Return the wide rows with their faults marked, or None and why they cannot be read."""
     import duckdb
@@ -111,7 +138,7 @@ def _attempt(
     if not texts:
         return _nothing(options).append_column(FAULT, pa.array([], pa.bool_())), ""
     try:
-        table = connection.sql(query(texts, options)).to_arrow_table()
+        table = connection.sql(query(texts, options, manner=manner)).to_arrow_table()
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])

@@ -1,0 +1,88 @@
+"""Records in memory as a stream of lines, which DuckDB reads without a file between.
+
+What DuckDB makes of such lines is looser than what it makes of a file: of 5 where an object belongs
+it makes an object without members, and of {} where a list belongs, nothing.  The former is marked
+by `tidyusage.plain.Loose`, the latter is refused here; either is then read from a file.
+"""
+
+from __future__ import annotations
+
+import io
+from array import array
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage import objects
+from tidyusage.catalogue import LISTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_BATCH: Final = 2_048  # as many as DuckDB takes at once
+_LISTS: Final = frozenset({list, tuple, type(None)})
+_SCHEMA: Final = pa.schema([("line", pa.large_string())])
+
+
+class Lines:
+    """Records that become lines when they are asked for, as often as that may be."""
+
+    def __init__(self, records: Sequence[object]) -> None:
+        self._records = records
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Hand a new stream over, by Arrow's protocol."""
+        batches = (pa.record_batch([_array(batch)], schema=_SCHEMA) for batch in self._batches())
+        reader = pa.RecordBatchReader.from_batches(_SCHEMA, batches)
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def open(self) -> IO[bytes]:
+        """Open the lines as a file is opened."""
+        batches = (b"\n".join([*objects.lines(batch), b""]) for batch in self._batches())
+        return io.BufferedReader(_Stream(batches))
+
+    def sample(self, count: int) -> Iterator[bytes]:
+        """Yield about so many lines from all over."""
+        return objects.lines(self._records[:: -(-len(self._records) // count) or 1])
+
+    def _batches(self) -> Iterator[Sequence[object]]:
+        for start in range(0, len(self._records), _BATCH):
+            yield self._records[start : start + _BATCH]
+
+
+def _array(records: Sequence[object]) -> pa.Array:
+    """Return records as lines of Arrow's text.
+
+    They are put behind one another as they come: thousands at once are spread over so many pages
+    that the system's part in it takes longer than the writing.
+    """
+    if not all(map(_is_fit, records)):
+        raise ValueError("a record that is no dict, or a list that is none")
+    text = bytearray()
+    ends = array("q", [0])
+    for line in objects.lines(records):
+        text += line
+        ends.append(len(text))
+    return pa.LargeStringArray.from_buffers(len(records), pa.py_buffer(ends), pa.py_buffer(text))
+
+
+def _is_fit(record: Any) -> bool:
+    return isinstance(record, dict) and all(type(record.get(name)) in _LISTS for name in LISTS)
+
+
+class _Stream(io.RawIOBase):
+    """A file of what an iterator yields."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or next(self._blocks, b"")
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count

@@ -1,0 +1,126 @@
+"""The quick query: what is plainly right is typed at once, all else is marked for a closer look.
+
+Nearly every record is plain: its text is text, its dates end in Z, its charges are whole.  So text
+comes in as VARCHAR, which costs DuckDB half of JSON, and a row is marked if what it holds may have
+been no text, or is written in a way that needs more care.  A row without a mark is what
+`tidyusage.flatten.Exact` makes of its record; a marked one may be right or wrong.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+from tidyusage import catalogue
+from tidyusage.catalogue import LISTS, Field, Tree
+from tidyusage.flatten import (
+    COUNTS,
+    NAN,
+    NO_COUNT,
+    Exact,
+    before,
+    currency,
+    member,
+    raw_name,
+    renamed_action,
+)
+from tidyusage.sql import literal, quote
+
+# An object, a list, a word that stood without quotation marks, or a number with an exponent, which
+# is not written as in JSON.
+_NO_TEXT: Final = literal(
+    r"^(?:[\[{]|true$|false$|-?(?i:nan|inf|infinity)$|-?[\d.]+e[-+]\d+$)"
+)
+_DATE: Final = literal(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:[0-5]\d(?:\.\d{1,6})?Z")
+_ACTIONS: Final = "map(varchar, map(varchar, varchar))"
+
+
+class Plain(Exact):
+    """The query that marks every row that is not plainly right."""
+
+    __slots__ = ()
+    text_type: ClassVar[str] = "VARCHAR"
+
+    def text(self, x: str) -> str:
+        """Return the text as it is."""
+        return x
+
+    def wrong_text(self, x: str) -> str:
+        """Return the test of text that may have been an object, a list or a word of JSON."""
+        return f"regexp_matches({x}, {_NO_TEXT})"
+
+    def timestamp(self, x: str) -> str:
+        """Return the instant of a date's text."""
+        return f"try_cast({x} as timestamptz)"
+
+    def wrong_date(self, x: str) -> str:
+        """Return the test of a date that is not in the usual form."""
+        return f"{x} < '0001' or not regexp_full_match({x}, {_DATE})"
+
+    def entries(self, name: str) -> str:
+        """Return all entries of a list."""
+        return f"raw.{quote(name)}"
+
+    def holds(self, tree: Tree, x: str) -> str:
+        """Return the test of an object that is there."""
+        return f"{x} is not null"
+
+    def typed_member(self, field: Field, x: str) -> str:
+        """Return the value of a field of a list's entry; what is missing or no number is NaN."""
+        if field.path == "charges[].currency" and self.currency:
+            return f"coalesce({x}, {literal(self.currency)})"
+        typed = self.typed(field, x)
+        return f"coalesce({typed}, {NAN})" if field.dtype == "number" else typed
+
+    def wrong_list(self, name: str) -> str:
+        """Return the test of a list with an entry that is empty, or holds what may be no text."""
+        fields = LISTS[name]
+        doubts = [self.wrong_text(member(field, "e")) for field in fields if field.dtype == "string"]
+        if name == "charges":
+            doubts += ["e.amount is null", "e.type is null"]
+            doubts += [] if self.currency else ["e.currency is null"]
+        else:
+            doubts += [" and ".join(f"{member(field, 'e')} is null" for field in fields)]
+        for path, tree, _ in catalogue.objects(catalogue.entry(name)):
+            x = f"e.{quote(path)}"
+            doubts += [f"{x} is not null and not ({Exact.holds(self, tree, x)})"]
+        return f"list_bool_or(list_transform({quote(raw_name(name))}, lambda e: {' or '.join(doubts)}))"
+
+    def wrong_charges(self) -> str:
+        """Return the test of charges that cannot be one row, or whose currency is not its code."""
+        return f"{super().wrong_charges()} or not regexp_full_match({currency('list_min')}, '[A-Z]+')"
+
+    def typed_counts(self, x: str) -> str:
+        """Return ``tool_actions`` of two levels as a list of tool, action and count."""
+        count = f"coalesce(try_cast({self.present('f.value')} as double), {NAN})"
+        leaf = f"{{tool: e.key, action: {renamed_action('f.key')}, count: {count}}}"
+        leaves = f"list_transform(map_entries(e.value), lambda f: {leaf})"
+        tools = f"map_entries(try_cast({x} as {_ACTIONS}))"  # null is no object
+        return f"flatten(list_transform({tools}, lambda e: coalesce({leaves}, {NO_COUNT})))"
+
+    def wrong_counts(self) -> str:
+        """Return the test of ``tool_actions`` of another depth, or with what may be no count."""
+        x = before(catalogue.TOOL_ACTIONS)
+        return f"{COUNTS} is null and {x} is not null or {super().wrong_counts()}"
+
+
+class Loose(Plain):
+    """The quick query over `tidyusage.memory`: an object without members may have been none."""
+
+    __slots__ = ()
+
+    def tests(self) -> Iterator[tuple[str, str]]:
+        """Yield each place that may not be plain, with the test of the rows that are not."""
+        yield from super().tests()
+        for path, tree, _ in catalogue.objects():
+            if path not in LISTS and "[]" not in path:
+                members = " and ".join(_is_null(child, f"{path}.{key}") for key, child in tree.items())
+                yield path, f"({_raw(path)} is not null and {members})"
+
+
+def _is_null(child: object, path: str) -> str:
+    is_typed = isinstance(child, Field) and child.dtype != "counts"
+    return f"{quote(path) if is_typed else _raw(path)} is null"
+
+
+def _raw(path: str) -> str:
+    key, *inner = path.split(".")
+    return ".".join([quote(raw_name(key)), *map(quote, inner)])
