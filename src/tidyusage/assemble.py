@@ -30,7 +30,7 @@ def assemble(spooled: Spool, options: Options) -> Any:
         texts = spooled(folder)
         with engines.connect() as connection:
             table = _layout_table(connection, texts, options)
-    return engines.deliver(table, options.backend or "pandas")
+        return engines.deliver(table, options.backend or "pandas")
 
 
 @contextmanager

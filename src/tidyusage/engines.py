@@ -200,13 +200,20 @@ def spelled(relation: duckdb.DuckDBPyRelation, types: Types, sep: str) -> duckdb
 
 
 def finish(table: pa.Table, types: Types, sep: str) -> pa.Table:
-    """Cast an answer to exactly its types, fill absent columns with null, and spell the names."""
+    """Cast an answer to exactly its types, fill absent columns with null, and spell the names.
+
+    Text stays large where it is: pandas takes it so.
+    """
     filled: dict[str, Any] = {}
     for name, type_ in types.items():
+        column: Any
         if name not in table.column_names:
-            column: Any = pa.nulls(table.num_rows, cast("Any", type_))
+            column = pa.nulls(table.num_rows, cast("Any", type_))
         else:
-            column = table[name] if type_ is None else table[name].cast(type_)
+            column = table[name]
+            is_large = type_ == pa.string() and pa.types.is_large_string(column.type)
+            if type_ is not None and not is_large:
+                column = column.cast(type_)
         filled[rename(name, sep)] = column
     return pa.table(filled)
 
@@ -236,4 +243,4 @@ def to_pandas(table: pa.Table) -> pd.DataFrame:
 
     # Arrow's own pool takes a huge page for each column, and the system clears every one.
     pool = pa.system_memory_pool()
-    return table.to_pandas(types_mapper=mapped, split_blocks=True, memory_pool=pool)
+    return table.to_pandas(types_mapper=mapped, memory_pool=pool)

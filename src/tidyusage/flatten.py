@@ -199,9 +199,7 @@ from typed
         else:
             tool, action = key, "null"
         text = f"({value} ->> '$')"
-        count = nan_if_wrong(
-            f"try_cast({text} as double)", f"{self.present(text)} is not null"
-        )
+        count = nan_if_wrong(f"try_cast({text} as double)", f"{self.present(text)} is not null")
         found = f"[{{tool: {tool}, action: {action}, count: {count}}}]"
         if level + 1 < COUNT_LEVELS:
             inner = self._count_leaves(value, tool, prefix, level + 1)

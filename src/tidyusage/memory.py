@@ -8,7 +8,7 @@ by `tidyusage.plain.Loose`, the latter is refused here; either is then read from
 from __future__ import annotations
 
 import io
-from array import array
+from operator import methodcaller
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _BATCH: Final = 2_048  # as many as DuckDB takes at once
+_AT_ONCE: Final = 64
 _LISTS: Final = frozenset({list, tuple, type(None)})
 _SCHEMA: Final = pa.schema([("line", pa.large_string())])
 
@@ -33,7 +34,7 @@ class Lines:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Hand a new stream over, by Arrow's protocol."""
         batches = (pa.record_batch([_array(batch)], schema=_SCHEMA) for batch in self._batches())
-        reader = pa.RecordBatchReader.from_batches(_SCHEMA, batches)
+        reader: Any = pa.RecordBatchReader.from_batches(_SCHEMA, batches)
         return reader.__arrow_c_stream__(requested_schema)
 
     def open(self) -> IO[bytes]:
@@ -41,8 +42,8 @@ class Lines:
         batches = (b"\n".join([*objects.lines(batch), b""]) for batch in self._batches())
         return io.BufferedReader(_Stream(batches))
 
-    def sample(self, count: int) -> Iterator[bytes]:
-        """Yield about so many lines from all over."""
+    def sample(self, count: int) -> list[bytes]:
+        """Return about so many lines from all over."""
         return objects.lines(self._records[:: -(-len(self._records) // count) or 1])
 
     def _batches(self) -> Iterator[Sequence[object]]:
@@ -50,24 +51,29 @@ class Lines:
             yield self._records[start : start + _BATCH]
 
 
-def _array(records: Sequence[object]) -> pa.Array:
+def _array(records: Sequence[Any]) -> pa.Array[Any]:
     """Return records as lines of Arrow's text.
 
-    They are put behind one another as they come: thousands at once are spread over so many pages
-    that the system's part in it takes longer than the writing.
+    A few are written at a time, into memory that Arrow keeps: thousands of small texts at once
+    lie on so many pages that the system's part in it takes longer than the writing.
     """
-    if not all(map(_is_fit, records)):
+    import numpy as np
+
+    if not _are_fit(records):
         raise ValueError("a record that is no dict, or a list that is none")
-    text = bytearray()
-    ends = array("q", [0])
-    for line in objects.lines(records):
-        text += line
-        ends.append(len(text))
-    return pa.LargeStringArray.from_buffers(len(records), pa.py_buffer(ends), pa.py_buffer(text))
+    text, lengths = pa.BufferOutputStream(), [0]
+    for start in range(0, len(records), _AT_ONCE):
+        lines = objects.lines(records[start : start + _AT_ONCE])
+        text.write(b"".join(lines))
+        lengths.extend(map(len, lines))
+    ends: Any = np.cumsum(lengths, dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(records), pa.py_buffer(ends), text.getvalue())
 
 
-def _is_fit(record: Any) -> bool:
-    return isinstance(record, dict) and all(type(record.get(name)) in _LISTS for name in LISTS)
+def _are_fit(records: Sequence[Any]) -> bool:
+    return all(issubclass(kind, dict) for kind in set(map(type, records))) and all(
+        set(map(type, map(methodcaller("get", name), records))) <= _LISTS for name in LISTS
+    )
 
 
 class _Stream(io.RawIOBase):

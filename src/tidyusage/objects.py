@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import marshal
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, cast
 from uuid import UUID
@@ -67,22 +68,26 @@ def _unpaged(value: Any) -> Iterable[object]:
     return list(result.values()) if isinstance(result, Mapping) else result or []
 
 
-def lines(records: Iterable[object]) -> Iterator[bytes]:
-    """Yield records as JSON, without a line's end.
+def lines(records: Sequence[object]) -> list[bytes]:
+    """Return records as JSON, without a line's end.
 
     orjson writes NaN and infinities alike as null.  NaN is how pandas says missing; an infinity
     is a fault and must stay one, so a record with a null is looked at, and written the exact way
     if it holds an infinity.
     """
-    for record in records:
-        try:
-            line = orjson.dumps(record, option=_ORJSON)
-        except (TypeError, ValueError):
-            line = _line(record)
-        yield _line(record) if b"null" in line and _may_hold_infinity(record) else line
+    try:
+        found = list(map(_DUMPS, records))
+    except (TypeError, ValueError):
+        return list(map(_line, records))
+    if not any(b"null" in line for line in found):
+        return found
+    return [
+        _line(record) if b"null" in line and _may_hold_infinity(record) else line
+        for record, line in zip(records, found, strict=True)
+    ]
 
 
-_ORJSON: Final = orjson.OPT_SERIALIZE_NUMPY
+_DUMPS: Final = partial(orjson.dumps, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _may_hold_infinity(record: object) -> bool:

@@ -1,9 +1,10 @@
-"""The quick query: what is plainly right is typed at once, all else is marked for a closer look.
+"""The quick query: what is plainly right is typed at once, all else asks for a closer look.
 
 Nearly every record is plain: its text is text, its dates end in Z, its charges are whole.  So text
-comes in as VARCHAR, which costs DuckDB half of JSON, and a row is marked if what it holds may have
-been no text, or is written in a way that needs more care.  A row without a mark is what
-`tidyusage.flatten.Exact` makes of its record; a marked one may be right or wrong.
+comes in as VARCHAR, which costs DuckDB half of JSON, and values are cast, so that what cannot be
+one ends the query.  A row is marked if what it holds may have been no text, or is written in a way
+that needs more care.  A row without a mark is what `tidyusage.flatten.Exact` makes of its record;
+a marked one may be right or wrong.
 """
 
 from collections.abc import Iterator
@@ -11,24 +12,12 @@ from typing import ClassVar, Final
 
 from tidyusage import catalogue
 from tidyusage.catalogue import LISTS, Field, Tree
-from tidyusage.flatten import (
-    COUNTS,
-    NAN,
-    NO_COUNT,
-    Exact,
-    before,
-    currency,
-    member,
-    raw_name,
-    renamed_action,
-)
+from tidyusage.flatten import COUNTS, NAN, Exact, before, currency, member, raw_name, renamed_action
 from tidyusage.sql import literal, quote
 
 # An object, a list, a word that stood without quotation marks, or a number with an exponent, which
 # is not written as in JSON.
-_NO_TEXT: Final = literal(
-    r"^(?:[\[{]|true$|false$|-?(?i:nan|inf|infinity)$|-?[\d.]+e[-+]\d+$)"
-)
+_NO_TEXT: Final = literal(r"^(?:[\[{]|true$|false$|-?(?i:nan|inf|infinity)$|-?[\d.]+e[-+]\d+$)")
 _DATE: Final = literal(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:[0-5]\d(?:\.\d{1,6})?Z")
 _ACTIONS: Final = "map(varchar, map(varchar, varchar))"
 
@@ -47,9 +36,28 @@ class Plain(Exact):
         """Return the test of text that may have been an object, a list or a word of JSON."""
         return f"regexp_matches({x}, {_NO_TEXT})"
 
-    def timestamp(self, x: str) -> str:
-        """Return the instant of a date's text."""
-        return f"try_cast({x} as timestamptz)"
+    def typed(self, field: Field, x: str) -> str:
+        """Return a field's value of its raw one; what is none ends the query."""
+        if field.dtype == "number":
+            return f"cast({self.present(x)} as double)"
+        if field.dtype == "timestamp":
+            return f"cast({x} as timestamptz)"
+        return super().typed(field, x)
+
+    def tests(self) -> Iterator[tuple[str, str]]:
+        """Yield each place that may not be plain, with the test of the rows that are not."""
+        for field in catalogue.SCALARS:
+            if field.dtype == "timestamp":
+                yield field.path, self.wrong_date(before(field))
+            elif field.dtype != "number":
+                yield field.path, self.wrong(field)
+        for name in LISTS:
+            yield name, self.wrong_list(name)
+        yield "charges", self.wrong_charges()
+        numbers = [quote(field.column) for field in catalogue.SCALARS if field.dtype == "number"]
+        numbers += [f"list_sum(list_transform({COUNTS}, lambda e: coalesce(abs(e.count), {NAN})))"]
+        total = " + ".join(f"coalesce({number}, 0)" for number in numbers)
+        yield "usage", f"not isfinite({total})"  # NaN and infinities do not go away in a sum
 
     def wrong_date(self, x: str) -> str:
         """Return the test of a date that is not in the usual form."""
@@ -59,21 +67,22 @@ class Plain(Exact):
         """Return all entries of a list."""
         return f"raw.{quote(name)}"
 
-    def holds(self, tree: Tree, x: str) -> str:
+    def holds(self, tree: Tree, x: str) -> str:  # noqa: ARG002 - the exact query looks into it
         """Return the test of an object that is there."""
         return f"{x} is not null"
 
     def typed_member(self, field: Field, x: str) -> str:
-        """Return the value of a field of a list's entry; what is missing or no number is NaN."""
+        """Return the value of a field of a list's entry."""
         if field.path == "charges[].currency" and self.currency:
             return f"coalesce({x}, {literal(self.currency)})"
-        typed = self.typed(field, x)
-        return f"coalesce({typed}, {NAN})" if field.dtype == "number" else typed
+        return self.typed(field, x)
 
     def wrong_list(self, name: str) -> str:
         """Return the test of a list with an entry that is empty, or holds what may be no text."""
         fields = LISTS[name]
-        doubts = [self.wrong_text(member(field, "e")) for field in fields if field.dtype == "string"]
+        doubts = [
+            self.wrong_text(member(field, "e")) for field in fields if field.dtype == "string"
+        ]
         if name == "charges":
             doubts += ["e.amount is null", "e.type is null"]
             doubts += [] if self.currency else ["e.currency is null"]
@@ -82,24 +91,21 @@ class Plain(Exact):
         for path, tree, _ in catalogue.objects(catalogue.entry(name)):
             x = f"e.{quote(path)}"
             doubts += [f"{x} is not null and not ({Exact.holds(self, tree, x)})"]
-        return f"list_bool_or(list_transform({quote(raw_name(name))}, lambda e: {' or '.join(doubts)}))"
+        is_doubtful = f"lambda e: {' or '.join(doubts)}"
+        return f"list_bool_or(list_transform({quote(raw_name(name))}, {is_doubtful}))"
 
     def wrong_charges(self) -> str:
         """Return the test of charges that cannot be one row, or whose currency is not its code."""
-        return f"{super().wrong_charges()} or not regexp_full_match({currency('list_min')}, '[A-Z]+')"
+        return (
+            f"{super().wrong_charges()} or not regexp_full_match({currency('list_min')}, '[A-Z]+')"
+        )
 
     def typed_counts(self, x: str) -> str:
         """Return ``tool_actions`` of two levels as a list of tool, action and count."""
-        count = f"coalesce(try_cast({self.present('f.value')} as double), {NAN})"
+        count = f"cast({self.present('f.value')} as double)"
         leaf = f"{{tool: e.key, action: {renamed_action('f.key')}, count: {count}}}"
         leaves = f"list_transform(map_entries(e.value), lambda f: {leaf})"
-        tools = f"map_entries(try_cast({x} as {_ACTIONS}))"  # null is no object
-        return f"flatten(list_transform({tools}, lambda e: coalesce({leaves}, {NO_COUNT})))"
-
-    def wrong_counts(self) -> str:
-        """Return the test of ``tool_actions`` of another depth, or with what may be no count."""
-        x = before(catalogue.TOOL_ACTIONS)
-        return f"{COUNTS} is null and {x} is not null or {super().wrong_counts()}"
+        return f"flatten(list_transform(map_entries(cast({x} as {_ACTIONS})), lambda e: {leaves}))"
 
 
 class Loose(Plain):
@@ -112,7 +118,9 @@ class Loose(Plain):
         yield from super().tests()
         for path, tree, _ in catalogue.objects():
             if path not in LISTS and "[]" not in path:
-                members = " and ".join(_is_null(child, f"{path}.{key}") for key, child in tree.items())
+                members = " and ".join(
+                    _is_null(child, f"{path}.{key}") for key, child in tree.items()
+                )
                 yield path, f"({_raw(path)} is not null and {members})"
 
 

@@ -7,7 +7,6 @@ import glob
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from io import TextIOBase
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -20,6 +19,8 @@ from tidyusage.sources import Text, is_parquet, text
 from tidyusage.sql import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import duckdb
 
 _BATCH: Final = 1_000

@@ -36,8 +36,9 @@ _METERS: Final[dict[Vendor, tuple[tuple[str, str], ...]]] = {
     "confluent": (("KAFKA_STORAGE", "GB-hour"), ("KAFKA_NUM_CKUS", "CKU-hour")),
     "datadog": (("infra_host", "host"), ("logs_indexed", "event")),
 }
-# How often a vendor leaves out a measure that it has.
-_GAPS: Final = 0.2
+# How often a vendor leaves out a measure that it has, but for those that others are part of.
+_GAPS: Final = 0.25
+_WHOLES: Final = {field.part_of for field in FIELDS}
 # How large a day's count of a unit is.
 _LARGEST: Final = {"tokens": 200_000, "lines": 800, "messages": 60, "suggestions": 300}
 _TOOLS: Final = ("edit_tool", "multi_edit_tool", "write_tool", "notebook_edit_tool")
@@ -149,7 +150,7 @@ def _measures(draw: random.Random, vendor: Vendor) -> Record:
         if field.path.startswith("usage.")
         and vendor in field.vendors
         and vendor not in _METERS
-        and draw.random() >= _GAPS
+        and (field.path in _WHOLES or draw.random() >= _GAPS)
     ]
     flat: Record = {}
     for field in sorted(fields, key=_depth):
@@ -214,7 +215,7 @@ def _billed(draw: random.Random) -> dict[str, float]:
 
 def _taxed(draw: random.Random) -> dict[str, float]:
     amounts = _listed(draw)
-    if draw.random() < 0.5:
+    if draw.randrange(2):
         return amounts
     return amounts | {
         "tax": round(amounts["net"] * 0.2, 2),

@@ -41,7 +41,7 @@ class Reading(NamedTuple):
 def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options) -> Reading:
     """Read texts in one go; if that is refused, read them batch by batch."""
     sources.attach(connection, texts)
-    table = _quick(connection, texts, options)
+    table = read_plain(connection, texts, options)
     if table is None:
         texts = [text.on_disk() for text in texts]
         table, _ = _attempt(connection, texts, options)
@@ -90,12 +90,8 @@ def query(
     """Return the query from texts to the columns of wide that the layout needs."""
     parts = []
     for from_frame, group in groupby(texts, lambda text: text.from_frame):
-        raw = sources.scan(
-            group, remote_data=options.keeps_remote_data, text=manner.text_type
-        )
-        parts.append(
-            query_raw(raw, options, from_frame=from_frame, explain=explain, manner=manner)
-        )
+        raw = sources.scan(group, remote_data=options.keeps_remote_data, text=manner.text_type)
+        parts.append(query_raw(raw, options, from_frame=from_frame, explain=explain, manner=manner))
     return parts[0] if len(parts) == 1 else " union all ".join(f"({part})" for part in parts)
 
 
@@ -115,7 +111,7 @@ def query_raw(
     return f"select {', '.join(map(quote, chosen))} from ({rows})"
 
 
-def _quick(
+def read_plain(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
 ) -> pa.Table | None:
     """Return the wide rows if every record is plain, else None."""
