@@ -17,7 +17,7 @@ FLOORS = [
     "schema testing places quarantine objects",
     "engines memory",
     "sources",
-    "flatten reshape columns",
+    "flatten reshape columns scan",
     "rejects spool unknown options plain",
     "wide",
     "lazy layouts restore",

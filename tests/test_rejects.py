@@ -15,7 +15,7 @@ from conftest import rows
 from strategies import records
 from tidyusage import engines, rejects, wide
 from tidyusage.options import Options
-from tidyusage.sources import Place
+from tidyusage.sources import Batch, Place, Text
 
 GOOD = '{"id": "good", "usage": {"tokens": {"input": 1}}}'
 # line, path, a piece of what was expected, a piece of what was found
@@ -344,7 +344,7 @@ def test_the_fast_path_and_the_judge_agree(path, value):
     row = (Place("x", 1), line)
     with tempfile.TemporaryDirectory() as folder, engines.connect() as connection:
         judge = wide._Judge(connection, Options(), os.path.join(folder, "one"))
-        reading, _ = judge.attempt([row])
+        reading, _ = judge.attempt(Batch(Text("x", "x"), found=[row]))
     accepted = reading is not None and not reading.rejects
     assert (rejects.judge(*row) is None) == accepted
 

@@ -7,24 +7,20 @@ in the same words.
 
 from __future__ import annotations
 
-import glob
 import gzip
 import os
 import shutil
 import zlib
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import jsontext, schema
-from tidyusage.sql import literal, quote
+from tidyusage import jsontext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    import duckdb
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tidyusage.jsontext import Shape
     from tidyusage.memory import Lines
@@ -33,20 +29,11 @@ Compression = Literal["none", "gzip", "zstd"]
 
 _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
+# How much is read at a time of what must be looked at more closely.
+_LINES: Final = 1 << 25
+_RECORDS: Final = 50_000
 _BOM: Final = b"\xef\xbb\xbf"
-_PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
-# What stands among pages and is none must not pass for an empty one.
-_RESULT: Final = (
-    "case when result is null then error('tidyusage: a page has no result') else result end"
-)
 _MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-_FORMATS: Final[dict[Shape, str]] = {
-    "lines": "newline_delimited",
-    "array": "array",
-    "objects": "unstructured",
-    "pages": "unstructured",
-    "keyed": "unstructured",
-}
 
 
 class Place(NamedTuple):
@@ -55,6 +42,9 @@ class Place(NamedTuple):
     source: str
     line: int | None
     nan_is_missing: bool = False
+
+
+Row = tuple[Place, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +63,27 @@ class Text:
     from_frame: bool = False
     lines: Lines | None = None
 
-    def records(self) -> Iterator[tuple[Place, bytes]]:
+    def records(self) -> Iterator[Row]:
         """Yield every record's place and text, one by one; the slow way."""
+        for batch in self.batches():
+            yield from batch.rows()
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the records, many at a time."""
         with self.open() as stream:
             blocks = _Blocks(stream)
-            yield from self._lines(blocks) if self.shape == "lines" else self._found(blocks)
+            if self.shape == "lines":
+                first = 1
+                for lines in _whole_lines(blocks):
+                    yield Batch(self, lines=lines, first=first)
+                    first += lines.count(b"\n")
+            else:
+                found = self._found(blocks)
+                while rows := list(islice(found, _RECORDS)):
+                    yield Batch(self, found=rows)
             if blocks.problem:
-                yield Place(self.label, None), f"{jsontext.PROBLEM}{blocks.problem}".encode()
+                problem = f"{jsontext.PROBLEM}{blocks.problem}".encode()
+                yield Batch(self, found=[(Place(self.label, None), problem)])
 
     def on_disk(self) -> Text:
         """Return the text as a file, which is written if there is none yet."""
@@ -125,13 +129,7 @@ class Text:
                 last = block.rstrip() or last
         return not last.endswith(b"]")
 
-    def _lines(self, blocks: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
-        for number, line in enumerate(_split(blocks), start=1):
-            text = line.removeprefix(_BOM) if number == 1 else line
-            if text.strip():
-                yield self._place(number - 1, number), text.strip(b" \t\r\n")
-
-    def _found(self, blocks: Iterable[bytes]) -> Iterator[tuple[Place, bytes]]:
+    def _found(self, blocks: Iterable[bytes]) -> Iterator[Row]:
         text = b"".join(blocks).removeprefix(_BOM).decode("utf-8", "surrogateescape")
         line, offset = 1, 0
         for position, found in enumerate(jsontext.records(text, self.shape)):
@@ -140,10 +138,41 @@ class Text:
             place = Place(f"{self.label}[{position}]", None if self.indexed else line)
             yield place, found.text.encode("utf-8", "surrogateescape")
 
-    def _place(self, position: int, line: int) -> Place:
+    def place(self, line: int) -> Place:
+        """Return the place of a line, counted from 1."""
         if self.indexed:
-            return Place(f"{self.label}[{position}]", None, self.from_frame)
+            return Place(f"{self.label}[{line - 1}]", None, self.from_frame)
         return Place(self.label, line)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of a text: whole lines, of which the first has a number, or records found in it."""
+
+    text: Text
+    lines: bytes = b""
+    first: int = 1
+    found: Sequence[Row] = ()
+
+    def rows(self) -> Iterator[Row]:
+        """Yield every record's place and text."""
+        yield from self.found
+        for number, line in enumerate(self.lines.split(b"\n"), start=self.first):
+            text = line.removeprefix(_BOM) if number == 1 else line
+            if text.strip():
+                yield self.text.place(number), text.strip(b" \t\r\n")
+
+    def count(self) -> int:
+        """Return how many records there are."""
+        return len(self.found) + sum(map(bool, map(bytes.strip, self.lines.split(b"\n"))))
+
+    def write(self, path: str) -> Text:
+        """Write the records to a file, one a line."""
+        with open(path, "wb") as stream:
+            stream.write(self.lines.removeprefix(_BOM) if self.first == 1 else self.lines)
+            # A record of an array may stand on several lines; within its strings there are none.
+            stream.writelines(record.replace(b"\n", b" ") + b"\n" for _, record in self.found)
+        return Text(path, "batch", indexed=True, from_frame=self.text.from_frame)
 
 
 class _Blocks:
@@ -161,14 +190,20 @@ class _Blocks:
             self.problem = f"compressed data that is cut off or damaged: {error}"
 
 
-def _split(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    rest = b""
+def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield many lines at a time, each with its end; the last may have none."""
+    kept: list[bytes] = []
+    size = 0
     for block in blocks:
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        yield from lines
-    if rest:
-        yield rest
+        lines, newline, rest = block.rpartition(b"\n")
+        size += len(block)
+        if size < _LINES or not newline:
+            kept.append(block)
+            continue
+        yield b"".join([*kept, lines, newline])
+        kept, size = [rest], len(rest)
+    if kept:
+        yield b"".join(kept)
 
 
 def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
@@ -196,75 +231,3 @@ def starts_with_bom(file: Text) -> bool:
     """Tell whether a text begins with a byte order mark, which DuckDB does not read past."""
     with file.open() as stream:
         return next(iter(_Blocks(stream)), b"").startswith(_BOM)
-
-
-def attach(connection: duckdb.DuckDBPyConnection, texts: Iterable[Text]) -> None:
-    """Let a connection of ours know what is no file."""
-    for file in texts:
-        if file.lines is not None:
-            connection.register(file.path, file.lines)
-
-
-def scan(texts: Iterable[Text], *, remote_data: bool, text: str) -> str:
-    """Return the SQL of a table of raw records, in the order of the texts.
-
-    ``text`` is the type as which text is read: JSON, or VARCHAR.
-    """
-    columns = schema.raw_columns(remote_data=remote_data, text=text)
-    struct = schema.raw_struct(remote_data=remote_data, text=text)
-
-    def rows(files: list[Text]) -> str:
-        if files[0].lines is not None:
-            structure = literal(schema.raw_structure(remote_data=remote_data, text=text))
-            return f"select unnest(from_json(line, {structure})) from {quote(files[0].path)}"
-        if files[0].shape in _PAGED:
-            return f"select unnest(j) from ({_entries(files, struct)})"
-        return f"select * from {_read(files, columns)}"
-
-    return _united(texts, rows)
-
-
-def scan_json(texts: Iterable[Text]) -> str:
-    """Return the SQL of a table of whole records as JSON, in the order of the texts."""
-
-    def rows(files: list[Text]) -> str:
-        if files[0].lines is not None:
-            return f"select line::json as j from {quote(files[0].path)}"
-        if files[0].shape in _PAGED:
-            return _entries(files, "JSON")
-        return f"select json as j from read_json_objects({', '.join(_arguments(files))})"
-
-    return _united(texts, rows)
-
-
-def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
-    """Return the SQL of all texts, those of one shape and packing being read together."""
-    groups = groupby(texts, lambda file: file.lines or (file.shape, file.compression))
-    parts = [f"({rows(list(group))})" for _, group in groups]
-    return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
-
-
-def _entries(files: list[Text], entry: str) -> str:
-    """Return the query of the records of API pages, each as a column ``j``."""
-    largest = max(file.size() for file in files) + 1024  # a page is one object, however large
-    keyed = files[0].shape == "keyed"
-    columns = {"result": f"MAP(VARCHAR, {entry})" if keyed else f"{entry}[]"}
-    items = f"map_values({_RESULT})" if keyed else _RESULT
-    return f"select unnest({items}) as j from {_read(files, columns, largest)}"
-
-
-def _read(files: list[Text], columns: dict[str, str], largest: int | None = None) -> str:
-    arguments = [*_arguments(files), f"columns = {schema.columns_argument(columns)}"]
-    if largest is not None:
-        arguments.append(f"maximum_object_size = {largest}")
-    return f"read_json({', '.join(arguments)})"
-
-
-def _arguments(files: list[Text]) -> list[str]:
-    paths = ", ".join(literal(glob.escape(file.path)) for file in files)
-    first = files[0]
-    return [
-        f"[{paths}]",
-        f"format = '{_FORMATS[first.shape]}'",
-        f"compression = '{first.compression}'",
-    ]

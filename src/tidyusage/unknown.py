@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from tidyusage import catalogue, sources
+from tidyusage import catalogue, scan
 from tidyusage.catalogue import Field, Tree
 from tidyusage.errors import RecordError, UnknownKeyWarning, named
 from tidyusage.errors import warn as warn_of
@@ -113,7 +113,7 @@ def query(texts: Iterable[Text]) -> str:
 
     The keys of each object are compared with the catalogue's; nothing is sampled.
     """
-    rows = sources.scan_json(texts)
+    rows = scan.whole(texts)
     found = [_entries("j", catalogue.tree(), "''")]
     for path, tree, is_list in catalogue.objects():
         if "[]." in path:

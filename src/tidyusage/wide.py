@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from itertools import chain, groupby, islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import replace
+from itertools import chain, compress, count, groupby
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import rejects, sources, unknown
+from tidyusage import rejects, scan, unknown
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
-from tidyusage.sources import Place, Text
+from tidyusage.sources import Batch, Row, Text
 from tidyusage.sql import quote
 
 if TYPE_CHECKING:
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
     from tidyusage.options import Options
     from tidyusage.quarantine import Reject
 
-_BATCH: Final = 50_000
 _PIECE: Final = 4_096
 _UNNAMED: Final = "a value that the schema does not allow"
-
-Row = tuple[Place, bytes]
 
 
 class Reading(NamedTuple):
@@ -38,26 +36,34 @@ class Reading(NamedTuple):
     faulty: frozenset[int] = frozenset()
 
 
+class _Refusal(NamedTuple):
+    """Why DuckDB reads nothing: ``of_text`` if the text is at fault, whatever is made of it."""
+
+    reason: str
+    of_text: bool
+
+
 def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options) -> Reading:
     """Read texts in one go; if that is refused, read them batch by batch."""
-    sources.attach(connection, texts)
+    scan.attach(connection, texts)
     table = read_plain(connection, texts, options)
+    if not isinstance(table, pa.Table) and any(text.lines is not None for text in texts):
+        texts, table = [text.on_disk() for text in texts], None
     if table is None:
-        texts = [text.on_disk() for text in texts]
-        table, _ = _attempt(connection, texts, options)
+        table = _attempt(connection, texts, options)
     # A text of which DuckDB understands nothing at all is no error to it, but an empty one.
-    is_nothing = table is not None and not table.num_rows
+    is_nothing = isinstance(table, pa.Table) and not table.num_rows
     if (
-        table is None
+        isinstance(table, _Refusal)
         or any(text.is_cut_off() for text in texts)
         or (is_nothing and any(text.head().strip() for text in texts))
     ):
         return _sift(connection, texts, options)
-    reading = _parted(table, chain.from_iterable(text.records() for text in texts), options)
+    reading = _parted(table, chain.from_iterable(text.batches() for text in texts), options)
     return reading or _sift(connection, texts, options)
 
 
-def _parted(table: pa.Table, rows: Iterable[Row], options: Options) -> Reading | None:
+def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Reading | None:
     """Part good rows from faulty ones, whose records are looked at to say why.
 
     None if records and rows are not the same in number, so that no row tells its record.
@@ -68,16 +74,18 @@ def _parted(table: pa.Table, rows: Iterable[Row], options: Options) -> Reading |
     table = table.drop_columns(FAULT)
     if not pc.any(faulty).as_py():
         return Reading(table, [])
-    marked = frozenset(position for position, mark in enumerate(faulty.to_pylist()) if mark)
-    refused, count = [], 0
-    for position, row in enumerate(rows):
-        count += 1
-        if position in marked:
+    marked = cast("list[int]", pc.indices_nonzero(faulty.combine_chunks()).to_pylist())
+    refused, first = [], 0
+    for batch in batches:
+        end = first + batch.count()
+        within = {place - first for place in marked if first <= place < end}
+        for row in compress(batch.rows(), map(within.__contains__, count())) if within else ():
             reject = rejects.judge(*row, currency=options.default_currency)
             refused.append(reject or rejects.refused(*row, _UNNAMED))
-    if count != table.num_rows:
+        first = end
+    if first != table.num_rows:
         return None
-    return Reading(table.filter(pc.invert(faulty)), refused, marked)
+    return Reading(table.filter(pc.invert(faulty)), refused, frozenset(marked))
 
 
 def query(
@@ -90,7 +98,7 @@ def query(
     """Return the query from texts to the columns of wide that the layout needs."""
     parts = []
     for from_frame, group in groupby(texts, lambda text: text.from_frame):
-        raw = sources.scan(group, remote_data=options.keeps_remote_data, text=manner.text_type)
+        raw = scan.raw(group, remote_data=options.keeps_remote_data, text=manner.text_type)
         parts.append(query_raw(raw, options, from_frame=from_frame, explain=explain, manner=manner))
     return parts[0] if len(parts) == 1 else " union all ".join(f"({part})" for part in parts)
 
@@ -113,13 +121,15 @@ def query_raw(
 
 def read_plain(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
-) -> pa.Table | None:
-    """Return the wide rows if every record is plain, else None."""
+) -> pa.Table | _Refusal | None:
+    """Return the wide rows if every record is plain; None asks for a closer look."""
     from pyarrow import compute as pc
 
     manner = Loose if any(text.lines is not None for text in texts) else Plain
-    table, _ = _attempt(connection, texts, options, manner)
-    return None if table is None or pc.any(table[FAULT]).as_py() else table
+    table = _attempt(connection, texts, options, manner)
+    if isinstance(table, _Refusal):
+        return table if table.of_text else None
+    return None if pc.any(table[FAULT]).as_py() else table
 
 
 def _attempt(
@@ -127,14 +137,15 @@ def _attempt(
     texts: Sequence[Text],
     options: Options,
     manner: type[Exact] = Exact,
-) -> tuple[pa.Table | None, str]:
-    """Return the wide rows with their faults marked, or None and why they cannot be read."""
+) -> pa.Table | _Refusal:
+    """Return the wide rows with their faults marked, or why they cannot be read."""
     import duckdb
 
     if not texts:
-        return _nothing(options).append_column(FAULT, pa.array([], pa.bool_())), ""
+        return _nothing(options).append_column(FAULT, pa.array([], pa.bool_()))
     try:
-        table = connection.sql(query(texts, options, manner=manner)).to_arrow_table()
+        rows = connection.sql(query(texts, options, manner=manner))
+        table: pa.Table = rows.to_arrow_table()
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
@@ -143,8 +154,9 @@ def _attempt(
         duckdb.ConversionException,
         duckdb.IOException,
     ) as refusal:
-        return None, str(refusal).partition("\n")[0]
-    return table, ""
+        of_value = isinstance(refusal, duckdb.ConversionException)
+        return _Refusal(str(refusal).partition("\n")[0], not of_value)
+    return table
 
 
 def _nothing(options: Options) -> pa.Table:
@@ -160,22 +172,13 @@ def sift_texts(
     """Return texts without the records that cannot be read, and those; in bounded memory."""
     refused: list[Reject] = []
     readable: list[Text] = []
-    for rows, reading in _readings(connection, texts, options):
+    for batch, reading in _readings(connection, texts, options):
         refused.extend(reading.rejects)
-        good = [row for position, row in enumerate(rows) if position not in reading.faulty]
-        readable.extend(_written(good, os.path.join(folder, f"readable-{len(readable)}")))
+        rows = enumerate(batch.rows())
+        good = [row for position, row in rows if position not in reading.faulty]
+        path = os.path.join(folder, f"readable-{len(readable)}")
+        readable.append(replace(batch, lines=b"", found=good).write(path))
     return (readable, refused) if refused else (list(texts), [])
-
-
-def _written(rows: Sequence[Row], path: str) -> Iterator[Text]:
-    """Write records to files, one for each way to take a NaN, and yield those."""
-    for number, (nan_is_missing, group) in enumerate(
-        groupby(rows, lambda row: row[0].nan_is_missing)
-    ):
-        text = Text(f"{path}-{number}", "batch", indexed=True, from_frame=nan_is_missing)
-        with open(text.path, "wb") as stream:
-            stream.writelines(_one_line(line) for _, line in group)
-        yield text
 
 
 def _sift(
@@ -191,12 +194,11 @@ def _sift(
 
 def _readings(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
-) -> Iterator[tuple[Sequence[Row], Reading]]:
+) -> Iterator[tuple[Batch, Reading]]:
     """Yield batches of records with what was read of them."""
-    rows = chain.from_iterable(text.records() for text in texts)
     with tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
         judge = _Judge(connection, options, os.path.join(folder, "batch"))
-        while batch := list(islice(rows, _BATCH)):
+        for batch in chain.from_iterable(text.batches() for text in texts):
             yield from judge.read(batch)
 
 
@@ -207,44 +209,51 @@ class _Judge(NamedTuple):
     options: Options
     path: str
 
-    def read(self, batch: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
+    def read(self, batch: Batch) -> Iterator[tuple[Batch, Reading]]:
         """Yield what a batch holds, in the batch's order."""
         reading, _ = self.attempt(batch)
         if reading:
             yield batch, reading
-        elif len(batch) > _PIECE:
-            for start in range(0, len(batch), _PIECE):
-                yield from self.read(batch[start : start + _PIECE])
-        else:
-            yield from self._read_one_by_one(batch)
+            return
+        rows = list(batch.rows())
+        if len(rows) <= _PIECE:
+            yield from self._read_one_by_one(batch, rows)
+            return
+        for start in range(0, len(rows), _PIECE):
+            piece = rows[start : start + _PIECE]
+            yield from self.read(replace(batch, lines=b"", found=piece))
 
-    def _read_one_by_one(self, batch: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
-        judged = [rejects.judge(*row, currency=self.options.default_currency) for row in batch]
-        good = [row for row, reject in zip(batch, judged, strict=True) if reject is None]
-        yield (), Reading(_nothing(self.options), [reject for reject in judged if reject])
-        yield from self._read_good(good)
+    def _read_one_by_one(
+        self, batch: Batch, rows: Sequence[Row]
+    ) -> Iterator[tuple[Batch, Reading]]:
+        judged = [rejects.judge(*row, currency=self.options.default_currency) for row in rows]
+        refused = [reject for reject in judged if reject]
+        yield Batch(batch.text), Reading(_nothing(self.options), refused)
+        good = [row for row, reject in zip(rows, judged, strict=True) if reject is None]
+        yield from self._read_good(batch, good)
 
-    def _read_good(self, good: Sequence[Row]) -> Iterator[tuple[Sequence[Row], Reading]]:
+    def _read_good(self, batch: Batch, good: Sequence[Row]) -> Iterator[tuple[Batch, Reading]]:
         """Read records without a fault; what DuckDB still refuses is found by halving."""
-        reading, reason = self.attempt(good)
+        whole = replace(batch, lines=b"", found=good)
+        reading, reason = self.attempt(whole)
         if reading:
-            yield good, reading
+            yield whole, reading
         elif len(good) == 1:
-            yield (), Reading(_nothing(self.options), [rejects.refused(*good[0], reason)])
+            refused = [rejects.refused(*good[0], reason)]
+            yield Batch(batch.text), Reading(_nothing(self.options), refused)
         else:
             half = len(good) // 2
-            yield from self._read_good(good[:half])
-            yield from self._read_good(good[half:])
+            yield from self._read_good(batch, good[:half])
+            yield from self._read_good(batch, good[half:])
 
-    def attempt(self, rows: Sequence[Row]) -> tuple[Reading | None, str]:
+    def attempt(self, batch: Batch) -> tuple[Reading | None, str]:
         """Put records into a file and read it; None and a reason unless each became a row."""
-        texts = list(_written(rows, self.path))
-        table, reason = _attempt(self.connection, texts, self.options)
-        if table is None or table.num_rows != len(rows):
-            return None, reason or _UNNAMED
-        return _parted(table, rows, self.options), ""
-
-
-def _one_line(text: bytes) -> bytes:
-    # A record of an array may stand on several lines; within its strings there are none.
-    return text.replace(b"\n", b" ") + b"\n"
+        texts = [batch.write(self.path)]
+        table = read_plain(self.connection, texts, self.options)
+        if table is None:
+            table = _attempt(self.connection, texts, self.options)
+        if isinstance(table, _Refusal):
+            return None, table.reason
+        if table.num_rows != batch.count():
+            return None, _UNNAMED
+        return _parted(table, [batch], self.options), ""

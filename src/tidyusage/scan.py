@@ -1,0 +1,103 @@
+"""The SQL that reads texts: raw records as a table, or as whole JSON."""
+
+from __future__ import annotations
+
+import glob
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from tidyusage import schema
+from tidyusage.sql import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import duckdb
+
+    from tidyusage.jsontext import Shape
+    from tidyusage.sources import Text
+
+_PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
+# What stands among pages and is none must not pass for an empty one.
+_RESULT: Final = (
+    "case when result is null then error('tidyusage: a page has no result') else result end"
+)
+_FORMATS: Final[dict[Shape, str]] = {
+    "lines": "newline_delimited",
+    "array": "array",
+    "objects": "unstructured",
+    "pages": "unstructured",
+    "keyed": "unstructured",
+}
+
+
+def attach(connection: duckdb.DuckDBPyConnection, texts: Iterable[Text]) -> None:
+    """Let a connection of ours know what is no file."""
+    for file in texts:
+        if file.lines is not None:
+            connection.register(file.path, file.lines)
+
+
+def raw(texts: Iterable[Text], *, remote_data: bool, text: str) -> str:
+    """Return the SQL of a table of raw records, in the order of the texts.
+
+    ``text`` is the type as which text is read: JSON, or VARCHAR.
+    """
+    columns = schema.raw_columns(remote_data=remote_data, text=text)
+    struct = schema.raw_struct(remote_data=remote_data, text=text)
+
+    def rows(files: list[Text]) -> str:
+        if files[0].lines is not None:
+            structure = literal(schema.raw_structure(remote_data=remote_data, text=text))
+            return f"select unnest(from_json(line, {structure})) from {quote(files[0].path)}"
+        if files[0].shape in _PAGED:
+            return f"select unnest(j) from ({_entries(files, struct)})"
+        return f"select * from {_read(files, columns)}"
+
+    return _united(texts, rows)
+
+
+def whole(texts: Iterable[Text]) -> str:
+    """Return the SQL of a table of whole records as JSON, in the order of the texts."""
+
+    def rows(files: list[Text]) -> str:
+        if files[0].lines is not None:
+            return f"select line::json as j from {quote(files[0].path)}"
+        if files[0].shape in _PAGED:
+            return _entries(files, "JSON")
+        return f"select json as j from read_json_objects({', '.join(_arguments(files))})"
+
+    return _united(texts, rows)
+
+
+def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
+    """Return the SQL of all texts, those of one shape and packing being read together."""
+    groups = groupby(texts, lambda file: file.lines or (file.shape, file.compression))
+    parts = [f"({rows(list(group))})" for _, group in groups]
+    return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
+
+
+def _entries(files: list[Text], entry: str) -> str:
+    """Return the query of the records of API pages, each as a column ``j``."""
+    largest = max(file.size() for file in files) + 1024  # a page is one object, however large
+    keyed = files[0].shape == "keyed"
+    columns = {"result": f"MAP(VARCHAR, {entry})" if keyed else f"{entry}[]"}
+    items = f"map_values({_RESULT})" if keyed else _RESULT
+    return f"select unnest({items}) as j from {_read(files, columns, largest)}"
+
+
+def _read(files: list[Text], columns: dict[str, str], largest: int | None = None) -> str:
+    arguments = [*_arguments(files), f"columns = {schema.columns_argument(columns)}"]
+    if largest is not None:
+        arguments.append(f"maximum_object_size = {largest}")
+    return f"read_json({', '.join(arguments)})"
+
+
+def _arguments(files: list[Text]) -> list[str]:
+    paths = ", ".join(literal(glob.escape(file.path)) for file in files)
+    first = files[0]
+    return [
+        f"[{paths}]",
+        f"format = '{_FORMATS[first.shape]}'",
+        f"compression = '{first.compression}'",
+    ]
