@@ -40,6 +40,9 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set python_enable_replacements = false")
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute("set temp_directory = ?", [tempfile.gettempdir()])
+        # What a query frees, the next part of it takes again; all goes when the connection closes.
+        connection.execute("set allocator_flush_threshold = '1TB'")
+        connection.execute("set allocator_bulk_deallocation_flush_threshold = '1TB'")
         with watched(connection):
             yield connection
 
