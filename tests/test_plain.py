@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+import tidyusage as tu
 from strategies import batches
 from tidyusage import catalogue, engines, scan, sources, spool, wide
 from tidyusage.flatten import FAULT, Exact
@@ -238,3 +239,15 @@ def test_records_in_memory_are_read_where_they_are(tmp_path):
     records = list(sample_records(5_000, seed=4))
     assert read_from_memory(records, tmp_path)["id"].to_pylist() == [r["id"] for r in records]
     assert not list(tmp_path.iterdir())
+
+
+class Pressed(dict):
+    """A record at which the user presses Ctrl-C."""
+
+    def get(self, *_):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_comes_through():
+    with pytest.raises(KeyboardInterrupt):
+        tu.flatten_usage([{"id": "x"}, Pressed(id="y")])

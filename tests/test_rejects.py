@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import rows
 from strategies import records
-from tidyusage import engines, rejects, wide
+from tidyusage import engines, rejects, sources, wide
 from tidyusage.options import Options
 from tidyusage.sources import Batch, Place, Text
 
@@ -559,3 +559,30 @@ def test_a_default_currency_that_meets_another_is_named():
     record = {"id": "a", "charges": [{"amount": 1}, {"amount": 2, "currency": "USD"}]}
     with pytest.raises(tu.errors.RecordError, match="found EUR and USD"):
         tu.flatten_usage([record], currency="eur")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_are_counted_on_from_block_to_block(tmp_path, monkeypatch, packed):
+    monkeypatch.setattr(sources, "_LINES", 1)  # a batch is then one block of 64 kB
+    lines = [json.dumps({"id": f"r{number}", "surface": "x" * 50}) for number in range(9_000)]
+    lines[3_000] = "oops"
+    lines[6_000] = ""
+    lines[8_765] = '{"id": "bad", "usage": {"quantity": true}}'
+    source = tmp_path / "usage.ndjson"
+    data = "\n".join(lines).encode()
+    source.write_bytes(gzip.compress(data) if packed else data)
+    with pytest.warns(tu.errors.RejectWarning, match="2 records"):
+        frame = tu.read_usage(source, rejects=tmp_path / "r")
+    rejected = [json.loads(line) for line in (tmp_path / "r").read_text().splitlines()]
+    assert [(one["line"], one["path"]) for one in rejected] == [
+        (3_001, "$"),
+        (8_766, "usage.quantity"),
+    ]
+    assert list(frame["id"]) == [f"r{n}" for n in range(9_000) if n not in {3_000, 6_000, 8_765}]
+
+
+def test_an_interrupted_query_is_an_interruption():
+    with pytest.raises(KeyboardInterrupt), engines.connect():
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="other"), engines.connect():
+        raise RuntimeError("other")

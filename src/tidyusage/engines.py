@@ -43,8 +43,13 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
         # What a query frees, the next part of it takes again; all goes when the connection closes.
         connection.execute("set allocator_flush_threshold = '1TB'")
         connection.execute("set allocator_bulk_deallocation_flush_threshold = '1TB'")
-        with watched(connection):
-            yield connection
+        try:
+            with watched(connection):
+                yield connection
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":
+                raise KeyboardInterrupt from error
+            raise
 
 
 def backend_of(frame: object) -> Backend | None:

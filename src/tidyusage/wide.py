@@ -154,6 +154,8 @@ def _attempt(
         duckdb.ConversionException,
         duckdb.IOException,
     ) as refusal:
+        if "KeyboardInterrupt" in str(refusal):  # it came while DuckDB had Python write a line
+            raise KeyboardInterrupt from refusal
         of_value = isinstance(refusal, duckdb.ConversionException)
         return _Refusal(str(refusal).partition("\n")[0], not of_value)
     return table
