@@ -36,9 +36,6 @@ _METERS: Final[dict[Vendor, tuple[tuple[str, str], ...]]] = {
     "confluent": (("KAFKA_STORAGE", "GB-hour"), ("KAFKA_NUM_CKUS", "CKU-hour")),
     "datadog": (("infra_host", "host"), ("logs_indexed", "event")),
 }
-# How often a vendor leaves out a measure that it has, but for those that others are part of.
-_GAPS: Final = 0.25
-_WHOLES: Final = {field.part_of for field in FIELDS}
 # How large a day's count of a unit is.
 _LARGEST: Final = {"tokens": 200_000, "lines": 800, "messages": 60, "suggestions": 300}
 _TOOLS: Final = ("edit_tool", "multi_edit_tool", "write_tool", "notebook_edit_tool")
@@ -137,7 +134,7 @@ def _times(day: date) -> Record:
     return {
         "start_date": f"{day}T00:00:00Z",
         "end_date": f"{day + timedelta(days=1)}T00:00:00Z",
-        "created_at": f"{day + timedelta(days=1)}T06:00:00.000Z",
+        "created_at": f"{day + timedelta(days=1)}T06:00:00Z",
         "updated_at": f"{day + timedelta(days=2)}T06:30:00.000Z",
     }
 
@@ -147,10 +144,7 @@ def _measures(draw: random.Random, vendor: Vendor) -> Record:
     fields = [
         field
         for field in FIELDS
-        if field.path.startswith("usage.")
-        and vendor in field.vendors
-        and vendor not in _METERS
-        and (field.path in _WHOLES or draw.random() >= _GAPS)
+        if field.path.startswith("usage.") and vendor in field.vendors and vendor not in _METERS
     ]
     flat: Record = {}
     for field in sorted(fields, key=_depth):
@@ -158,8 +152,7 @@ def _measures(draw: random.Random, vendor: Vendor) -> Record:
     _settle_partitions(draw, fields, flat)
     if vendor == "claude":
         flat["usage.code.tool_actions"] = {
-            tool: {"accepted": draw.randrange(40), "rejected": draw.randrange(8)}
-            for tool in draw.sample(_TOOLS, draw.randint(2, 4))
+            tool: {"accepted": draw.randrange(40), "rejected": draw.randrange(8)} for tool in _TOOLS
         }
     return flat
 
@@ -215,8 +208,8 @@ def _billed(draw: random.Random) -> dict[str, float]:
 
 def _taxed(draw: random.Random) -> dict[str, float]:
     amounts = _listed(draw)
-    if draw.randrange(2):
-        return amounts
+    if draw.randrange(4):
+        return {"total": amounts["total"], "net": amounts["total"]}  # nothing taken off
     return amounts | {
         "tax": round(amounts["net"] * 0.2, 2),
         "credit": -round(draw.uniform(0, 1), 2),
@@ -227,8 +220,9 @@ def _subscribed(draw: random.Random) -> dict[str, float]:
     parts = {
         "usage_based": round(draw.uniform(0, 9), 2),
         "included": round(draw.uniform(0, 4), 2),
-        "platform_fee": round(draw.uniform(0, 1), 2),
     }
+    if not draw.randrange(3):
+        parts["platform_fee"] = round(draw.uniform(0, 1), 2)
     return {"total": sum(parts.values())} | parts
 
 
