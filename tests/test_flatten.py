@@ -274,3 +274,10 @@ def test_separator_spells_columns_but_not_metrics():
     assert rows(frame)[0]["metric"] == "usage.tokens.input"
     assert "usage_tokens_input" in columns(flat([record], sep="_"))
     assert "usage_code_tool_actions" in columns(flat([record], sep="_"))
+
+
+def test_charges_of_one_type_add_up(flatten):
+    net = [{"amount": amount, "currency": "USD", "type": "net"} for amount in (1, 2.5, -0.25)]
+    (row,) = rows(flatten([{"id": "x", "charges": net}]))
+    assert row["charges.net"] == 3.25  # 1 + 2.5 - 0.25
+    assert row["charges.total"] is None
