@@ -225,7 +225,12 @@ def timestamp(x: str) -> str:
 
 def before(field: Field) -> str:
     """Return a field as it was before it was typed."""
-    key, *inner = field.keys
+    return raw_at(field.column)
+
+
+def raw_at(path: str) -> str:
+    """Return what stood at a dotted path before it was typed."""
+    key, *inner = path.split(".")
     return ".".join([quote(raw_name(key)), *map(quote, inner)])
 
 

@@ -12,7 +12,17 @@ from typing import ClassVar, Final
 
 from tidyusage import catalogue
 from tidyusage.catalogue import LISTS, Field, Tree
-from tidyusage.flatten import COUNTS, NAN, Exact, before, currency, member, raw_name, renamed_action
+from tidyusage.flatten import (
+    COUNTS,
+    NAN,
+    Exact,
+    before,
+    currency,
+    member,
+    raw_at,
+    raw_name,
+    renamed_action,
+)
 from tidyusage.sql import literal, quote
 
 # An object, a list, a word that stood without quotation marks, or a number with an exponent, which
@@ -121,14 +131,9 @@ class Loose(Plain):
                 members = " and ".join(
                     _is_null(child, f"{path}.{key}") for key, child in tree.items()
                 )
-                yield path, f"({_raw(path)} is not null and {members})"
+                yield path, f"({raw_at(path)} is not null and {members})"
 
 
 def _is_null(child: object, path: str) -> str:
     is_typed = isinstance(child, Field) and child.dtype != "counts"
-    return f"{quote(path) if is_typed else _raw(path)} is null"
-
-
-def _raw(path: str) -> str:
-    key, *inner = path.split(".")
-    return ".".join([quote(raw_name(key)), *map(quote, inner)])
+    return f"{quote(path) if is_typed else raw_at(path)} is null"
