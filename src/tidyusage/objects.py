@@ -1,4 +1,4 @@
-"""Python objects as lines of JSON: dicts, and what stands for them."""
+"""Python objects as JSON: dicts, and what stands for them."""
 
 from __future__ import annotations
 
@@ -68,6 +68,19 @@ def _unpaged(value: Any) -> Iterable[object]:
     return list(result.values()) if isinstance(result, Mapping) else result or []
 
 
+def array(records: Sequence[object]) -> bytes:
+    """Return records as one JSON array; `lines` says what becomes of infinities."""
+    try:
+        found = _DUMPS(records)
+    except (TypeError, ValueError):
+        return _joined(records)
+    return _joined(records) if b"null" in found and _may_hold_infinity(records) else found
+
+
+def _joined(records: Sequence[object]) -> bytes:
+    return b"[" + b",".join(lines(records)) + b"]"
+
+
 def lines(records: Sequence[object]) -> list[bytes]:
     """Return records as JSON, without a line's end.
 
@@ -90,9 +103,9 @@ def lines(records: Sequence[object]) -> list[bytes]:
 _DUMPS: Final = partial(orjson.dumps, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _may_hold_infinity(record: object) -> bool:
+def _may_hold_infinity(value: object) -> bool:
     try:
-        image = marshal.dumps(cast("Any", record), 2)
+        image = marshal.dumps(cast("Any", value), 2)
     except ValueError:  # it holds more than plain Python values
         return True
     return any(mark in image for mark in _INFINITIES)

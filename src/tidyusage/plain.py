@@ -73,6 +73,11 @@ class Plain(Exact):
         """Return the test of a date that is not in the usual form."""
         return f"{x} < '0001' or not regexp_full_match({x}, {_DATE})"
 
+    def typed_list(self, name: str) -> str:
+        """Return a list with typed entries: where all is text, the list as it is."""
+        is_text = all(field.dtype == "string" for field in LISTS[name])
+        return self.entries(name) if is_text else super().typed_list(name)
+
     def entries(self, name: str) -> str:
         """Return all entries of a list."""
         return f"raw.{quote(name)}"
@@ -90,9 +95,10 @@ class Plain(Exact):
     def wrong_list(self, name: str) -> str:
         """Return the test of a list with an entry that is empty, or holds what may be no text."""
         fields = LISTS[name]
-        doubts = [
-            self.wrong_text(member(field, "e")) for field in fields if field.dtype == "string"
-        ]
+        # A charge's currency is text if the record's is a code and all are the same.
+        texts = [field for field in fields if field.dtype == "string"]
+        texts = [field for field in texts if field.path != "charges[].currency"]
+        doubts = [self.wrong_text(member(field, "e")) for field in texts]
         if name == "charges":
             doubts += ["e.amount is null", "e.type is null"]
             doubts += [] if self.currency else ["e.currency is null"]

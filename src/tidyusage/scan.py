@@ -48,8 +48,8 @@ def raw(texts: Iterable[Text], *, remote_data: bool, text: str) -> str:
 
     def rows(files: list[Text]) -> str:
         if files[0].lines is not None:
-            structure = literal(schema.raw_structure(remote_data=remote_data, text=text))
-            return f"select unnest(from_json(line, {structure})) from {quote(files[0].path)}"
+            structure = schema.raw_structure(remote_data=remote_data, text=text)
+            return f"select unnest(j) from ({_unpacked(files[0], structure)})"
         if files[0].shape in _PAGED:
             return f"select unnest(j) from ({_entries(files, struct)})"
         return f"select * from {_read(files, columns)}"
@@ -62,7 +62,7 @@ def whole(texts: Iterable[Text]) -> str:
 
     def rows(files: list[Text]) -> str:
         if files[0].lines is not None:
-            return f"select line::json as j from {quote(files[0].path)}"
+            return _unpacked(files[0], '"JSON"')
         if files[0].shape in _PAGED:
             return _entries(files, "JSON")
         return f"select json as j from read_json_objects({', '.join(_arguments(files))})"
@@ -75,6 +75,12 @@ def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
     groups = groupby(texts, lambda file: file.lines or (file.shape, file.compression))
     parts = [f"({rows(list(group))})" for _, group in groups]
     return parts[0] if len(parts) == 1 else f"({' union all '.join(parts)})"
+
+
+def _unpacked(text: Text, structure: str) -> str:
+    """Return the query of the records that `tidyusage.memory` holds, each as a column ``j``."""
+    records = f"from_json(records, {literal(f'[{structure}]')})"
+    return f"select unnest({records}) as j from {quote(text.path)}"
 
 
 def _entries(files: list[Text], entry: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from tidyusage import catalogue, scan
-from tidyusage.catalogue import Field, Tree
 from tidyusage.errors import RecordError, UnknownKeyWarning, named
 from tidyusage.errors import warn as warn_of
 from tidyusage.sql import clauses, literal, values
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tidyusage.catalogue import Tree
     from tidyusage.sources import Text
 
 SAMPLE: Final = 1_000
@@ -37,7 +37,7 @@ def warn(texts: Sequence[Text]) -> None:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        keys.update(_unknown(record, _TREE, ""))
+        _KNOWN.tally(record, keys)
     if keys:
         message = (
             f"The schema does not know {named(keys.most_common(), _SHOWN)}, seen in a sample of "
@@ -63,9 +63,6 @@ order by seen desc, path
             f"The schema does not know {named(found, _SHOWN)}.",
             "unknown='keep' keeps such keys in a column, 'ignore' drops them.",
         )
-
-
-_TREE: Final = catalogue.tree()
 
 
 def _sample(texts: Sequence[Text]) -> Iterator[bytes]:
@@ -94,18 +91,40 @@ def _spread(text: Text) -> Iterator[bytes]:
             yield from lines[min(block, 1) : -1][:most]
 
 
-def _unknown(node: object, tree: Tree, prefix: str) -> Iterator[str]:
-    if not isinstance(node, dict):
-        return
-    for key, value in node.items():
-        child = tree.get(key)
-        if child is None:
-            yield f"{prefix}{key}"
-        elif isinstance(child, list):
-            for entry in value if isinstance(value, list) else ():
-                yield from _unknown(entry, child[0], f"{prefix}{key}[].")
-        elif not isinstance(child, Field):
-            yield from _unknown(value, child, f"{prefix}{key}.")
+class _Known(NamedTuple):
+    """The keys of an object of the schema, and of the objects and lists within it."""
+
+    prefix: str
+    keys: frozenset[str]
+    objects: dict[str, _Known]
+    lists: dict[str, _Known]
+
+    @classmethod
+    def of(cls, tree: Tree, prefix: str = "") -> _Known:
+        """Return the keys of a tree of fields."""
+        objects, lists = {}, {}
+        for key, node in tree.items():
+            if isinstance(node, list):
+                lists[key] = cls.of(node[0], f"{prefix}{key}[].")
+            elif isinstance(node, dict):
+                objects[key] = cls.of(node, f"{prefix}{key}.")
+        return cls(prefix, frozenset(tree), objects, lists)
+
+    def tally(self, node: object, strangers: Counter[str]) -> None:
+        """Count the paths of the keys that are not known."""
+        if not isinstance(node, dict):
+            return
+        if not self.keys.issuperset(node):
+            strangers.update(f"{self.prefix}{key}" for key in node if key not in self.keys)
+        for key, known in self.objects.items():
+            if key in node:
+                known.tally(node[key], strangers)
+        for key, known in self.lists.items():
+            for entry in node[key] if isinstance(node.get(key), list) else ():
+                known.tally(entry, strangers)
+
+
+_KNOWN: Final = _Known.of(catalogue.tree())
 
 
 def query(texts: Iterable[Text]) -> str:
