@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from operator import methodcaller
+from itertools import repeat
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -62,7 +62,7 @@ def _array(records: Sequence[Any]) -> pa.Array[Any]:
 
 def _are_fit(records: Sequence[Any]) -> bool:
     return all(issubclass(kind, dict) for kind in set(map(type, records))) and all(
-        set(map(type, map(methodcaller("get", name), records))) <= _LISTS for name in LISTS
+        set(map(type, map(dict.get, records, repeat(name)))) <= _LISTS for name in LISTS
     )
 
 
