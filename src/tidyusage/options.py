@@ -98,10 +98,15 @@ class Options:
             return self.wide_types()
         return schema.layout_types(self.layout, record=self.marks_records)
 
+    @property
+    def needs_all(self) -> bool:
+        """Whether the layout is made of all columns of wide."""
+        return self.layout in {"wide", "long"}
+
     def needed(self) -> list[str]:
         """Return the columns of wide that the layout is made of, and those that judge a record."""
         types = self.wide_types()
-        if self.layout in {"wide", "long"}:
+        if self.needs_all:
             return [*types, FAULT]
         judged = ("id", "created_at", "updated_at", reshape.CHILDREN[self.layout])
         return [*(name for name in types if name in judged), FAULT]

@@ -28,7 +28,7 @@ from tidyusage.sql import literal, quote
 # An object, a list, a word that stood without quotation marks, or a number with an exponent, which
 # is not written as in JSON.
 _NO_TEXT: Final = literal(r"^(?:[\[{]|true$|false$|-?(?i:nan|inf|infinity)$|-?[\d.]+e[-+]\d+$)")
-_DATE: Final = literal(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:[0-5]\d(?:\.\d{1,6})?Z")
+_DATE: Final = literal(r"[12]\d{3}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:[0-5]\d(?:\.\d{1,6})?Z")
 _ACTIONS: Final = "map(varchar, map(varchar, varchar))"
 
 
@@ -71,7 +71,7 @@ class Plain(Exact):
 
     def wrong_date(self, x: str) -> str:
         """Return the test of a date that is not in the usual form."""
-        return f"{x} < '0001' or not regexp_full_match({x}, {_DATE})"
+        return f"not regexp_full_match({x}, {_DATE})"
 
     def typed_list(self, name: str) -> str:
         """Return a list with typed entries: where all is text, the list as it is."""

@@ -114,6 +114,8 @@ def query_raw(
     """Return the query from raw records to the columns of wide that the layout needs."""
     made = manner(options.keeps_remote_data, options.default_currency, nan_is_missing=from_frame)
     rows = made.query(raw, explain=explain)
+    if options.needs_all:
+        return rows
     chosen = [name for name in options.needed() if name != "extra"]
     chosen += [FAULT_AT] if explain else []
     return f"select {', '.join(map(quote, chosen))} from ({rows})"
