@@ -1,16 +1,29 @@
 """Nested Usage records become tidy pandas and Polars frames."""
 
-# Imported plainly, so that what registers on them is there in any order of imports.
-import pandas as _pandas  # noqa: F401, ICN001
-import polars as _polars  # noqa: F401, ICN001
-
+# pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
+from tidyusage import accessor as _accessor
 from tidyusage import errors
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
+from tidyusage.metrics import (
+    acceptance_rate,
+    active_users,
+    cache_hit_rate,
+    cost_by,
+    cost_per_token,
+    tokens_by,
+)
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 
+_accessor.register()
+
 __all__ = [
+    "acceptance_rate",
+    "active_users",
+    "cache_hit_rate",
     "charges",
+    "cost_by",
+    "cost_per_token",
     "errors",
     "flatten_usage",
     "load_example",
@@ -19,5 +32,6 @@ __all__ = [
     "restore",
     "to_long",
     "to_wide",
+    "tokens_by",
     "tool_actions",
 ]

@@ -106,6 +106,7 @@ def duckdb_type(type_: pa.DataType) -> str:
         pa.float64(): "double",
         pa.bool_(): "boolean",
         pa.int64(): "bigint",
+        pa.date32(): "date",
         ARROW["timestamp"]: "timestamptz",
     }[type_]
 

@@ -27,3 +27,23 @@ def values(items: Iterable[str]) -> str:
 def clauses(items: Iterable[str], joint: str = ",") -> str:
     """Write one item a line, so that the SQL that users print can be read."""
     return f"{joint}\n    ".join(items)
+
+
+def listed(*columns: str) -> str:
+    """Write columns that more follow in a list; quoted ones, which may be none."""
+    return "".join(f"{column}, " for column in columns)
+
+
+def partition(*columns: str) -> str:
+    """Write the inside of a window over groups."""
+    return f"partition by {', '.join(columns)}" if columns else ""
+
+
+def ordered(*terms: str) -> str:
+    """Write an order in which nulls come last."""
+    return ", ".join(f"{term} nulls last" for term in terms)
+
+
+def grouped(*columns: str) -> str:
+    """Write the clause that groups by columns, which may be none."""
+    return f"group by {', '.join(columns)}" if columns else ""

@@ -22,6 +22,26 @@ Separator: TypeAlias = Literal[".", "_"]
 Unknown: TypeAlias = Literal["warn", "ignore", "raise", "keep"]
 Duplicates: TypeAlias = Literal["latest", "keep", "raise"]
 RemoteData: TypeAlias = Literal["drop", "json"]
+ChargeType: TypeAlias = Literal[
+    "total",
+    "net",
+    "on_demand",
+    "committed",
+    "usage_based",
+    "included",
+    "platform_fee",
+    "discount",
+    "tax",
+    "credit",
+]
+Policy: TypeAlias = Literal["billed"] | ChargeType
+Charge: TypeAlias = Policy | Mapping[str, Policy]
+Tokens: TypeAlias = Literal["total", "input", "output", "cache_read", "cache_write"]
+Convention: TypeAlias = Literal["auto", "exclusive", "inclusive"]
+Conventions: TypeAlias = Convention | Mapping[str, Convention]
+AcceptanceKind: TypeAlias = Literal["tab", "edit", "line", "tool"]
+Freq: TypeAlias = Literal["1h", "1d", "1w", "1mo", "1q", "1y"]
+End: TypeAlias = Literal["exclusive", "inclusive"]
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = "Record | Iterable[Any] | str | bytes | Frame"

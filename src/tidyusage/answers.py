@@ -1,0 +1,287 @@
+"""A metric's query runs where the frame lives, and its answer comes back in the frame's kind.
+
+Only the columns that are needed cross a border.  What SQL sees is the same everywhere: missing is
+null, not NaN; instants are UTC without a zone, so that no session's zone matters; categories are
+text.  The dimensions come back with the dtypes that they have in the frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
+
+from tidyusage import engines
+from tidyusage.engines import FRAME
+from tidyusage.errors import RecordError
+from tidyusage.sql import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+    import pandas as pd
+    import polars as pl
+
+    from tidyusage.typing import FrameT
+
+GUARD: Final = "tu__guard"
+_UTC: Final = pa.timestamp("us", tz="UTC")
+_NAIVE: Final = pa.timestamp("us")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question as SQL.
+
+    ``types`` are the answer's columns, None for a dimension, those that are whole numbers or null
+    named in ``nullable``; ``needs`` the frame's columns it reads.  ``portable`` SQL runs in Polars
+    too, the rest in DuckDB alone.  With a ``guard``, a last column `GUARD` counts the records of
+    which nothing can be said, and the guard is what to say then.
+    """
+
+    sql: str
+    needs: tuple[str, ...]
+    types: Mapping[str, pa.DataType | None]
+    dimensions: Mapping[str, str | None]
+    portable: bool = True
+    nullable: tuple[str, ...] = ()
+    guard: str = ""
+
+
+def answer(frame: FrameT, query: Query) -> FrameT:
+    """Return a query's answer as a frame of the same library; a lazy one stays lazy."""
+    backend = engines.backend_of(frame)
+    if backend == "duckdb":
+        return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))
+    if backend == "polars":
+        return cast("FrameT", _of_polars(frame, query))
+    if backend == "pandas":
+        return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), query))
+    table = engines.to_arrow(frame).select(list(query.needs))
+    return cast("FrameT", _typed_arrow(_in_duckdb(table, query), query, table.schema))
+
+
+def _in_duckdb(table: pa.Table, query: Query) -> pa.Table:
+    with engines.connect() as connection:
+        found = engines.ask(connection, _plain_arrow(table), lambda _: query.sql)
+    if query.guard and found.num_rows:
+        _check(found[GUARD][0].as_py(), query)
+    return found
+
+
+def _check(count: float | None, query: Query) -> None:
+    """Raise if there are records of which nothing can be said."""
+    if count:
+        raise RecordError(f"{int(count):,} {query.guard}")
+
+
+def _plain_arrow(table: pa.Table) -> pa.Table:
+    columns: dict[str, Any] = {n: _plain_column(table[n]) for n in table.column_names}
+    return pa.table(columns)
+
+
+def _plain_column(column: Any) -> Any:
+    """Return a column as SQL is to see it."""
+    from pyarrow import compute as pc
+
+    type_ = column.type
+    if pa.types.is_dictionary(type_):
+        return column.cast(type_.value_type)
+    if pa.types.is_timestamp(type_):
+        return column.cast(_UTC if type_.tz else _NAIVE).cast(_NAIVE)
+    if pa.types.is_date(type_):
+        return column.cast(_NAIVE)
+    if pa.types.is_floating(type_) and pc.any(pc.is_nan(column)).as_py():
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, type_), column)
+    return column
+
+
+def _typed_results(table: pa.Table, query: Query) -> pa.Table:
+    """Return an answer with the types of its results; dimensions stay as they are."""
+    types = query.types.items()
+    columns: dict[str, Any] = {n: _cast(table[n], t) if t else table[n] for n, t in types}
+    return pa.table(columns)
+
+
+def _typed_arrow(table: pa.Table, query: Query, schema: pa.Schema) -> pa.Table:
+    """Return an answer with its types; dimensions take those of the frame."""
+    columns: dict[str, Any] = {}
+    for name, type_ in query.types.items():
+        own = query.dimensions.get(name)
+        target = type_ or (schema.field(own).type if own else pa.string())
+        columns[name] = _cast(table[name], target)
+    return pa.table(columns)
+
+
+def _cast(column: Any, target: pa.DataType) -> Any:
+    if pa.types.is_dictionary(target):
+        return column.cast(target.value_type).dictionary_encode().cast(target)
+    if pa.types.is_timestamp(target) and target.tz and column.type.tz is None:
+        return column.cast(_NAIVE).cast(_UTC).cast(target)
+    return column.cast(target)
+
+
+def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
+    needed = frame[list(query.needs)]
+    table = engines.to_arrow(needed)
+    answer_ = _flavoured(_typed_results(_in_duckdb(table, query), query), needed, query.nullable)
+    for name, own in query.dimensions.items():
+        if own is not None:
+            answer_[name] = _as_dtype(answer_[name], frame[own].dtype)
+    return answer_
+
+
+def _flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) -> pd.DataFrame:
+    """Return a pandas frame in the flavour of dtypes that another has."""
+    import pandas as pd
+
+    dtypes = list(frame.dtypes)
+    arrow = [dtype.pyarrow_dtype for dtype in dtypes if isinstance(dtype, pd.ArrowDtype)]
+    if not all(map(pa.types.is_nested, arrow)):
+        return table.to_pandas(types_mapper=pd.ArrowDtype)
+    plain = engines.to_pandas(_without_dates(table))
+    plain = plain.astype(dict.fromkeys(nullable, "Int64"))
+    if not any(isinstance(dtype, pd.Float64Dtype | pd.Int64Dtype) for dtype in dtypes):
+        return plain
+    masked = {"float64": "Float64", "int64": "Int64", "str": "string"}
+    return plain.astype({n: masked.get(str(t), t) for n, t in plain.dtypes.items()})
+
+
+def _without_dates(table: pa.Table) -> pa.Table:
+    """Return dates as instants without a zone: NumPy has no other dates."""
+    columns: dict[str, Any] = {
+        name: table[name].cast(_NAIVE) if pa.types.is_date(table[name].type) else table[name]
+        for name in table.column_names
+    }
+    return pa.table(columns)
+
+
+def _as_dtype(column: Any, dtype: Any) -> Any:
+    import pandas as pd
+
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_localize("UTC").astype(dtype)
+    return column.astype(dtype)
+
+
+def _of_polars(frame: Any, query: Query) -> Any:
+    import polars as pl
+
+    lazy = cast("pl.LazyFrame", frame).lazy().select(query.needs)
+    schema = lazy.collect_schema()
+    plain = lazy.with_columns(
+        expression
+        for name, dtype in schema.items()
+        if (expression := _plain_polars(name, dtype)) is not None
+    )
+    if query.portable:
+        found = pl.SQLContext({FRAME: plain}).execute(query.sql)
+    else:
+        types = _lazy_schema(query, plain.collect_schema())
+
+        def ask(eager: pl.DataFrame) -> pl.DataFrame:
+            found = _typed_results(_in_duckdb(eager.to_arrow(), query), query)
+            return cast("pl.DataFrame", pl.from_arrow(found)).cast(cast("Any", types))
+
+        found = plain.map_batches(ask, schema=types)
+    if query.guard and query.portable:
+        found = found.map_batches(lambda eager: _checked(eager, query))
+    typed = found.select(_typed_polars(name, query, schema) for name in query.types)
+    return typed if isinstance(frame, pl.LazyFrame) else typed.collect()
+
+
+def _checked(eager: pl.DataFrame, query: Query) -> pl.DataFrame:
+    if eager.height:
+        _check(eager[GUARD][0], query)
+    return eager
+
+
+def _plain_polars(name: str, dtype: Any) -> pl.Expr | None:
+    """Return a column as SQL is to see it, or None if it is so already."""
+    import polars as pl
+
+    column = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone:
+            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+        return column.dt.cast_time_unit("us")
+    if isinstance(dtype, pl.Date):
+        return column.cast(pl.Datetime("us"))
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        return column.cast(pl.String)
+    return column.fill_nan(None) if dtype.is_float() else None
+
+
+def _typed_polars(name: str, query: Query, schema: Any) -> pl.Expr:
+    import polars as pl
+
+    type_, column = query.types[name], pl.col(name)
+    if type_ is not None:
+        return column.cast(_polars_type(type_))
+    own = query.dimensions[name]
+    target = schema[own] if own else pl.String()
+    if isinstance(target, pl.Datetime) and target.time_zone:
+        utc = column.dt.replace_time_zone("UTC")
+        return utc.dt.convert_time_zone(target.time_zone).cast(target)
+    return column.cast(target)
+
+
+def _polars_type(type_: pa.DataType) -> Any:
+    import polars as pl
+
+    return cast("pl.DataFrame", pl.from_arrow(pa.schema([("x", type_)]).empty_table())).schema["x"]
+
+
+def _lazy_schema(query: Query, plain: Any) -> dict[str, Any]:
+    import polars as pl
+
+    return {
+        name: _polars_type(type_)
+        if type_ is not None
+        else plain[own]
+        if (own := query.dimensions[name])
+        else pl.String()
+        for name, type_ in query.types.items()
+    }
+
+
+def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    plain = relation.project(
+        ", ".join(f"{_plain_sql(name, types[name])} as {quote(name)}" for name in query.needs)
+    )
+    found = engines.queried(plain, query.sql)
+    if query.guard:
+        said = f"error({GUARD}::bigint || {literal(f' {query.guard}')})"
+        found = found.filter(f"case when {GUARD} > 0 then {said} else true end")
+    return found.project(
+        ", ".join(f"{_typed_sql(name, query, types)} as {quote(name)}" for name in query.types)
+    )
+
+
+def _plain_sql(name: str, type_: str) -> str:
+    column = quote(name)
+    if type_ == "TIMESTAMP WITH TIME ZONE":
+        return f"timezone('UTC', {column})"
+    if type_.startswith(("TIMESTAMP", "DATE")):
+        return f"cast({column} as timestamp)"
+    if type_ in {"DOUBLE", "FLOAT"}:
+        return f"nullif({column}, cast('nan' as double))"
+    return f"cast({column} as varchar)" if type_.startswith("ENUM") else column
+
+
+def _typed_sql(name: str, query: Query, types: dict[str, str]) -> str:
+    from tidyusage import schema
+
+    type_, column = query.types[name], quote(name)
+    if type_ is not None and pa.types.is_timestamp(type_):
+        return f"timezone('UTC', {column})"
+    if type_ is not None:
+        return f"cast({column} as {schema.duckdb_type(type_)})"
+    own = query.dimensions[name]
+    target = types[own] if own else "VARCHAR"
+    if target == "TIMESTAMP WITH TIME ZONE":
+        return f"timezone('UTC', {column})"
+    return f"cast({column} as {target})"

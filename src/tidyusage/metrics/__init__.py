@@ -1,0 +1,16 @@
+"""The answers that are asked of usage, each one SQL query."""
+
+from tidyusage.metrics.acceptance import acceptance_rate
+from tidyusage.metrics.money import cost_by
+from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
+from tidyusage.metrics.unit_cost import cost_per_token
+from tidyusage.metrics.users import active_users
+
+__all__ = [
+    "acceptance_rate",
+    "active_users",
+    "cache_hit_rate",
+    "cost_by",
+    "cost_per_token",
+    "tokens_by",
+]

@@ -1,0 +1,151 @@
+"""Acceptance: how much of what was offered was taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, get_args
+
+from tidyusage import answers
+from tidyusage.errors import known_options, one_of
+from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.source import COUNTS
+from tidyusage.sql import grouped, listed, ordered, partition, quote
+from tidyusage.typing import AcceptanceKind
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import FrameT
+
+# Each kind's accepted and, of the same records, what was offered; more columns are added to it.
+_KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
+    "tab": ("usage.requests.tab_accepted", "usage.requests.tab_shown"),
+    "edit": ("usage.code.accepts", "usage.code.rejects"),
+    "line": ("usage.code.lines_accepted_added", "usage.code.lines_added"),
+    "tool": (COUNTS,),
+}
+
+
+@known_options
+def acceptance_rate(frame: FrameT, *by: str, kind: AcceptanceKind | None = None) -> FrameT:
+    """Return the share of what was offered that was accepted, one row a group and kind.
+
+    Sums over the records that have both figures.  tab: `tab_accepted` / `tab_shown`.  edit:
+    `accepts` / (`accepts` + `rejects`).  line: `lines_accepted_added` / `lines_added`.  tool:
+    accepted / (accepted + rejected) of `tool_actions`, of the tools that tell of both.  Kinds are
+    never mixed in one number.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        By `tool`, kind "tool" counts each tool's own actions.
+    kind
+        "tab", "edit", "line" or "tool"; None gives every kind that a group has.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `kind` (str),
+        `accepted`, `offered` (float64, counts), `acceptance_rate` (float64, 0 to 1; null if
+        nothing was offered).  A group without any is one row of nulls.  The highest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without any of the columns.
+    OptionError
+        For an unknown kind.
+
+    Notes
+    -----
+    Lines that a user added without help are among Cursor's `lines_added`: its "line" is rather
+    the share of code that AI wrote.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> tu.acceptance_rate(df[df["product.id"] == "cursor"])
+       kind  accepted  offered  acceptance_rate
+    0  edit     164.0    319.0         0.514107
+    1   tab    2440.0   8235.0         0.296296
+    2  line    5614.0  22780.0         0.246444
+    """
+    return answers.answer(frame, acceptance_query(usage(frame, by), kind))
+
+
+def acceptance_query(asked: Usage, kind: AcceptanceKind | None = None) -> Query:
+    """Return the query of `acceptance_rate`."""
+    if kind is not None:
+        one_of("kind", kind, get_args(AcceptanceKind))
+    kinds = {name: _KINDS[name] for name in ([kind] if kind else _KINDS)}
+    fields = [field for needed in kinds.values() for field in needed]
+    asked.require(fields, "acceptance_rate")
+    fields = list(filter(asked.holds, fields))
+    keys = asked.keys
+    offers = {name: _offer(asked, name) for name in kinds if all(map(asked.holds, _KINDS[name]))}
+    sums = ", ".join(
+        f"sum(case when {both} then {accepted} end) as tu__{name}_accepted, "
+        f"sum(case when {both} then {offered} end) as tu__{name}_offered"
+        for name, (accepted, offered) in offers.items()
+        for both in [f"{accepted} is not null and {offered} is not null"]
+    )
+    rows = "\n  union all\n".join(
+        f"  select {listed(*keys)}'{name}' as kind, tu__{name}_accepted as accepted, "
+        f"tu__{name}_offered as offered\n  from sums"
+        for name in offers
+    )
+    is_there = "tu__present = 1 or tu__any = 0 and tu__first = 1"
+    sql = f"""sums as (
+  select {listed(*keys)}{sums}
+  from usage
+  {grouped(*keys)}
+),
+offers as (
+{rows}
+),
+present as (
+  select *, case when offered is not null then 1 else 0 end as tu__present
+  from offers
+),
+ranked as (
+  select *, max(tu__present) over ({partition(*keys)}) as tu__any,
+    row_number() over ({partition(*keys)} order by kind) as tu__first
+  from present
+)
+select {listed(*keys)}case when tu__present = 1 {"or true" if kind else ""} then kind end as kind,
+  accepted, offered, accepted / nullif(offered, 0) as acceptance_rate
+from ranked
+where {is_there}
+order by {ordered("acceptance_rate desc", *keys, "kind")}"""
+    types = {"kind": TEXT, "accepted": NUMBER, "offered": NUMBER, "acceptance_rate": NUMBER}
+    return asked.query(sql, fields, types)
+
+
+def _offer(asked: Usage, kind: AcceptanceKind) -> tuple[str, str]:
+    """Return the SQL of what a record accepted, and of what it was offered."""
+    if kind == "tool":
+        accepted, rejected = _tools(asked, "accepted"), _tools(asked, "rejected")
+        return accepted, f"({accepted} + {rejected})"
+    accepted, other = (asked.share(quote(field)) for field in _KINDS[kind])
+    return accepted, f"({accepted} + {other})" if kind == "edit" else other
+
+
+def _tools(asked: Usage, action: str) -> str:
+    """Return the SQL of how often tools were accepted or rejected, of those that tell of both."""
+    entries = quote(COUNTS)
+    tool = next((quote(d.name) for d in asked.by if d.child == "tool_actions"), None)
+    if tool:
+        entries = f"list_filter({entries}, lambda tu__e: tu__e.tool = {tool})"
+
+    def those(name: str) -> str:
+        is_it = f"tu__e.action = '{name}' and tu__e.count is not null"
+        return f"list_filter({entries}, lambda tu__e: {is_it})"
+
+    other = "rejected" if action == "accepted" else "accepted"
+    paired = f"list_transform({those(other)}, lambda tu__e: tu__e.tool)"
+    both = f"list_filter({those(action)}, lambda tu__f: list_contains({paired}, tu__f.tool))"
+    total = f"list_sum(list_transform({both}, lambda tu__e: tu__e.count))"
+    # Of a tool's own counts nothing is split; of a record's, its share of the other lists.
+    return total if tool else asked.share(total)

@@ -1,0 +1,216 @@
+"""Money: what a record cost, and what groups of records did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from tidyusage import answers
+from tidyusage.catalogue import CHARGE_TYPES
+from tidyusage.errors import OptionError, known_options, nearest
+from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.time import Periods
+from tidyusage.sql import listed, literal, ordered, partition, quote
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import Charge, End, FrameT, Freq
+
+BILLED: Final = "billed"
+CURRENCY: Final = quote("charges.currency")
+_PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
+_BILLED_OF: Final = ("net", "total", *_PARTS, "included", "discount")
+# Parts make a total if they differ from it by no more than this share of it: a float's noise.
+_NOISE: Final = "1e-6"
+
+
+@known_options
+def cost_by(
+    frame: FrameT,
+    *by: str,
+    charge: Charge = "billed",
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
+    """Return what each group cost, one row a group and currency.
+
+    `charges` are overlapping views of one amount, so that each record gives one figure.  It is
+    the first of these that is there: `net`; `total`, less `included` where the total can be seen
+    to hold it (with `on_demand`, `committed`, `usage_based` and `platform_fee` it makes the total,
+    or it stands alone beside it and is not more); the sum of those four, less the size of
+    `discount`.  `tax` and `credit` are never inside.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    charge
+        "billed" as above, one charge type, or a mapping from product id to either, such as
+        `{"cursor": "total", "*": "billed"}`; products that it does not name are billed.
+    freq
+        Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
+        window that crosses a bound holds is split by the seconds on each side; a window without
+        an end, or that ends before it begins, is one day.  Records without dates have period null.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str; null
+        if unknown, never added across), `cost` (float64, in that currency), `share` (float64, of
+        that currency and period), `records` (int64, all of the group), `priced` (int64, those
+        with a cost in that currency).  A group without any cost is one row of nulls.  By period,
+        then the greatest cost first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without any column of charges.
+    OptionError
+        For an option's value that it cannot have.
+
+    Notes
+    -----
+    The order of precedence follows FOCUS 1.2: BilledCost is what is payable, ListCost (`total` of
+    some vendors) what it was before discounts.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> tu.cost_by(df, "product.id")
+      product.id currency     cost     share  records  priced
+    0    datadog      USD  1265.90  0.251582       62      62
+    1  confluent      USD  1218.87  0.242235       62      62
+    2     claude      USD  1172.29  0.232978       62      62
+    3      codex      USD  1089.21  0.216467       62      62
+    4     cursor      USD   285.49  0.056738       62      62
+    """
+    periods = Periods(freq, tz, end) if freq else None
+    return answers.answer(frame, cost_query(usage(frame, by, periods), charge=charge))
+
+
+def cost_query(asked: Usage, *, charge: Charge = BILLED) -> Query:
+    """Return the query of `cost_by`."""
+    fields = fields_of(charge)
+    asked.require((field for field in fields if field.startswith("charges.")), "cost_by")
+    keys, period = asked.keys, asked.period
+    sql = f"""costs as (
+  select {listed(*keys, *asked.marks)}{CURRENCY} as currency, {asked.share(cost(charge))} as cost
+  from usage
+),
+sums as (
+  select {listed(*keys)}currency, sum(cost) as cost,
+    {asked.count()} as records, {asked.count("cost")} as priced
+  from costs
+  group by {listed(*keys)}currency
+),
+{currencies(asked, sums=("cost", "records", "priced"), present="priced")},
+shares as (
+  select {listed(*keys)}currency, cost,
+    cost / nullif(sum(cost) over ({partition(*period, "currency")}), 0) as share,
+    sum(records) over ({partition(*keys)}) as records, priced,
+    tu__present, {any_present(asked)} as tu__any
+  from currencies
+)
+select {listed(*keys)}currency, cost, share, records, priced
+from shares
+where tu__present = 1 or tu__any = 0
+order by {ordered(*period, "cost desc", *asked.dimensions, "currency")}"""
+    types = {
+        "currency": TEXT,
+        "cost": NUMBER,
+        "share": NUMBER,
+        "records": INTEGER,
+        "priced": INTEGER,
+    }
+    return asked.query(sql, fields, types)
+
+
+def currencies(asked: Usage, *, sums: tuple[str, ...], present: str) -> str:
+    """Return the steps from ``sums`` by raw currency to ``currencies`` by its code.
+
+    What has no figure, where ``present`` is 0, has no currency either.  Codes are spelled here,
+    where there are few of them.
+    """
+    keys = asked.keys
+    added = ", ".join(f"sum({name}) as {name}" for name in sums)
+    return f"""coded as (
+  select {listed(*keys, *sums)}case when {present} > 0 then 1 else 0 end as tu__present,
+    case when {present} > 0 then nullif(upper(trim(currency)), '') end as currency
+  from sums
+),
+currencies as (
+  select {listed(*keys)}currency, tu__present, {added}
+  from coded
+  group by {listed(*keys)}currency, tu__present
+)"""
+
+
+def any_present(asked: Usage) -> str:
+    """Return the SQL of whether a group has a figure in any currency."""
+    return f"max(tu__present) over ({partition(*asked.keys)})"
+
+
+def fields_of(charge: Charge) -> tuple[str, ...]:
+    """Return the columns that a policy reads."""
+    kinds = list(dict.fromkeys(_policies(charge).values()))
+    types = dict.fromkeys(
+        type_ for kind in kinds for type_ in (_BILLED_OF if kind == BILLED else (kind,))
+    )
+    products = ("product.id",) if isinstance(charge, Mapping) else ()
+    return (*(f"charges.{type_}" for type_ in types), "charges.currency", *products)
+
+
+def cost(charge: Charge) -> str:
+    """Return the SQL of a record's cost under a policy; null if it has none."""
+    policies = _policies(charge)
+    default = policies.pop("*")
+    cases = " ".join(
+        f"when {literal(product)} then {_one(kind)}" for product, kind in policies.items()
+    )
+    return f'case "product.id" {cases} else {_one(default)} end' if cases else _one(default)
+
+
+def _policies(charge: Charge) -> dict[str, str]:
+    """Return each product's policy, and under * that of all others."""
+    policies = dict(charge) if isinstance(charge, Mapping) else {"*": charge}
+    allowed = (BILLED, *CHARGE_TYPES)
+    for kind in policies.values():
+        if kind not in allowed:
+            raise OptionError(f"charge={kind!r} is no policy.", nearest(str(kind), allowed))
+    return {"*": BILLED, **policies}
+
+
+def _one(kind: str) -> str:
+    return billed() if kind == BILLED else quote(f"charges.{kind}")
+
+
+def billed() -> str:
+    """Return the SQL of what was charged: the first of net, total and its parts that is there.
+
+    What a subscription covers is notional: it is taken off a total in which it can be seen.
+    """
+    net, total, included, discount = map(_amount, ("net", "total", "included", "discount"))
+    present = f"coalesce({', '.join(map(_amount, _PARTS))})"
+    parts = " + ".join(f"coalesce({_amount(type_)}, 0)" for type_ in _PARTS)
+    is_whole = f"abs({parts} + {included} - {total}) <= {_NOISE} * abs({total})"
+    is_alone = f"{present} is null and {included} <= {total}"
+    return f"""case
+      when {net} is not null then {net}
+      when {total} is not null and ({is_alone} or {present} is not null and {is_whole})
+        then {total} - {included}
+      when {total} is not null then {total}
+      when {present} is not null then {parts} - coalesce(abs({discount}), 0)
+    end"""
+
+
+def _amount(type_: str) -> str:
+    return quote(f"charges.{type_}")

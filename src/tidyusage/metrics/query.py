@@ -1,0 +1,203 @@
+"""A metric's question: the columns it needs, its dimensions, and one SQL text.
+
+The text is over a frame called `FRAME`: its first step, ``usage``, brings the columns under their
+dotted names, whatever layout and spelling the frame has; every further step is a definition.
+`tidyusage.answers` runs it where the frame lives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from tidyusage import catalogue, schema
+from tidyusage.answers import Query
+from tidyusage.columns import columns as columns_of
+from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
+from tidyusage.metrics import source
+from tidyusage.metrics.source import COUNTS, RECORD, WEIGHT, Dimension
+from tidyusage.metrics.time import DATES, PERIOD
+from tidyusage.sql import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tidyusage.columns import Columns
+    from tidyusage.metrics.time import Periods
+
+NUMBER: Final = schema.ARROW["number"]
+TEXT: Final = schema.ARROW["string"]
+INTEGER: Final = pa.int64()
+TOOL: Final = "tool"
+_RESOURCES: Final = tuple(field.column for field in catalogue.LISTS["resources"])
+_PATHS: Final = (*(field.column for field in catalogue.SCALARS), "charges.currency")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A frame's columns, and the dimensions and periods that were asked for.
+
+    With periods, a record is split over those that its window touches; or is ``whole``, and is
+    marked if it touches more than one.
+    """
+
+    columns: Columns
+    by: tuple[Dimension, ...]
+    periods: Periods | None = None
+    whole: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        columns: Columns,
+        by: Iterable[str],
+        periods: Periods | None = None,
+        *,
+        whole: bool = False,
+    ) -> Usage:
+        """Resolve the names of dimensions; raise for what is none."""
+        if columns.layout not in {"wide", "long"}:
+            raise FrameError(
+                f"This is a frame of {columns.layout}, of which no metric can be made.",
+                "Give the wide or the long frame.",
+            )
+        found = tuple(_dimension(columns, name) for name in by)
+        names = [dimension.name for dimension in found]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise OptionError(f"The dimension {twice[0]!r} is named twice.", "Name it once.")
+        return cls(columns, found, periods, whole)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that tell groups apart, quoted: the period, then the dimensions."""
+        period = [PERIOD] if self.periods else []
+        return tuple(map(quote, (*period, *(dimension.name for dimension in self.by))))
+
+    @property
+    def period(self) -> tuple[str, ...]:
+        """The column of the period, quoted, if one was asked for."""
+        return self.keys[:1] if self.periods else ()
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions' columns, quoted."""
+        return self.keys[len(self.period) :]
+
+    @property
+    def is_split(self) -> bool:
+        """Whether a record may be several rows of ``usage``, each with a weight."""
+        has_children = any(dimension.child for dimension in self.by)
+        return has_children or (self.periods is not None and not self.whole)
+
+    def count(self, present: str | None = None) -> str:
+        """Return the SQL of how many records there are, or how many have what must be present."""
+        if not self.is_split:
+            return f"count({present or '*'})"
+        record = f"case when {present} is not null then {RECORD} end" if present else RECORD
+        return f"count(distinct {record})"
+
+    @property
+    def votes(self) -> str:
+        """The SQL of how many records there are, one that is several rows counting once in all."""
+        return f"sum({WEIGHT})" if self.is_split else "count(*)"
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The columns that tell records apart and weigh their rows, where there may be several."""
+        return (RECORD, WEIGHT) if self.is_split else ()
+
+    def share(self, amount: str) -> str:
+        """Return the SQL of a row's share of an additive amount of its record."""
+        return f"({amount}) * {WEIGHT}" if self.is_split else amount
+
+    def holds(self, path: str) -> bool:
+        """Tell whether the frame may hold a field."""
+        return self.columns.layout == "long" or path in self.columns.known
+
+    def require(self, fields: Iterable[str], metric: str) -> None:
+        """Raise if a frame has none of the columns that a metric needs."""
+        fields = tuple(fields)
+        if not any(map(self.holds, fields)):
+            named = ", ".join(schema.rename(field, self.columns.sep) for field in fields)
+            raise UnknownFieldError(
+                f"The frame has none of the columns that {metric} needs: {named}.",
+                "Keep at least one of them.",
+            )
+
+    def query(
+        self,
+        sql: str,
+        fields: Iterable[str],
+        results: Mapping[str, pa.DataType],
+        *,
+        nullable: tuple[str, ...] = (),
+        guard: str = "",
+    ) -> Query:
+        """Return a metric's query; ``sql`` are its steps after ``usage``, made of ``fields``."""
+        fields = tuple(dict.fromkeys((*fields, *(DATES if self.periods else ()))))
+        period = {PERIOD: self.periods.type} if self.periods else {}
+        names = [dimension.name for dimension in self.by]
+        if meeting := [name for name in names if name in {**period, **results}]:
+            raise OptionError(
+                f"The dimension {meeting[0]!r} is called like a column of the answer.",
+                "Rename that column of the frame.",
+            )
+        return Query(
+            f"with {self._steps(fields)},\n{sql}",
+            source.needs(self.columns, self.by, fields),
+            {**period, **dict.fromkeys(names), **results},
+            {of.name: None if of.child else of.column for of in self.by},
+            self._is_portable(fields),
+            nullable,
+            guard,
+        )
+
+    def _is_portable(self, fields: tuple[str, ...]) -> bool:
+        has_lists = COUNTS in fields and self.holds(COUNTS)
+        has_zone = self.periods is not None and not self.periods.is_plain
+        return not self.is_split and not has_lists and not has_zone
+
+    def _steps(self, fields: tuple[str, ...]) -> str:
+        rows = source.select(self.columns, self.by, fields, split=self.is_split)
+        if self.periods is None:
+            return f"usage as (\n  {rows}\n)"
+        steps = self.periods.assign if self.whole else self.periods.split
+        return f"records as (\n  {rows}\n),\n{steps('records')}"
+
+
+def usage(
+    frame: object, by: Iterable[str], periods: Periods | None = None, *, whole: bool = False
+) -> Usage:
+    """Look at a frame as a metric does."""
+    return Usage.of(columns_of(frame), by, periods, whole=whole)
+
+
+def _dimension(columns: Columns, name: str) -> Dimension:
+    if not isinstance(name, str):
+        raise OptionError(f"{name!r} is no name of a dimension.", "Give names as text.")
+    if name in columns.own:
+        return Dimension(name, name)
+    spelled = {column: path for path, column in columns.known.items()}
+    candidates = [spelled.get(name, name), f"usage.{name}"]
+    for path in candidates:
+        if path in _PATHS:
+            column = columns.known.get(path)
+            return Dimension(column or schema.rename(path, columns.sep), column, path)
+    for path in (name, *(p for p in _RESOURCES if schema.rename(p, columns.sep) == name)):
+        if path in _RESOURCES:
+            return _of_child(columns, schema.rename(path, columns.sep), path, "resources")
+    if name == TOOL:
+        return _of_child(columns, TOOL, TOOL, "tool_actions")
+    known = [*columns.own, *_PATHS, *(p.removeprefix("usage.") for p in _PATHS), *_RESOURCES, TOOL]
+    raise UnknownFieldError(f"There is no dimension {name!r}.", nearest(name, known))
+
+
+def _of_child(columns: Columns, name: str, path: str, child: str) -> Dimension:
+    if columns.layout == "long":
+        raise FrameError(
+            f"The dimension {name!r} is not in the long frame.", "Give the wide frame."
+        )
+    column = columns.known.get({"tool_actions": COUNTS}.get(child, child))
+    return Dimension(name, column, path, child if column else "")

@@ -1,0 +1,255 @@
+"""Tokens: how many there were of each sort, and how many the cache served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, get_args
+
+from tidyusage import answers
+from tidyusage.errors import known_options, one_of
+from tidyusage.metrics.query import NUMBER, Usage, usage
+from tidyusage.metrics.time import Periods
+from tidyusage.sql import grouped, listed, literal, ordered, quote
+from tidyusage.typing import Convention
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import Conventions, End, FrameT, Freq
+
+AUTO: Final = "auto"
+_NAMES: Final = ("input", "output", "cache_read", "cache_write", "total")
+_TTL: Final = ("cache_write_ephemeral_5m", "cache_write_ephemeral_1h")
+PROVIDER: Final = "model.provider"
+FIELDS: Final = (*(f"usage.tokens.{name}" for name in (*_NAMES, *_TTL)), PROVIDER)
+_NOISE: Final = "1e-6"
+
+
+@known_options
+def tokens_by(
+    frame: FrameT,
+    *by: str,
+    token_convention: Conventions = "auto",
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
+    """Return how many tokens each group used, by sort.
+
+    A record's tokens are its `total`, else the sum of its parts.  Vendors differ in whether
+    `input` holds the tokens that were read from or written to the cache; here it never does, so
+    that the sorts add up to the tokens where vendors' totals do.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    token_convention
+        Whether the frame's input holds cached tokens ("inclusive") or not ("exclusive"); or a
+        mapping from `model.provider` to either.  "auto" asks each record (`total` is `input +
+        output`, or that and the cached ones), then the majority of its provider's records, and is
+        exclusive if neither tells.
+    freq
+        Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
+        window that crosses a bound holds is split by the seconds on each side; a window without
+        an end, or that ends before it begins, is one day.  Records without dates have period null.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions, all float64 in tokens:
+        `input` (fresh: neither read from nor written to the cache), `output`, `cache_read`,
+        `cache_write` (itself, else what lives 5 minutes and 1 hour), `tokens`.  A sum of nothing
+        is null.  By period, then the most tokens first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without any column of tokens.
+    OptionError
+        For an option's value that it cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tokens = {"input": 70, "output": 5, "cache_read": 60, "total": 75}  # input holds the 60
+    >>> tu.tokens_by(tu.flatten_usage({"id": "a", "usage": {"tokens": tokens}}))
+       input  output  cache_read  cache_write  tokens
+    0   10.0     5.0        60.0          NaN    75.0
+    """
+    periods = Periods(freq, tz, end) if freq else None
+    return answers.answer(frame, tokens_query(usage(frame, by, periods), token_convention))
+
+
+@known_options
+def cache_hit_rate(frame: FrameT, *by: str, token_convention: Conventions = "auto") -> FrameT:
+    """Return the share of the prompt tokens that the cache served.
+
+    The sum of `cache_read` over the sum of fresh input, `cache_read` and `cache_write`, of the
+    records that have `input` and `cache_read`; an absent `cache_write` counts 0 there.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    token_convention
+        As in `tokens_by`.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions, all float64:
+        `cache_read` and `prompt_tokens` (tokens), `cache_hit_rate` (0 to 1).  Null where nothing
+        tells.  The highest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without `cache_read`.
+    OptionError
+        For an option's value that it cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [{"id": "a", "usage": {"tokens": {"input": 20, "cache_read": 60}}}]
+    >>> tu.cache_hit_rate(tu.flatten_usage(records))
+       cache_read  prompt_tokens  cache_hit_rate
+    0        60.0           80.0            0.75
+    """
+    return answers.answer(frame, cache_hit_query(usage(frame, by), token_convention))
+
+
+def tokens_query(asked: Usage, convention: Conventions = AUTO) -> Query:
+    """Return the query of `tokens_by`."""
+    asked.require(FIELDS[:-1], "tokens_by")
+    keys = asked.keys
+    sums = {
+        "input": "input",
+        "output": "output",
+        "cache_read": "cache_read",
+        "cache_write": "cache_write",
+        "cached": "case when input is not null then tu__cached end",
+        "separate": "tu__separate",
+        "within": "tu__within",
+    }
+    added = ", ".join(f"sum({asked.share(sql)}) as tu__{name}" for name, sql in sums.items())
+    totals = {
+        "input": "case when tu__inclusive = 1 then tu__input - tu__cached else tu__input end",
+        "output": "tu__output",
+        "cache_read": "tu__cache_read",
+        "cache_write": "tu__cache_write",
+        "tokens": "case when tu__inclusive = 1 then tu__within else tu__separate end",
+    }
+    results = ",\n  ".join(f"sum({sql}) as {quote(name)}" for name, sql in totals.items())
+    sql = f"""{counted(asked)},
+sums as (
+  select {listed(*keys)}provider, tu__own, {asked.votes} as tu__count, {added}
+  from counted
+  group by {listed(*keys)}provider, tu__own
+),
+{conventions(convention)}
+select {listed(*keys)}{results}
+from conventions
+{grouped(*keys)}
+order by {ordered(*asked.period, "tokens desc", *asked.dimensions)}"""
+    return asked.query(sql, FIELDS, dict.fromkeys(totals, NUMBER))
+
+
+def cache_hit_query(asked: Usage, convention: Conventions = AUTO) -> Query:
+    """Return the query of `cache_hit_rate`."""
+    asked.require(("usage.tokens.cache_read",), "cache_hit_rate")
+    keys = asked.keys
+    both = "input is not null and cache_read is not null"
+    sql = f"""{counted(asked)},
+sums as (
+  select {listed(*keys)}provider, tu__own, {asked.votes} as tu__count,
+    sum(case when {both} then {asked.share("cache_read")} end) as tu__read,
+    sum(case when {both} then {asked.share("input")} end) as tu__input,
+    sum(case when {both} then {asked.share("tu__cached")} end) as tu__cached
+  from counted
+  group by {listed(*keys)}provider, tu__own
+),
+{conventions(convention)},
+rates as (
+  select {listed(*keys)}sum(tu__read) as cache_read,
+    sum(case when tu__inclusive = 1 then tu__input else tu__input + tu__cached end) as prompt_tokens
+  from conventions
+  {grouped(*keys)}
+)
+select {listed(*keys)}cache_read, prompt_tokens,
+  cache_read / nullif(prompt_tokens, 0) as cache_hit_rate
+from rates
+order by {ordered("cache_hit_rate desc", *keys)}"""
+    types = dict.fromkeys(("cache_read", "prompt_tokens", "cache_hit_rate"), NUMBER)
+    return asked.query(sql, FIELDS, types)
+
+
+def counted(asked: Usage, *more: str) -> str:
+    """Return the steps to ``counted``: each record's tokens, and what it tells of its input.
+
+    ``tu__own`` is 1 if its input holds the cached tokens, 0 if not, null if it does not show.
+    ``tu__separate`` and ``tu__within`` are its total if its input does not hold them, or does.
+    """
+    keys = asked.keys
+    names = {name: quote(f"usage.tokens.{name}") for name in (*_NAMES, *_TTL)}
+    five, hour = (names[name] for name in _TTL)
+    either = f"coalesce({five}, {hour}) is not null"
+    parts = f"case when {either} then coalesce({five}, 0) + coalesce({hour}, 0) end"
+    columns = [f"{names[name]} as {name}" for name in ("input", "output", "cache_read", "total")]
+    columns += [f"coalesce({names['cache_write']}, {parts}) as cache_write"]
+    columns += [f"{quote(PROVIDER)} as provider", *more]
+    kept = [sql.rpartition(" as ")[2] for sql in columns]
+    rest = "total - input - coalesce(output, 0)"
+    apart = "coalesce(input, 0) + coalesce(output, 0) + tu__cached"
+    inside = "coalesce(input, tu__cached) + coalesce(output, 0)"
+    any_ = "coalesce(input, output, cache_read, cache_write) is not null"
+    return f"""parts as (
+  select {listed(*keys, *asked.marks)}{", ".join(columns)}
+  from usage
+),
+cached as (
+  select *, coalesce(cache_read, 0) + coalesce(cache_write, 0) as tu__cached
+  from parts
+),
+counted as (
+  select {listed(*keys, *asked.marks, *kept)}tu__cached,
+    case
+      when not tu__cached > 0 then null
+      when abs({rest} - tu__cached) <= {_NOISE} * abs(total) then 0
+      when abs({rest}) <= {_NOISE} * abs(total) then 1
+    end as tu__own,
+    coalesce(total, case when {any_} then {apart} end) as tu__separate,
+    coalesce(total, case when {any_} then {inside} end) as tu__within
+  from cached
+)"""
+
+
+def conventions(convention: Conventions, source: str = "sums") -> str:
+    """Return the step that decides for each group of records whether input holds cached tokens.
+
+    A record's own figures decide; else the majority of its provider's records that tell.
+    """
+    chosen = dict(convention) if isinstance(convention, Mapping) else {"*": convention}
+    for value in chosen.values():
+        one_of("token_convention", value, get_args(Convention))
+    votes = "sum(tu__count * (2 * tu__own - 1)) over (partition by provider)"
+    majority = f"case when provider is not null and {votes} > 0 then 1 else 0 end"
+    auto = f"coalesce(tu__own, {majority})"
+    sql = {"auto": auto, "exclusive": "0", "inclusive": "1"}
+    default = sql[chosen.pop("*", AUTO)]
+    cases = " ".join(f"when {literal(name)} then {sql[value]}" for name, value in chosen.items())
+    decided = f"case provider {cases} else {default} end" if cases else default
+    return f"""conventions as (
+  select *, {decided} as tu__inclusive
+  from {source}
+)"""

@@ -1,0 +1,137 @@
+"""Unit cost: what one of something cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from tidyusage import answers
+from tidyusage.errors import OptionError, known_options, one_of
+from tidyusage.metrics import money
+from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.sql import listed, ordered
+from tidyusage.typing import Tokens
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import Charge, Conventions, FrameT
+
+
+@known_options
+def cost_per_token(
+    frame: FrameT,
+    *by: str,
+    per: float = 1,
+    tokens: Tokens = "total",
+    charge: Charge = "billed",
+    token_convention: Conventions = "auto",
+) -> FrameT:
+    """Return what a token cost each group, over the records that have a cost and tokens.
+
+    The sum of their costs over the sum of their tokens, times `per`: a ratio of sums, so that
+    large records weigh more than small ones.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    per
+        How many tokens the figure is for: 1_000_000 gives the cost of a million.
+    tokens
+        "total", or one sort as in `tokens_by`.
+    charge
+        As in `cost_by`.
+    token_convention
+        As in `tokens_by`.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
+        `cost` (float64), `tokens` (float64), `cost_per_token` (float64, currency per `per`
+        tokens), `records` (int64, those that have both).  No tokens give null.  A group of which
+        no record has both is one row of nulls.  The highest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without any column of charges or of tokens.
+    OptionError
+        For an option's value that it cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> tu.cost_per_token(df, "model.provider", per=1_000_000).iloc[:2, :5]
+      model.provider currency     cost     tokens  cost_per_token
+    0      anthropic      USD  1222.52  7198772.0      169.823409
+    1         openai      USD  1202.79  8281776.0      145.233341
+    """
+    one_of("tokens", tokens, get_args(Tokens))
+    query = cost_per_token_query(
+        usage(frame, by), per=per, tokens=tokens, charge=charge, convention=token_convention
+    )
+    return answers.answer(frame, query)
+
+
+def cost_per_token_query(
+    asked: Usage,
+    *,
+    per: float = 1,
+    tokens: Tokens = "total",
+    charge: Charge = money.BILLED,
+    convention: Conventions = tokens_.AUTO,
+) -> Query:
+    """Return the query of `cost_per_token`."""
+    if isinstance(per, bool) or not isinstance(per, int | float) or not per > 0:
+        raise OptionError(f"per={per!r} is no number of tokens.", "Give one such as 1_000_000.")
+    charges = money.fields_of(charge)
+    asked.require((name for name in charges if name.startswith("charges.")), "cost_per_token")
+    asked.require(tokens_.FIELDS[:-1], "cost_per_token")
+    keys = asked.keys
+    separate, within = {
+        "total": ("tu__separate", "tu__within"),
+        "input": ("input", "input - tu__cached"),
+    }.get(tokens, (tokens, tokens))
+    both = f"cost is not null and {separate} is not null"
+    amount = (f"{money.cost(charge)} as cost", f"{money.CURRENCY} as currency")
+    sql = f"""{tokens_.counted(asked, *amount)},
+grouped as (
+  select {listed(*keys)}currency, provider, tu__own, {asked.votes} as tu__count,
+    sum(case when {both} then {asked.share("cost")} end) as cost,
+    sum(case when {both} then {asked.share(separate)} end) as tu__separate,
+    sum(case when {both} then {asked.share(within)} end) as tu__within,
+    {asked.count(f"case when {both} then 1 end")} as records
+  from counted
+  group by {listed(*keys)}currency, provider, tu__own
+),
+{tokens_.conventions(convention, source="grouped")},
+sums as (
+  select {listed(*keys)}currency, sum(cost) as cost, sum(records) as records,
+    sum(case when tu__inclusive = 1 then tu__within else tu__separate end) as tokens
+  from conventions
+  group by {listed(*keys)}currency
+),
+{money.currencies(asked, sums=("cost", "tokens", "records"), present="records")},
+figures as (
+  select {listed(*keys)}currency, cost, tokens,
+    {float(per)!r} * cost / nullif(tokens, 0) as cost_per_token, records,
+    tu__present, {money.any_present(asked)} as tu__any
+  from currencies
+)
+select {listed(*keys)}currency, cost, tokens, cost_per_token, records
+from figures
+where tu__present = 1 or tu__any = 0
+order by {ordered("cost_per_token desc", *keys, "currency")}"""
+    types = {
+        "currency": TEXT,
+        "cost": NUMBER,
+        "tokens": NUMBER,
+        "cost_per_token": NUMBER,
+        "records": INTEGER,
+    }
+    return asked.query(sql, (*tokens_.FIELDS, *charges), types)
