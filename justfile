@@ -19,7 +19,7 @@ test *arguments:
 lint:
     ruff check
     ruff format --check
-    cd src/tidyusage && numpydoc lint --config ../.. read.py layouts.py restore.py testing.py metrics/*.py
+    python docs/check_docstrings.py
 
 # both type checkers
 types:

@@ -45,5 +45,5 @@ def ordered(*terms: str) -> str:
 
 
 def grouped(*columns: str) -> str:
-    """Write the clause that groups by columns, which may be none."""
-    return f"group by {', '.join(columns)}" if columns else ""
+    """Write the clause that groups by columns; without any, all rows are one group, if there."""
+    return f"group by {', '.join(columns)}" if columns else "having count(*) > 0"

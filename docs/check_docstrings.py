@@ -1,0 +1,47 @@
+"""Hold the docstring of every public name to numpydoc: ``python docs/check_docstrings.py``.
+
+Which rules count is in pyproject.toml; numpydoc's own command looks at whole files only, in which
+the SQL's fragments stand that a sentence says all of.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+from pathlib import Path
+
+from numpydoc.validate import validate
+
+import tidyusage as tu
+from tidyusage import testing
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Print what is wrong, and end with 1 if anything is."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    ignored = set(config["tool"]["numpydoc_validation"]["checks"]) - {"all"}
+    names = [f"tidyusage.{name}" for name in tu.__all__ if not inspect.ismodule(getattr(tu, name))]
+    names += [f"tidyusage.testing.{name}" for name, _ in inspect.getmembers(testing, _is_public)]
+    wrong = [
+        f"{name}: {code} {text}"
+        for name in names
+        for code, text in validate(name)["errors"]
+        if code not in ignored
+    ]
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
+def _is_public(value: object) -> bool:
+    return (
+        inspect.isfunction(value)
+        and value.__module__ == testing.__name__
+        and value.__name__[0] != "_"
+    )
+
+
+if __name__ == "__main__":
+    main()

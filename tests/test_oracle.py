@@ -1,0 +1,271 @@
+"""Every metric on every kind of frame, held to `oracle.py` over drawn records."""
+
+import ast
+import datetime as dt
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+import oracle
+import tidyusage as tu
+from conftest import rows
+from tidyusage import engines
+
+AMOUNT = st.integers(0, 40).map(lambda quarter: quarter / 4)
+COUNT = st.none() | st.integers(0, 30)
+TYPES = ("total", "net", "on_demand", "committed", "usage_based", "included", "platform_fee")
+DAYS = [f"2026-0{month}-{day}" for month in (2, 3) for day in ("01", "02", "08", "28")]
+START = st.sampled_from(DAYS).flatmap(
+    lambda day: st.sampled_from(["T00:00:00Z", "T05:00:00Z", "T23:30:15.250Z"]).map(day.__add__)
+)
+
+
+def given_keys(**values):
+    return st.fixed_dictionaries({}, optional={k: st.none() | v for k, v in values.items()})
+
+
+@st.composite
+def charges(draw):
+    code = draw(st.sampled_from(["USD", "usd", " EUR ", None]))
+    types = draw(st.lists(st.sampled_from((*TYPES, "discount", "tax", "credit")), max_size=5))
+    found = [{"type": t, "amount": draw(AMOUNT), "currency": code} for t in types]
+    if found and draw(st.booleans()):  # parts that make their total
+        parts = [c["amount"] for c in found if c["type"] in TYPES[2:]]
+        found = [c for c in found if c["type"] not in {"total", "net"}]
+        found.append({"type": "total", "amount": sum(parts), "currency": code})
+    return found
+
+
+@st.composite
+def tokens(draw):
+    names = ("input", "output", "cache_read", "cache_write")
+    found = {name: draw(COUNT) for name in names}
+    found |= {f"cache_write_ephemeral_{life}": draw(COUNT) for life in ("5m", "1h")}
+    written = found["cache_write"]
+    if written is None:
+        written = sum(found[f"cache_write_ephemeral_{life}"] or 0 for life in ("5m", "1h"))
+    within = (found["input"] or 0) + (found["output"] or 0)
+    separate = within + (found["cache_read"] or 0) + written
+    found["total"] = draw(st.sampled_from([None, within, separate, 17]))
+    return found
+
+
+@st.composite
+def record(draw):
+    start = draw(st.none() | START)
+    end = None
+    if start and draw(st.booleans()):
+        length = draw(st.sampled_from([-1, 0, 1, 24, 24, 24, 72, 31 * 24]))
+        end = dt.datetime.fromisoformat(start) + dt.timedelta(hours=length)
+    return {
+        "product": {"id": draw(st.sampled_from(["cursor", "claude", None]))},
+        "model": {
+            "id": draw(st.sampled_from(["a", "b", None])),
+            "provider": draw(st.sampled_from(["anthropic", "openai", None])),
+        },
+        "user": draw(
+            given_keys(
+                id=st.sampled_from(["u1", " u1", "u2", " "]),
+                email=st.sampled_from(["Ada@x.org", "ada@X.org ", "b@x.org"]),
+            )
+        ),
+        "resources": draw(
+            st.none() | st.lists(st.fixed_dictionaries({"id": st.sampled_from("rst")}), max_size=3)
+        ),
+        "charges": draw(st.none() | charges()),
+        "usage": {
+            "tokens": draw(st.none() | tokens()),
+            "requests": draw(given_keys(tab_shown=COUNT, tab_accepted=COUNT, chat=COUNT)),
+            "code": draw(
+                given_keys(
+                    accepts=COUNT,
+                    rejects=COUNT,
+                    lines_added=COUNT,
+                    lines_accepted_added=COUNT,
+                    tool_actions=st.dictionaries(
+                        st.sampled_from(["edit", "write"]),
+                        st.dictionaries(
+                            st.sampled_from(["accepted_count", "rejected", "seen"]), COUNT
+                        ),
+                    ),
+                )
+            ),
+            "activity": draw(given_keys(is_active=st.booleans())),
+        },
+        "start_date": start,
+        "end_date": end.isoformat() if end else None,
+    }
+
+
+RECORDS = st.lists(record(), max_size=8).map(
+    lambda found: [{"id": f"r{number}", **each} for number, each in enumerate(found)]
+)
+SCALARS = ("model.id", "product.id", "model.provider", "user.email")
+BY = st.lists(st.sampled_from((*SCALARS, "resources.id", "tool")), max_size=2, unique=True)
+FREQ = st.sampled_from([None, None, "1d", "1w", "1mo", "1q", "1y", "1h"])
+ZONE = st.sampled_from(["UTC", "UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"])
+CHARGE = st.sampled_from(["billed", "net", "total", {"cursor": "total", "*": "billed"}])
+CONVENTION = st.sampled_from(["auto", "exclusive", "inclusive", {"openai": "inclusive"}])
+PERIODS = {"freq": FREQ, "tz": ZONE}
+# Each metric's options, and its main figure.
+METRICS = {
+    "cost_by": ({"charge": CHARGE, **PERIODS}, "cost"),
+    "tokens_by": ({"token_convention": CONVENTION, **PERIODS}, "tokens"),
+    "cost_per_token": (
+        {
+            "charge": CHARGE,
+            "token_convention": CONVENTION,
+            "per": st.sampled_from([1, 1_000_000]),
+            "tokens": st.sampled_from(["total", "input", "output", "cache_read", "cache_write"]),
+        },
+        "cost_per_token",
+    ),
+    "cache_hit_rate": ({"token_convention": CONVENTION}, "cache_hit_rate"),
+    "acceptance_rate": (
+        {"kind": st.sampled_from([None, "tab", "edit", "line", "tool"])},
+        "acceptance_rate",
+    ),
+    "active_users": (PERIODS, "active_users"),
+}
+NAMES = {"token_convention": "chosen", "tokens": "sort"}
+QUESTIONS = st.sampled_from(sorted(METRICS)).flatmap(
+    lambda name: st.tuples(st.just(name), BY, st.fixed_dictionaries(METRICS[name][0]))
+)
+
+
+def nullable(table):
+    frame = engines.to_pandas(table)
+    masked = {"float64": "Float64", "str": "string"}
+    return frame.astype({n: masked.get(str(t), t) for n, t in frame.dtypes.items()})
+
+
+FLAVOURS = {
+    "pandas": engines.to_pandas,
+    "pandas nullable": nullable,
+    "pandas arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
+    "polars": pl.from_arrow,
+    "polars lazy": lambda table: pl.from_arrow(table).lazy(),
+    "pyarrow": lambda table: table,
+    "duckdb": None,
+}
+
+
+def plain(value):
+    """Return a frame's value as the oracle writes it."""
+    if value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, dt.datetime):
+        value = value.replace(tzinfo=value.tzinfo or dt.UTC)
+        return value.astimezone(dt.UTC)
+    return value
+
+
+def answered(answer, by, freq):
+    """Return an answer's rows with their group as one key, in their order."""
+    found = []
+    for line in rows(answer):
+        row = {name: plain(value) for name, value in line.items()}
+        period = row.pop("period", None)
+        if isinstance(period, dt.datetime) and freq != "1h":
+            period = period.date()
+        key = ((period,) if freq else ()) + tuple(row.pop(name) for name in by)
+        found.append({"key": key, **row})
+    return found
+
+
+def same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        if isinstance(value, float) and ours[name] is not None:
+            assert math.isclose(ours[name], value, rel_tol=1e-9, abs_tol=1e-9), (name, ours, theirs)
+        else:
+            assert ours[name] == value, (name, ours, theirs)
+
+
+def last(value, *, falling=False):
+    """Return what sorts nulls last."""
+    if value is None:
+        return (1, 0)
+    return (0, -value if falling else value)
+
+
+def ordered(found, main, freq):
+    """Tell whether rows stand by period, main figure and dimensions."""
+    keys = []
+    for row in found:
+        period = [last(row["key"][0])] if freq else []
+        figure = None if row[main] is None else round(row[main], 9)
+        keys.append([*period, last(figure, falling=True)])
+    return keys == sorted(keys)
+
+
+def frame_of(records, flavour, **options):
+    if flavour == "duckdb":
+        return tu.flatten_usage(records, backend="duckdb", **options)
+    return FLAVOURS[flavour](tu.flatten_usage(records, backend="pyarrow", **options))
+
+
+def expected(records, name, by, options):
+    renamed = {NAMES.get(option, option): value for option, value in options.items()}
+    try:
+        return getattr(oracle, name)(records, tuple(by), **renamed)
+    except ValueError:
+        return None
+
+
+def check(frame, records, question, spelled):
+    """Ask by path; the answer is under the frame's own names, ``spelled``."""
+    name, by, options = question
+    theirs = expected(records, name, by, options)
+    if theirs is None:
+        event("a window crosses a bound")
+        # A relation asks DuckDB, whose own error carries the words.
+        with pytest.raises(Exception, match="crosses a bound of freq="):
+            rows(getattr(tu, name)(frame, *by, **options))
+        return
+    freq = options.get("freq")
+    ours = answered(getattr(tu, name)(frame, *by, **options), spelled, freq)
+    figures = ("kind", "currency")
+    place = lambda row: (row["key"], *(row.get(figure) for figure in figures))  # noqa: E731
+    assert Counter(map(place, ours)) == Counter(map(place, theirs))
+    found = {place(row): row for row in ours}
+    for row in theirs:
+        same(found[place(row)], row)
+    assert ordered(ours, METRICS[name][1], freq)
+    tell(records, ours)
+
+
+def tell(records, ours):
+    """Count what was drawn."""
+    if not records:
+        event("no records")
+    if any(value is None for row in ours for value in row["key"]):
+        event("a null key")
+    if any(each["charges"] == [] for each in records):
+        event("an empty list")
+    if any(c["currency"] is None for each in records for c in each["charges"] or ()):
+        event("no currency")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(records=RECORDS, question=QUESTIONS, sep=st.sampled_from("._"))
+def test_every_metric_is_what_the_oracle_says(flavour, records, question, sep):
+    name, by, options = question
+    frame = frame_of(records, flavour, sep=sep)
+    check(frame, records, (name, by, options), [dimension.replace(".", sep) for dimension in by])
+
+
+def test_the_oracle_stands_alone():
+    source = Path(oracle.__file__).read_text(encoding="utf-8")
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+    names |= {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
