@@ -128,13 +128,12 @@ def _counts_of_long(columns: Columns) -> str:
 
 def _unnested(columns: Columns, children: Iterable[str]) -> str:
     """Return the SQL of a frame with a row for each entry of its lists, one if it has none."""
-    parts = []
-    for child in children:
+    rows = f"(select *, row_number() over () as {RECORD} from {FRAME})"
+    for child in children:  # one by one: two in one list of columns would go side by side
         entries = _entries(columns, child)
         present = f"case when len({entries}) > 0 then {entries} else [null] end"
-        parts.append(f"unnest({present}) as tu__{child}")
-    numbered = f"select *, row_number() over () as {RECORD} from {FRAME}"
-    return f"(select *, {', '.join(parts)} from ({numbered}))"
+        rows = f"(select *, unnest({present}) as tu__{child} from {rows})"
+    return rows
 
 
 def _entries(columns: Columns, child: str) -> str:
