@@ -4,6 +4,8 @@ Which rules count is in pyproject.toml; numpydoc's own command looks at whole fi
 the SQL's fragments stand that a sentence says all of.
 """
 
+# ruff: noqa: INP001 - a script, not a package
+
 from __future__ import annotations
 
 import inspect

@@ -146,7 +146,8 @@ def _flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) 
     if not any(isinstance(dtype, pd.Float64Dtype | pd.Int64Dtype) for dtype in dtypes):
         return plain
     masked = {"float64": "Float64", "int64": "Int64", "str": "string"}
-    return plain.astype({n: masked.get(str(t), t) for n, t in plain.dtypes.items()})
+    dtypes_: dict[Any, Any] = {n: masked.get(str(t), t) for n, t in plain.dtypes.items()}
+    return plain.astype(dtypes_)
 
 
 def _without_dates(table: pa.Table) -> pa.Table:

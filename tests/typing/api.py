@@ -14,9 +14,17 @@ def uses() -> None:
     charges: pl.DataFrame = tu.charges(eager, duplicates="keep")
     restored: pd.DataFrame = tu.restore(frame, sep="_")
     piped: pd.DataFrame = frame.pipe(tu.to_long)
+    cost: pd.DataFrame = tu.cost_by(frame, "model.id", charge={"cursor": "total", "*": "billed"})
+    monthly: pl.LazyFrame = tu.cost_by(lazy, freq="1mo", tz="Europe/Berlin")
+    tokens: pl.DataFrame = tu.tokens_by(eager, token_convention={"openai": "inclusive"})
+    users: pd.DataFrame = frame.pipe(tu.active_users, "product.id", freq="1w")
+    rates: pd.DataFrame = tu.acceptance_rate(frame, "user.id", kind="tab")
 
     tu.flatten_usage([], layout="lng")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.flatten_usage([], layot="long")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     tu.read_usage("x", backend="dask")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.to_long([1, 2])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+    tu.cost_by(frame, charge="nett")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.cost_by(frame, freq="1m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.acceptance_rate(frame, kind="tabs")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wrong: pl.DataFrame = tu.to_long(frame)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]

@@ -79,8 +79,8 @@ def acceptance_query(asked: Usage, kind: AcceptanceKind | None = None) -> Query:
     """Return the query of `acceptance_rate`."""
     if kind is not None:
         one_of("kind", kind, get_args(AcceptanceKind))
-    kinds = {name: _KINDS[name] for name in ([kind] if kind else _KINDS)}
-    fields = [field for needed in kinds.values() for field in needed]
+    kinds = (kind,) if kind else tuple(_KINDS)
+    fields = [field for name in kinds for field in _KINDS[name]]
     asked.require(fields, "acceptance_rate")
     fields = list(filter(asked.holds, fields))
     keys = asked.keys

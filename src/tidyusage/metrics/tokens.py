@@ -190,8 +190,8 @@ select {listed(*keys)}cache_read, prompt_tokens,
   cache_read / nullif(prompt_tokens, 0) as cache_hit_rate
 from rates
 order by {ordered("cache_hit_rate desc", *keys)}"""
-    types = dict.fromkeys(("cache_read", "prompt_tokens", "cache_hit_rate"), NUMBER)
-    return asked.query(sql, FIELDS, types)
+    names: tuple[str, ...] = ("cache_read", "prompt_tokens", "cache_hit_rate")
+    return asked.query(sql, FIELDS, dict.fromkeys(names, NUMBER))
 
 
 def counted(asked: Usage, *more: str) -> str:
