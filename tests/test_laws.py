@@ -1,0 +1,121 @@
+"""Laws that hold for any records: no expected value is needed to see one broken."""
+
+import math
+import random
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tidyusage as tu
+from conftest import rows
+from test_oracle import BY, METRICS, QUESTIONS, RECORDS, SCALARS, expected
+
+LAW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LONG_BY = st.lists(st.sampled_from(SCALARS), max_size=2, unique=True)
+ADDITIVE = {"cost_by": ("cost",), "tokens_by": ("input", "output", "cache_read", "tokens")}
+
+
+def flat(records, **options):
+    return tu.flatten_usage(records, backend="polars", **options)
+
+
+def ask(frame, question):
+    name, by, options = question
+    return rows(getattr(tu, name)(frame, *by, **options))
+
+
+def keyed(answer, by, *names):
+    """Return an answer's figures by its group, as numbers that can be compared."""
+    keys = ("period", *by, "currency", "kind")
+    return {tuple(row.get(key) for key in keys): [row[name] for name in names] for row in answer}
+
+
+def alike(left, right):
+    assert left.keys() == right.keys()
+    for key, values in left.items():
+        for ours, theirs in zip(values, right[key], strict=True):
+            assert (ours is None) == (theirs is None), key
+            assert ours is None or math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-9), key
+
+
+@LAW
+@given(records=RECORDS, question=QUESTIONS, seed=st.randoms())
+def test_the_order_of_rows_does_not_matter(records, question, seed: random.Random):
+    name, by, options = question
+    if expected(records, name, by, options) is None:
+        return
+    main = METRICS[name][1]
+    shuffled = records.copy()
+    seed.shuffle(shuffled)
+    alike(
+        keyed(ask(flat(records), question), by, main),
+        keyed(ask(flat(shuffled), question), by, main),
+    )
+
+
+@LAW
+@given(records=RECORDS, question=QUESTIONS, by=LONG_BY)
+def test_wide_and_long_give_the_same_figures(records, question, by):
+    name, _, options = question
+    if expected(records, name, by, options) is None:
+        return
+    main = METRICS[name][1]
+    found = [
+        {
+            key: figures
+            for key, figures in keyed(ask(frame, (name, by, options)), by, main).items()
+            if figures != [None]  # a record without any measure is not in long
+        }
+        for frame in (flat(records), flat(records, layout="long"))
+    ]
+    if name == "active_users":  # nor is a user who did nothing
+        found = [{key: n for key, n in each.items() if n != [0]} for each in found]
+    alike(*found)
+
+
+@LAW
+@given(records=RECORDS, by=BY, name=st.sampled_from(sorted(ADDITIVE)))
+def test_groups_add_up_to_the_whole(records, by, name):
+    frame = flat(records)
+    whole = keyed(ask(frame, (name, [], {})), [], *ADDITIVE[name])
+    parts: dict = {}
+    for row in ask(frame, (name, by, {})):
+        key = (None, row.get("currency"), None)
+        for place, figure in enumerate(ADDITIVE[name]):
+            if row[figure] is not None:
+                parts.setdefault(key, {}).setdefault(place, []).append(row[figure])
+    for key, figures in whole.items():
+        for place, figure in enumerate(figures):
+            added = parts.get(key, {}).get(place)
+            assert (figure is None) == (added is None)
+            assert figure is None or math.isclose(math.fsum(added), figure, abs_tol=1e-9)
+
+
+@LAW
+@given(records=RECORDS, at=st.integers(0, 8))
+def test_a_frame_in_two_parts_adds_up(records, at):
+    options = {"token_convention": "exclusive"}
+    whole, *parts = (
+        rows(tu.tokens_by(flat(part), **options)) for part in (records, records[:at], records[at:])
+    )
+    for name in ADDITIVE["tokens_by"]:
+        there = [row[name] for part in parts for row in part if row[name] is not None]
+        assert (whole[0][name] if whole else None) == (math.fsum(there) if there else None)
+
+
+@LAW
+@given(records=RECORDS, by=BY, scale=st.sampled_from([1e-6, 0.5, 4, 1e9]))
+def test_scaling_money_scales_cost(records, by, scale):
+    frame = flat(records)
+    amounts = [name for name in frame.columns if name.startswith("charges.")]
+    scaled = frame.with_columns(
+        pl.col(name) * scale for name in amounts if name != "charges.currency"
+    )
+    ours = keyed(ask(scaled, ("cost_by", by, {})), by, "cost")
+    theirs = keyed(ask(frame, ("cost_by", by, {})), by, "cost")
+    assert ours.keys() == theirs.keys()
+    for key, (cost,) in theirs.items():
+        assert (cost is None) == (ours[key][0] is None)
+        assert cost is None or ours[key][0] == pytest.approx(cost * scale, abs=1e-12 * scale)
