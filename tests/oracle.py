@@ -10,6 +10,15 @@ from math import fsum
 from zoneinfo import ZoneInfo
 
 CHILDREN = ("resources.", "tool")
+UNITS = {
+    "chat": "requests",
+    "tab_shown": "suggestions",
+    "tab_accepted": "suggestions",
+    "accepts": "edits",
+    "rejects": "edits",
+    "lines_added": "lines",
+    "lines_accepted_added": "lines",
+}
 PARTS = ("on_demand", "committed", "usage_based", "platform_fee")
 
 
@@ -307,6 +316,50 @@ def cache_hit_rate(records, by=(), chosen="auto"):
         read, prompt = (total(pair[place] for pair in pairs) for place in (0, 1))
         row = {"key": key, "cache_read": read, "prompt_tokens": prompt}
         answer.append(row | {"cache_hit_rate": ratio(read, prompt)})
+    return answer
+
+
+# Totals
+
+
+def measures(record):
+    """Yield metric, unit and value of what may be added, but of tool actions."""
+    for name in ("requests", "sessions", "conversations", "code", "tokens", "tools"):
+        for key, value in (get(record, f"usage.{name}") or {}).items():
+            if isinstance(value, int | float) and "distinct" not in key:
+                yield f"usage.{name}.{key}", UNITS.get(key, "tokens"), value
+    quantity, metric = get(record, "usage.quantity"), record.get("metric_name")
+    if quantity is not None:
+        yield (
+            ".".join(filter(None, ["usage.quantity", metric])),
+            get(record, "usage.unit"),
+            quantity,
+        )
+    for type_, amount in amounts(record).items():
+        yield f"charges.{type_}", currency(record), amount
+
+
+def totals(records, by=()):
+    groups = defaultdict(lambda: defaultdict(list))
+    for number, record, key, weight in rows(records, by):
+        groups[key]  # is there, whatever it holds
+        for metric, unit, value in measures(record):
+            groups[key][metric, unit].append((number, value * weight))
+        tool = key[by.index("tool")] if "tool" in by else None
+        for name, action, count in tool_counts(record):
+            if "tool" not in by or tool == name:
+                metric = f"usage.code.tool_actions.{name}.{action}"
+                share = 1 if "tool" in by else weight
+                groups[key][metric, "actions"].append((number, count * share))
+    answer = []
+    for key, found in groups.items():
+        for (metric, unit), values in found.items():
+            records_ = len({number for number, _ in values})
+            row = {"key": key, "metric": metric, "unit": unit, "records": records_}
+            answer.append(row | {"value": fsum(value for _, value in values)})
+        if not found:
+            nothing = {"metric": None, "unit": None, "value": None, "records": 0}
+            answer.append({"key": key, **nothing})
     return answer
 
 

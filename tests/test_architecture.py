@@ -21,7 +21,7 @@ FLOORS = [
     "rejects spool unknown options plain metrics.source",
     "wide metrics.query",
     "lazy layouts restore metrics.money metrics.tokens metrics.acceptance metrics.users",
-    "metrics.unit_cost",
+    "metrics.unit_cost metrics.totals",
     "metrics",
     "accessor",
     "assemble",

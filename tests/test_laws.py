@@ -28,7 +28,7 @@ def ask(frame, question):
 
 def keyed(answer, by, *names):
     """Return an answer's figures by its group, as numbers that can be compared."""
-    keys = ("period", *by, "currency", "kind")
+    keys = ("period", *by, "currency", "kind", "metric", "unit")
     return {tuple(row.get(key) for key in keys): [row[name] for name in names] for row in answer}
 
 
@@ -82,7 +82,7 @@ def test_groups_add_up_to_the_whole(records, by, name):
     whole = keyed(ask(frame, (name, [], {})), [], *ADDITIVE[name])
     parts: dict = {}
     for row in ask(frame, (name, by, {})):
-        key = (None, row.get("currency"), None)
+        key = (None, row.get("currency"), None, None, None)
         for place, figure in enumerate(ADDITIVE[name]):
             if row[figure] is not None:
                 parts.setdefault(key, {}).setdefault(place, []).append(row[figure])

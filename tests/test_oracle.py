@@ -66,6 +66,7 @@ def record(draw):
         end = dt.datetime.fromisoformat(start) + dt.timedelta(hours=length)
     return {
         "product": {"id": draw(st.sampled_from(["cursor", "claude", None]))},
+        "metric_name": draw(st.sampled_from(["storage", None])),
         "model": {
             "id": draw(st.sampled_from(["a", "b", None])),
             "provider": draw(st.sampled_from(["anthropic", "openai", None])),
@@ -81,6 +82,8 @@ def record(draw):
         ),
         "charges": draw(st.none() | charges()),
         "usage": {
+            "quantity": draw(COUNT),
+            "unit": draw(st.sampled_from(["GB", "host", None])),
             "tokens": draw(st.none() | tokens()),
             "requests": draw(given_keys(tab_shown=COUNT, tab_accepted=COUNT, chat=COUNT)),
             "code": draw(
@@ -133,6 +136,7 @@ METRICS = {
         "acceptance_rate",
     ),
     "active_users": (PERIODS, "active_users"),
+    "totals": ({}, "value"),
 }
 NAMES = {"token_convention": "chosen", "tokens": "sort"}
 QUESTIONS = st.sampled_from(sorted(METRICS)).flatmap(
@@ -232,7 +236,7 @@ def check(frame, records, question, spelled):
         return
     freq = options.get("freq")
     ours = answered(getattr(tu, name)(frame, *by, **options), spelled, freq)
-    figures = ("kind", "currency")
+    figures = ("kind", "currency", "metric", "unit")
     place = lambda row: (row["key"], *(row.get(figure) for figure in figures))  # noqa: E731
     assert Counter(map(place, ours)) == Counter(map(place, theirs))
     found = {place(row): row for row in ours}

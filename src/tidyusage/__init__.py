@@ -11,6 +11,7 @@ from tidyusage.metrics import (
     cost_by,
     cost_per_token,
     tokens_by,
+    totals,
 )
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
@@ -34,4 +35,5 @@ __all__ = [
     "to_wide",
     "tokens_by",
     "tool_actions",
+    "totals",
 ]

@@ -3,6 +3,7 @@
 from tidyusage.metrics.acceptance import acceptance_rate
 from tidyusage.metrics.money import cost_by
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
+from tidyusage.metrics.totals import totals
 from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
 
@@ -13,4 +14,5 @@ __all__ = [
     "cost_by",
     "cost_per_token",
     "tokens_by",
+    "totals",
 ]

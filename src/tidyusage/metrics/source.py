@@ -29,7 +29,8 @@ _TYPES: Final = {
     "timestamp": "timestamp",
     "counts": schema.duckdb_type(schema.COUNTS),
 }
-_CHARGE: Final = "charges."
+# Fields that long holds as the unit of certain metrics.
+_UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +107,8 @@ def _from_long(columns: Columns, field: str) -> str:
     metric = quote(known["metric"])
     if field == COUNTS:
         return _counts_of_long(columns)
-    if field == "charges.currency":
-        if "unit" not in known:
-            return null(field)
-        return f"max({quote(known['unit'])}) filter (where {metric} like '{_CHARGE}%')"
+    if field in _UNITS and "unit" in known:
+        return f"max({quote(known['unit'])}) filter (where {metric} like '{_UNITS[field]}')"
     if dtype in {"number", "boolean"}:
         value = f"sum(cast({quote(known['value'])} as double))"
         total = f"{value} filter (where {metric} = {literal(field)})"

@@ -1,0 +1,176 @@
+"""Totals: every measure that may be added, each by its own rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tidyusage import answers, catalogue
+from tidyusage.errors import known_options
+from tidyusage.metrics.money import CURRENCY
+from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.source import COUNTS, RECORD, WEIGHT
+from tidyusage.sql import grouped, listed, literal, ordered, partition, quote
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import FrameT
+
+_QUANTITY: Final = "usage.quantity"
+_NAME: Final = "metric_name"
+_UNIT: Final = "usage.unit"
+_ADDED: Final = {field.column: field for field in catalogue.MEASURES if field.addition == "sum"}
+_CHARGES: Final = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
+
+
+@known_options
+def totals(frame: FrameT, *by: str) -> FrameT:
+    """Return the sum of every measure that may be added, one row a group and measure.
+
+    Counts are added up.  A quantity is added within its unit and `metric_name`, which its metric
+    bears; a charge within its type and currency; a tool action within its tool.  Distinct counts
+    (`sessions.distinct` and the like), flags and text have no sum and are left out.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `metric` (str, dotted as
+        in long), `unit` (str; a charge's is its currency), `value` (float64), `records` (int64,
+        those that have it).  A measure that no record of a group has is left out; a group without
+        any is one row of nulls.  The largest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without any measure.
+    OptionError
+        For a dimension that is named twice, or is called like a column of the answer.
+
+    Notes
+    -----
+    `charges` are overlapping views of one amount: their totals are not to be added again, and
+    `cost_by` gives what was billed.  So are the parts of a count and the count itself.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [{"id": n, "usage": {"quantity": 2, "unit": "GB", "requests": {"total": 3}}}
+    ...            for n in "ab"]
+    >>> tu.totals(tu.flatten_usage(records))
+                     metric      unit  value  records
+    0  usage.requests.total  requests    6.0        2
+    1        usage.quantity        GB    4.0        2
+    """
+    return answers.answer(frame, totals_query(usage(frame, by)))
+
+
+def totals_query(asked: Usage) -> Query:
+    """Return the query of `totals`."""
+    added = list(filter(asked.holds, _ADDED))
+    charges = list(filter(asked.holds, _CHARGES))
+    asked.require((*_ADDED, _QUANTITY, *_CHARGES, COUNTS), "totals")
+    keys = asked.keys
+    has_counts = asked.holds(COUNTS)
+    entries = [
+        _entry(asked, "sums", literal(column), literal(_ADDED[column].unit), place)
+        for place, column in enumerate(added)
+    ]
+    entries += [
+        _entry(asked, "currencies", literal(column), "currency", place)
+        for place, column in enumerate(charges)
+    ]
+    entries += [f"select {listed(*keys)}metric, unit, value, records from quantities"]
+    entries += [f"select {listed(*keys)}metric, unit, value, records from actions"] * has_counts
+    code = f"nullif(upper(trim({CURRENCY})), '')"
+    metric = f"case when {_NAME} is null then '{_QUANTITY}' else '{_QUANTITY}.' || {_NAME} end"
+    sql = f"""sums as (
+  select {listed(*keys)}{_sums(asked, added)}count(*) as tu__all
+  from usage
+  {grouped(*keys)}
+),
+currencies as (
+  select {listed(*keys)}{code} as currency, {_sums(asked, charges)}count(*) as tu__all
+  from usage
+  group by {listed(*keys)}{code}
+),
+named as (
+  select {listed(*keys, *asked.marks)}{metric} as metric, {quote(_UNIT)} as unit,
+    {asked.share(quote(_QUANTITY))} as tu__value
+  from usage
+),
+quantities as (
+  select {listed(*keys)}metric, unit, sum(tu__value) as value, {asked.count("tu__value")} as records
+  from named
+  group by {listed(*keys)}metric, unit
+),
+{_actions(asked) if has_counts else ""}entries as (
+  {" union all ".join(entries)}
+),
+ranked as (
+  select *, max(case when value is not null then 1 else 0 end) over ({partition(*keys)}) as tu__any,
+    row_number() over ({partition(*keys)} order by metric) as tu__first
+  from entries
+)
+select {listed(*keys)}case when value is not null then metric end as metric,
+  case when value is not null then unit end as unit, value,
+  case when value is not null then records else 0 end as records
+from ranked
+where value is not null or tu__any = 0 and tu__first = 1
+order by {ordered("value desc", *keys, "metric", "unit")}"""
+    fields = (*added, _QUANTITY, _NAME, _UNIT, *charges, "charges.currency")
+    types = {"metric": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
+    return asked.query(sql, (*fields, *((COUNTS,) if has_counts else ())), types)
+
+
+def _sums(asked: Usage, columns: list[str]) -> str:
+    return "".join(
+        f"sum({asked.share(quote(column))}) as tu__sum_{place}, "
+        f"{asked.count(quote(column))} as tu__records_{place}, "
+        for place, column in enumerate(columns)
+    )
+
+
+def _entry(asked: Usage, source: str, metric: str, unit: str, place: int) -> str:
+    return (
+        f"select {listed(*asked.keys)}{metric} as metric, {unit} as unit, "
+        f"tu__sum_{place} as value, tu__records_{place} as records from {source}"
+    )
+
+
+def _actions(asked: Usage) -> str:
+    """Return the steps to the sums of tool actions."""
+    keys = asked.keys
+    tool = next((quote(d.name) for d in asked.by if d.child == "tool_actions"), None)
+    entries = quote(COUNTS)
+    count = "tu__entry.count"
+    if tool:  # a tool's own actions are not split
+        entries = f"list_filter({entries}, lambda tu__e: tu__e.tool = {tool})"
+    else:
+        count = asked.share(count)
+    unit = literal(catalogue.TOOL_ACTIONS.unit)
+    # One record may count an action twice, under two spellings of its name.
+    number = RECORD if asked.is_split else f"row_number() over () as {RECORD}"
+    weight = f"{WEIGHT}, " if asked.is_split else ""
+    return f"""tools as (
+  select {listed(*keys)}{weight}{number}, unnest({entries}) as tu__entry
+  from usage
+),
+tool_counts as (
+  select {listed(*keys)}{RECORD}, {count} as tu__value,
+    concat_ws('.', {literal(COUNTS)}, tu__entry.tool, tu__entry.action) as metric
+  from tools
+),
+actions as (
+  select {listed(*keys)}metric, {unit} as unit, sum(tu__value) as value,
+    count(distinct {RECORD}) as records
+  from tool_counts
+  group by {listed(*keys)}metric
+),
+"""
