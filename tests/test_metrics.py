@@ -323,6 +323,13 @@ def test_cost_per_token_is_a_ratio_of_sums_over_the_same_records(frame):
     assert answer["claude", "EUR"]["tokens"] == 20
 
 
+def test_a_cost_without_tokens_takes_no_part_in_the_cost_of_a_token():
+    both = {"id": "a", "charges": charged("USD", net=2), "usage": {"tokens": {"total": 4}}}
+    frame = tu.flatten_usage([both, {"id": "b", "charges": charged("USD", net=100)}])
+    # 2 / 4, not 102 / 4
+    assert figures(tu.cost_per_token(frame), "cost", "cost_per_token", "records") == [(2, 0.5, 1)]
+
+
 def test_large_records_weigh_more_in_a_ratio():
     record = lambda id_, net, total: {  # noqa: E731
         "id": id_,
