@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 import warnings
+from typing import get_args
 
 import duckdb
 import pandas as pd
@@ -17,7 +18,9 @@ import tidyusage as tu
 from conftest import rows
 from tidyusage import metrics
 from tidyusage.accessor import UsageAccessor
+from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
+from tidyusage.typing import ChargeType
 
 DAY = {"start_date": "2026-01-05T00:00:00Z", "end_date": "2026-01-06T00:00:00Z"}
 
@@ -539,6 +542,10 @@ def test_an_unknown_option_names_the_nearest():
     for name in metrics.__all__:
         with pytest.raises(TypeError, match=f"{name}.. has no option 'frq'"):
             getattr(tu, name)(wide(), frq="1d")
+
+
+def test_the_types_of_options_are_the_catalogues():
+    assert set(get_args(ChargeType)) == set(CHARGE_TYPES)
 
 
 # The accessor

@@ -29,6 +29,11 @@ def clauses(items: Iterable[str], joint: str = ",") -> str:
     return f"{joint}\n    ".join(items)
 
 
+def is_about(parts: str, total: str) -> str:
+    """Write the test of parts that make a total, but for a float's noise."""
+    return f"abs({parts} - {total}) <= 1e-6 * abs({total})"
+
+
 def listed(*columns: str) -> str:
     """Write columns that more follow in a list; quoted ones, which may be none."""
     return "".join(f"{column}, " for column in columns)

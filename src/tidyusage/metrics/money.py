@@ -10,7 +10,7 @@ from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import OptionError, known_options, nearest
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sql import listed, literal, ordered, partition, quote
+from tidyusage.sql import is_about, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -20,8 +20,6 @@ BILLED: Final = "billed"
 CURRENCY: Final = quote("charges.currency")
 _PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
 _BILLED_OF: Final = ("net", "total", *_PARTS, "included", "discount")
-# Parts make a total if they differ from it by no more than this share of it: a float's noise.
-_NOISE: Final = "1e-6"
 
 
 @known_options
@@ -144,7 +142,7 @@ def currencies(asked: Usage, *, sums: tuple[str, ...], present: str) -> str:
     added = ", ".join(f"sum({name}) as {name}" for name in sums)
     return f"""coded as (
   select {listed(*keys, *sums)}case when {present} > 0 then 1 else 0 end as tu__present,
-    case when {present} > 0 then nullif(upper(trim(currency)), '') end as currency
+    case when {present} > 0 then {code("currency")} end as currency
   from sums
 ),
 currencies as (
@@ -152,6 +150,11 @@ currencies as (
   from coded
   group by {listed(*keys)}currency, tu__present
 )"""
+
+
+def code(currency: str) -> str:
+    """Return the SQL of a currency's code."""
+    return f"nullif(upper(trim({currency})), '')"
 
 
 def any_present(asked: Usage) -> str:
@@ -201,7 +204,7 @@ def billed() -> str:
     net, total, included, discount = map(_amount, ("net", "total", "included", "discount"))
     present = f"coalesce({', '.join(map(_amount, _PARTS))})"
     parts = " + ".join(f"coalesce({_amount(type_)}, 0)" for type_ in _PARTS)
-    is_whole = f"abs({parts} + {included} - {total}) <= {_NOISE} * abs({total})"
+    is_whole = is_about(f"{parts} + {included}", total)
     is_alone = f"{present} is null and {included} <= {total}"
     return f"""case
       when {net} is not null then {net}

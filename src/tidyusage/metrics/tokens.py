@@ -9,7 +9,7 @@ from tidyusage import answers
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics.query import NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sql import grouped, listed, literal, ordered, quote
+from tidyusage.sql import grouped, is_about, listed, literal, ordered, quote
 from tidyusage.typing import Convention
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ _NAMES: Final = ("input", "output", "cache_read", "cache_write", "total")
 _TTL: Final = ("cache_write_ephemeral_5m", "cache_write_ephemeral_1h")
 PROVIDER: Final = "model.provider"
 FIELDS: Final = (*(f"usage.tokens.{name}" for name in (*_NAMES, *_TTL)), PROVIDER)
-_NOISE: Final = "1e-6"
 
 
 @known_options
@@ -209,7 +208,7 @@ def counted(asked: Usage, *more: str) -> str:
     columns += [f"coalesce({names['cache_write']}, {parts}) as cache_write"]
     columns += [f"{quote(PROVIDER)} as provider", *more]
     kept = [sql.rpartition(" as ")[2] for sql in columns]
-    rest = "total - input - coalesce(output, 0)"
+    within = "input + coalesce(output, 0)"
     apart = "coalesce(input, 0) + coalesce(output, 0) + tu__cached"
     inside = "coalesce(input, tu__cached) + coalesce(output, 0)"
     any_ = "coalesce(input, output, cache_read, cache_write) is not null"
@@ -225,8 +224,8 @@ counted as (
   select {listed(*keys, *asked.marks, *kept)}tu__cached,
     case
       when not tu__cached > 0 then null
-      when abs({rest} - tu__cached) <= {_NOISE} * abs(total) then 0
-      when abs({rest}) <= {_NOISE} * abs(total) then 1
+      when {is_about(f"{within} + tu__cached", "total")} then 0
+      when {is_about(within, "total")} then 1
     end as tu__own,
     coalesce(total, case when {any_} then {apart} end) as tu__separate,
     coalesce(total, case when {any_} then {inside} end) as tu__within

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import answers, catalogue
 from tidyusage.errors import known_options
-from tidyusage.metrics.money import CURRENCY
+from tidyusage.metrics.money import CURRENCY, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import COUNTS, RECORD, WEIGHT
 from tidyusage.sql import grouped, listed, literal, ordered, partition, quote
@@ -88,7 +88,7 @@ def totals_query(asked: Usage) -> Query:
     ]
     entries += [f"select {listed(*keys)}metric, unit, value, records from quantities"]
     entries += [f"select {listed(*keys)}metric, unit, value, records from actions"] * has_counts
-    code = f"nullif(upper(trim({CURRENCY})), '')"
+    currency = code(CURRENCY)
     metric = f"case when {_NAME} is null then '{_QUANTITY}' else '{_QUANTITY}.' || {_NAME} end"
     sql = f"""sums as (
   select {listed(*keys)}{_sums(asked, added)}count(*) as tu__all
@@ -96,9 +96,9 @@ def totals_query(asked: Usage) -> Query:
   {grouped(*keys)}
 ),
 currencies as (
-  select {listed(*keys)}{code} as currency, {_sums(asked, charges)}count(*) as tu__all
+  select {listed(*keys)}{currency} as currency, {_sums(asked, charges)}count(*) as tu__all
   from usage
-  group by {listed(*keys)}{code}
+  group by {listed(*keys)}{currency}
 ),
 named as (
   select {listed(*keys, *asked.marks)}{metric} as metric, {quote(_UNIT)} as unit,
