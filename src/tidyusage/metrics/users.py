@@ -44,7 +44,7 @@ def active_users(
 ) -> FrameT:
     """Return how many users were active in each group.
 
-    A user is `user.id`, else the e-mail, trimmed and in lower case; rows without either are no
+    A user is `user.id`, else the e-mail in lower case, both trimmed; rows without either are no
     people.  Active is who has `is_active`, or where that is not given any positive count of
     requests (but of tabs shown), sessions, conversations, code, tokens, tools or tool actions.
     Distinct users are counted, so that groups do not add up to the whole.
