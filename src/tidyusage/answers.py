@@ -60,7 +60,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
     if backend == "pandas":
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), query))
     table = engines.to_arrow(frame).select(list(query.needs))
-    return cast("FrameT", _typed_arrow(_in_duckdb(table, query), query, table.schema))
+    return cast("FrameT", _typed(_in_duckdb(table, query), query, table.schema))
 
 
 def _in_duckdb(table: pa.Table, query: Query) -> pa.Table:
@@ -98,20 +98,15 @@ def _plain_column(column: Any) -> Any:
     return column
 
 
-def _typed_results(table: pa.Table, query: Query) -> pa.Table:
-    """Return an answer with the types of its results; dimensions stay as they are."""
-    types = query.types.items()
-    columns: dict[str, Any] = {n: _cast(table[n], t) if t else table[n] for n, t in types}
-    return pa.table(columns)
-
-
-def _typed_arrow(table: pa.Table, query: Query, schema: pa.Schema) -> pa.Table:
-    """Return an answer with its types; dimensions take those of the frame."""
+def _typed(table: pa.Table, query: Query, schema: pa.Schema | None = None) -> pa.Table:
+    """Return an answer with its types; dimensions take those of the frame's schema, if given."""
     columns: dict[str, Any] = {}
     for name, type_ in query.types.items():
         own = query.dimensions.get(name)
-        target = type_ or (schema.field(own).type if own else pa.string())
-        columns[name] = _cast(table[name], target)
+        target = type_
+        if target is None and schema is not None:
+            target = schema.field(own).type if own else pa.string()
+        columns[name] = table[name] if target is None else _cast(table[name], target)
     return pa.table(columns)
 
 
@@ -126,7 +121,7 @@ def _cast(column: Any, target: pa.DataType) -> Any:
 def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     needed = frame[list(query.needs)]
     table = engines.to_arrow(needed)
-    answer_ = _flavoured(_typed_results(_in_duckdb(table, query), query), needed, query.nullable)
+    answer_ = _flavoured(_typed(_in_duckdb(table, query), query), needed, query.nullable)
     for name, own in query.dimensions.items():
         if own is not None:
             answer_[name] = _as_dtype(answer_[name], frame[own].dtype)
@@ -183,7 +178,7 @@ def _of_polars(frame: Any, query: Query) -> Any:
         types = _lazy_schema(query, plain.collect_schema())
 
         def ask(eager: pl.DataFrame) -> pl.DataFrame:
-            found = _typed_results(_in_duckdb(eager.to_arrow(), query), query)
+            found = _typed(_in_duckdb(eager.to_arrow(), query), query)
             return cast("pl.DataFrame", pl.from_arrow(found)).cast(cast("Any", types))
 
         found = plain.map_batches(ask, schema=types)

@@ -107,12 +107,8 @@ def wide(source: str, *, record: bool = False, own: Collection[str] = ()) -> str
     is_charge = f"(metric = {literal(CHARGES[:-1])} or starts_with(metric, {literal(CHARGES)}))"
     is_count = f"starts_with(metric, {literal(COUNTS + '.')})"
     type_ = f"nullif(substr(metric, {len(CHARGES) + 1}), '')"
-    tail = f"substr(metric, {len(COUNTS) + 2})"
-    tool = f"split_part({tail}, '.', 1)"
     charge = f"{{amount: value, currency: unit, type: {type_}}}"
-    count = (
-        f"{{tool: {tool}, action: nullif(substr({tail}, length({tool}) + 2), ''), count: value}}"
-    )
+    count = count_entry("metric", "value")
     derived = {
         "usage.unit": "any_value(unit) filter (metric = 'usage.quantity')",
         "charges.currency": f"any_value(unit) filter ({is_charge})",
@@ -158,6 +154,14 @@ where case
   else true end
 order by tu__place
 """
+
+
+def count_entry(metric: str, value: str) -> str:
+    """Return the SQL of an entry of ``tool_actions`` that a metric of long names."""
+    tail = f"substr({metric}, {len(COUNTS) + 2})"
+    tool = f"split_part({tail}, '.', 1)"
+    action = f"nullif(substr({tail}, length({tool}) + 2), '')"
+    return f"{{tool: {tool}, action: {action}, count: {value}}}"
 
 
 def _pivoted(metric: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from tidyusage import answers
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.source import COUNTS
+from tidyusage.reshape import COUNTS
 from tidyusage.sql import grouped, listed, ordered, partition, quote
 from tidyusage.typing import AcceptanceKind
 

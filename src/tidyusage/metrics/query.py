@@ -17,8 +17,9 @@ from tidyusage.answers import Query
 from tidyusage.columns import columns as columns_of
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.metrics import source
-from tidyusage.metrics.source import COUNTS, RECORD, WEIGHT, Dimension
+from tidyusage.metrics.source import RECORD, WEIGHT, Dimension
 from tidyusage.metrics.time import DATES, PERIOD
+from tidyusage.reshape import COUNTS
 from tidyusage.sql import quote
 
 if TYPE_CHECKING:
@@ -185,8 +186,8 @@ def _dimension(columns: Columns, name: str) -> Dimension:
         if path in _PATHS:
             column = columns.known.get(path)
             return Dimension(column or schema.rename(path, columns.sep), column, path)
-    for path in (name, *(p for p in _RESOURCES if schema.rename(p, columns.sep) == name)):
-        if path in _RESOURCES:
+    for path in _RESOURCES:
+        if name in {path, schema.rename(path, columns.sep)}:
             return _of_child(columns, schema.rename(path, columns.sep), path, "resources")
     if name == TOOL:
         return _of_child(columns, TOOL, TOOL, "tool_actions")

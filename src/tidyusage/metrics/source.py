@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
 from tidyusage.engines import FRAME
+from tidyusage.reshape import COUNTS, count_entry
 from tidyusage.sql import clauses, literal, quote
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from tidyusage.columns import Columns
 
-COUNTS: Final = catalogue.TOOL_ACTIONS.column
 WEIGHT: Final = "tu__weight"
 RECORD: Final = "tu__record"
 DTYPES: Final = {field.column: field.dtype for field in catalogue.SCALARS} | {
@@ -118,10 +118,7 @@ def _from_long(columns: Columns, field: str) -> str:
 
 def _counts_of_long(columns: Columns) -> str:
     metric, value = quote(columns.known["metric"]), quote(columns.known["value"])
-    tail = f"substr({metric}, {len(COUNTS) + 2})"
-    tool = f"split_part({tail}, '.', 1)"
-    action = f"nullif(substr({tail}, length({tool}) + 2), '')"
-    entry = f"{{tool: {tool}, action: {action}, count: cast({value} as double)}}"
+    entry = count_entry(metric, f"cast({value} as double)")
     return f"list({entry}) filter (where {metric} like {literal(COUNTS + '.%')})"
 
 

@@ -8,7 +8,8 @@ from tidyusage import answers, catalogue
 from tidyusage.errors import known_options
 from tidyusage.metrics.money import CURRENCY, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.source import COUNTS, RECORD, WEIGHT
+from tidyusage.metrics.source import RECORD, WEIGHT
+from tidyusage.reshape import COUNTS
 from tidyusage.sql import grouped, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:

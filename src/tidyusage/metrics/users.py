@@ -8,8 +8,8 @@ from tidyusage import answers, catalogue
 from tidyusage.answers import GUARD, Query
 from tidyusage.errors import OptionError, known_options
 from tidyusage.metrics.query import INTEGER, Usage, usage
-from tidyusage.metrics.source import COUNTS
 from tidyusage.metrics.time import Periods
+from tidyusage.reshape import COUNTS
 from tidyusage.sql import grouped, listed, literal, ordered, quote
 
 if TYPE_CHECKING:
