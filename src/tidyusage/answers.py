@@ -18,7 +18,7 @@ from tidyusage.errors import RecordError
 from tidyusage.sql import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import duckdb
     import pandas as pd
@@ -36,16 +36,18 @@ class Query:
     """A question as SQL.
 
     ``types`` are the answer's columns, None for a dimension, those that are whole numbers or null
-    named in ``nullable``; ``needs`` the frame's columns it reads.  ``portable`` SQL runs in Polars
-    too, the rest in DuckDB alone.  With a ``guard``, a last column `GUARD` counts the records of
-    which nothing can be said, and the guard is what to say then.
+    named in ``nullable``; ``needs`` the frame's columns it reads.  ``portable`` is the SQL for
+    Polars, over a frame that ``bring`` has added derived columns to; what has none runs in DuckDB.
+    With a ``guard``, the first row of a last column `GUARD` says of what nothing can be said, if
+    anything, and the guard is the sentence around it.
     """
 
     sql: str
     needs: tuple[str, ...]
     types: Mapping[str, pa.DataType | None]
     dimensions: Mapping[str, str | None]
-    portable: bool = True
+    portable: str = ""
+    bring: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
     nullable: tuple[str, ...] = ()
     guard: str = ""
 
@@ -71,10 +73,10 @@ def _in_duckdb(table: pa.Table, query: Query) -> pa.Table:
     return found
 
 
-def _check(count: float | None, query: Query) -> None:
-    """Raise if there are records of which nothing can be said."""
-    if count:
-        raise RecordError(f"{int(count):,} {query.guard}")
+def _check(found: str | None, query: Query) -> None:
+    """Raise if there is something of which nothing can be said."""
+    if found is not None:
+        raise RecordError(query.guard.format(found))
 
 
 def _plain_arrow(table: pa.Table) -> pa.Table:
@@ -173,7 +175,8 @@ def _of_polars(frame: Any, query: Query) -> Any:
         if (expression := _plain_polars(name, dtype)) is not None
     )
     if query.portable:
-        found = pl.SQLContext({FRAME: plain}).execute(query.sql)
+        ready = query.bring(plain) if query.bring else plain
+        found = pl.SQLContext({FRAME: ready}).execute(query.portable)
     else:
         types = _lazy_schema(query, plain.collect_schema())
 
@@ -250,8 +253,9 @@ def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.Duck
     )
     found = engines.queried(plain, query.sql)
     if query.guard:
-        said = f"error({GUARD}::bigint || {literal(f' {query.guard}')})"
-        found = found.filter(f"case when {GUARD} > 0 then {said} else true end")
+        before, after = map(literal, query.guard.split("{}"))
+        said = f"error({before} || {GUARD} || {after})"
+        found = found.filter(f"case when {GUARD} is not null then {said} else true end")
     return found.project(
         ", ".join(f"{_typed_sql(name, query, types)} as {quote(name)}" for name in query.types)
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage import answers
 from tidyusage.errors import known_options, one_of
+from tidyusage.metrics.lists import ACCEPTED, REJECTED
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
-from tidyusage.reshape import COUNTS
 from tidyusage.sql import grouped, listed, ordered, partition, quote
 from tidyusage.typing import AcceptanceKind
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.typing import FrameT
 
-# Each kind's accepted and, of the same records, what was offered; more columns are added to it.
+# Each kind's accepted and, of the same records, what was offered or what was rejected.
 _KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
     "tab": ("usage.requests.tab_accepted", "usage.requests.tab_shown"),
     "edit": ("usage.code.accepts", "usage.code.rejects"),
     "line": ("usage.code.lines_accepted_added", "usage.code.lines_added"),
-    "tool": (COUNTS,),
+    "tool": (ACCEPTED, REJECTED),
 }
 
 
@@ -125,27 +125,8 @@ order by {ordered("acceptance_rate desc", *keys, "kind")}"""
 
 def _offer(asked: Usage, kind: AcceptanceKind) -> tuple[str, str]:
     """Return the SQL of what a record accepted, and of what it was offered."""
-    if kind == "tool":
-        accepted, rejected = _tools(asked, "accepted"), _tools(asked, "rejected")
-        return accepted, f"({accepted} + {rejected})"
-    accepted, other = (asked.share(quote(field)) for field in _KINDS[kind])
-    return accepted, f"({accepted} + {other})" if kind == "edit" else other
-
-
-def _tools(asked: Usage, action: str) -> str:
-    """Return the SQL of how often tools were accepted or rejected, of those that tell of both."""
-    entries = quote(COUNTS)
-    tool = next((quote(d.name) for d in asked.by if d.child == "tool_actions"), None)
-    if tool:
-        entries = f"list_filter({entries}, lambda tu__e: tu__e.tool = {tool})"
-
-    def those(name: str) -> str:
-        is_it = f"tu__e.action = '{name}' and tu__e.count is not null"
-        return f"list_filter({entries}, lambda tu__e: {is_it})"
-
-    other = "rejected" if action == "accepted" else "accepted"
-    paired = f"list_transform({those(other)}, lambda tu__e: tu__e.tool)"
-    both = f"list_filter({those(action)}, lambda tu__f: list_contains({paired}, tu__f.tool))"
-    total = f"list_sum(list_transform({both}, lambda tu__e: tu__e.count))"
+    accepted, other = map(quote, _KINDS[kind])
     # Of a tool's own counts nothing is split; of a record's, its share of the other lists.
-    return total if tool else asked.share(total)
+    if kind != "tool" or asked.tool is None:
+        accepted, other = asked.share(accepted), asked.share(other)
+    return accepted, f"({accepted} + {other})" if kind in {"edit", "tool"} else other

@@ -91,7 +91,7 @@ def cost_by(
     3      codex      USD  1089.21  0.216467       62      62
     4     cursor      USD   285.49  0.056738       62      62
     """
-    periods = Periods(freq, tz, end) if freq else None
+    periods = Periods.of(freq, tz, end)
     return answers.answer(frame, cost_query(usage(frame, by, periods), charge=charge))
 
 

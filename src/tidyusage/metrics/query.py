@@ -8,6 +8,7 @@ dotted names, whatever layout and spelling the frame has; every further step is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -16,9 +17,11 @@ from tidyusage import catalogue, schema
 from tidyusage.answers import Query
 from tidyusage.columns import columns as columns_of
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
+from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import source
-from tidyusage.metrics.source import RECORD, WEIGHT, Dimension
-from tidyusage.metrics.time import DATES, PERIOD
+from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
+from tidyusage.metrics.source import RECORD, Dimension
+from tidyusage.metrics.time import DATES, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
 from tidyusage.sql import quote
 
@@ -48,6 +51,7 @@ class Usage:
     by: tuple[Dimension, ...]
     periods: Periods | None = None
     whole: bool = False
+    lists: Lists = lists_.DUCKDB
 
     @classmethod
     def of(
@@ -57,6 +61,7 @@ class Usage:
         periods: Periods | None = None,
         *,
         whole: bool = False,
+        lists: Lists = lists_.DUCKDB,
     ) -> Usage:
         """Resolve the names of dimensions; raise for what is none."""
         if columns.layout not in {"wide", "long"}:
@@ -68,7 +73,7 @@ class Usage:
         names = [dimension.name for dimension in found]
         if twice := [name for name in names if names.count(name) > 1]:
             raise OptionError(f"The dimension {twice[0]!r} is named twice.", "Name it once.")
-        return cls(columns, found, periods, whole)
+        return cls(columns, found, periods, whole, lists)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -85,6 +90,11 @@ class Usage:
     def dimensions(self) -> tuple[str, ...]:
         """The dimensions' columns, quoted."""
         return self.keys[len(self.period) :]
+
+    @property
+    def tool(self) -> str | None:
+        """The column of the tool, quoted, if it is a dimension that the frame has."""
+        return next((quote(d.name) for d in self.by if d.child == "tool_actions"), None)
 
     @property
     def is_split(self) -> bool:
@@ -115,6 +125,7 @@ class Usage:
 
     def holds(self, path: str) -> bool:
         """Tell whether the frame may hold a field."""
+        path = COUNTS if path in DERIVED else path
         return self.columns.layout == "long" or path in self.columns.known
 
     def require(self, fields: Iterable[str], metric: str) -> None:
@@ -135,6 +146,7 @@ class Usage:
         *,
         nullable: tuple[str, ...] = (),
         guard: str = "",
+        portable: bool = True,
     ) -> Query:
         """Return a metric's query; ``sql`` are its steps after ``usage``, made of ``fields``."""
         fields = tuple(dict.fromkeys((*fields, *(DATES if self.periods else ()))))
@@ -145,27 +157,44 @@ class Usage:
                 f"The dimension {meeting[0]!r} is called like a column of the answer.",
                 "Rename that column of the frame.",
             )
+        brought = tuple(name for name in DERIVED if name in fields and self._brings(name))
         return Query(
-            f"with {self._steps(fields)},\n{sql}",
+            f"with {self._steps(fields, self.lists)},\n{sql}",
             source.needs(self.columns, self.by, fields),
             {**period, **dict.fromkeys(names), **results},
             {of.name: None if of.child else of.column for of in self.by},
-            self._is_portable(fields),
+            f"with {self._steps(fields, lists_.BROUGHT)},\n{sql}"
+            if portable and self._is_portable(fields)
+            else "",
+            partial(lists_.brought, counts=self.columns.known[COUNTS], names=brought)
+            if brought
+            else None,
             nullable,
             guard,
         )
 
+    def _brings(self, derived: str) -> bool:
+        """Tell whether Polars is to bring a derived field of a wide frame's lists."""
+        return self.columns.layout == "wide" and self.holds(derived)
+
     def _is_portable(self, fields: tuple[str, ...]) -> bool:
-        has_lists = COUNTS in fields and self.holds(COUNTS)
+        """Tell whether Polars' SQL can run it, with the derived fields brought to it."""
+        of_long = self.columns.layout == "long" and {ACCEPTED, REJECTED} & set(fields)
+        has_lists = (COUNTS in fields or of_long) and self.holds(COUNTS)
         has_zone = self.periods is not None and not self.periods.is_plain
         return not self.is_split and not has_lists and not has_zone
 
-    def _steps(self, fields: tuple[str, ...]) -> str:
-        rows = source.select(self.columns, self.by, fields, split=self.is_split)
+    def _steps(self, fields: tuple[str, ...], lists: Lists) -> str:
+        rows = source.select(self.columns, self.by, fields, split=self.is_split, lists=lists)
         if self.periods is None:
             return f"usage as (\n  {rows}\n)"
-        steps = self.periods.assign if self.whole else self.periods.split
-        return f"records as (\n  {rows}\n),\n{steps('records')}"
+        names = (*fields, *(dimension.name for dimension in self.by))
+        steps = (
+            self.periods.assign("records")
+            if self.whole
+            else self.periods.split("records", (*names, RECORD))
+        )
+        return f"records as (\n  {rows}\n),\n{steps}"
 
 
 def usage(

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
 from tidyusage.engines import FRAME
+from tidyusage.metrics import lists as lists_
+from tidyusage.metrics.lists import DERIVED, MOST, Lists
+from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
 from tidyusage.sql import clauses, literal, quote
 
@@ -15,12 +18,13 @@ if TYPE_CHECKING:
 
     from tidyusage.columns import Columns
 
-WEIGHT: Final = "tu__weight"
 RECORD: Final = "tu__record"
+TOOL: Final = "tu__tool_actions"
 DTYPES: Final = {field.column: field.dtype for field in catalogue.SCALARS} | {
     **dict.fromkeys((f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES), "number"),
     "charges.currency": "string",
     COUNTS: "counts",
+    **dict.fromkeys(DERIVED, "number"),
 }
 _TYPES: Final = {
     "number": "double",
@@ -46,7 +50,14 @@ class Dimension:
     child: str = ""
 
 
-def select(columns: Columns, by: Iterable[Dimension], fields: Iterable[str], *, split: bool) -> str:
+def select(
+    columns: Columns,
+    by: Iterable[Dimension],
+    fields: Iterable[str],
+    *,
+    split: bool,
+    lists: Lists = lists_.DUCKDB,
+) -> str:
     """Return the query of a frame's dimensions and fields, one row a record.
 
     If ``split``, with a number and a weight; a record that stands under several entries of a list
@@ -54,16 +65,26 @@ def select(columns: Columns, by: Iterable[Dimension], fields: Iterable[str], *, 
     """
     by = tuple(by)
     is_long = columns.layout == "long"
-    value = _from_long if is_long else _from_wide
-    parts = {dimension.name: _dimension(dimension, is_long=is_long) for dimension in by}
-    parts = {field: value(columns, field) for field in fields} | parts
+    tool = lists.tool(TOOL) if any(d.child == "tool_actions" for d in by) else ""
+    parts = {
+        field: _derived(columns, field, lists, tool)
+        if field in DERIVED
+        else _from_long(columns, field)
+        if is_long
+        else _from_wide(columns, field)
+        for field in fields
+    }
+    parts |= {d.name: _dimension(d, lists, is_long=is_long) for d in by}
     children = tuple(dict.fromkeys(dimension.child for dimension in by if dimension.child))
     if split:
-        shares = [f"greatest(len({_entries(columns, child)}), 1)" for child in children]
+        shares = [
+            f"greatest(coalesce({lists.length(_entries(columns, child, lists))}, 0), 1)"
+            for child in children
+        ]
         parts[WEIGHT] = f"1e0 / ({' * '.join(shares)})" if shares else "1e0"
         parts[RECORD] = RECORD if children else "row_number() over ()"
     listed = [f"{sql} as {quote(name)}" for name, sql in parts.items()] or ["1 as tu__row"]
-    source = _unnested(columns, children) if children else FRAME
+    source = _unnested(columns, children, lists) if children else FRAME
     keys = [columns.known[name] for name in ("record", "id") if name in columns.known]
     grouped = f"\n  group by {', '.join(map(quote, keys))}" if is_long else ""
     return f"select\n    {clauses(listed)}\n  from {source}{grouped}"
@@ -73,7 +94,8 @@ def needs(columns: Columns, by: Iterable[Dimension], fields: Iterable[str]) -> t
     """Return the frame's columns that are read."""
     known = columns.known
     wanted = [dimension.column for dimension in by if dimension.column]
-    wanted += [known[field] for field in fields if field in known]
+    own = (COUNTS if field in DERIVED else field for field in fields)
+    wanted += [known[field] for field in own if field in known]
     if columns.layout == "long":
         wanted += [known[n] for n in ("record", "id", "metric", "value", "unit") if n in known]
     return tuple(dict.fromkeys(wanted or [known["id"]]))
@@ -84,14 +106,13 @@ def null(field: str) -> str:
     return f"cast(null as {_TYPES[DTYPES.get(field, 'string')]})"
 
 
-def _dimension(dimension: Dimension, *, is_long: bool) -> str:
+def _dimension(dimension: Dimension, lists: Lists, *, is_long: bool) -> str:
     if dimension.column is None:
         return null(dimension.path)
     if dimension.child == "tool_actions":
-        return "tu__tool_actions"
+        return lists.tool(TOOL)
     if dimension.child:
-        path = dimension.path.split(".")[1:]
-        return ".".join([f"tu__{dimension.child}", *map(quote, path)])
+        return lists.member(f"tu__{dimension.child}", *dimension.path.split(".")[1:])
     return f"max({quote(dimension.column)})" if is_long else quote(dimension.column)
 
 
@@ -122,18 +143,26 @@ def _counts_of_long(columns: Columns) -> str:
     return f"list({entry}) filter (where {metric} like {literal(COUNTS + '.%')})"
 
 
-def _unnested(columns: Columns, children: Iterable[str]) -> str:
+def _derived(columns: Columns, field: str, lists: Lists, tool: str) -> str:
+    """Return the SQL of what is made of a record's tool actions alone."""
+    if columns.layout == "wide":
+        known = COUNTS in columns.known
+        return lists.derived(field, quote(columns.known[COUNTS]), tool) if known else null(field)
+    if field == MOST:
+        metric, value = quote(columns.known["metric"]), quote(columns.known["value"])
+        return f"max(cast({value} as double)) filter (where {metric} like '{COUNTS}.%')"
+    return lists.derived(field, _counts_of_long(columns))
+
+
+def _unnested(columns: Columns, children: Iterable[str], lists: Lists) -> str:
     """Return the SQL of a frame with a row for each entry of its lists, one if it has none."""
-    rows = f"(select *, row_number() over () as {RECORD} from {FRAME})"
+    rows = f"(select *, row_number() over () as {RECORD} from {FRAME}) as tu__rows"
     for child in children:  # one by one: two in one list of columns would go side by side
-        entries = _entries(columns, child)
-        present = f"case when len({entries}) > 0 then {entries} else [null] end"
-        rows = f"(select *, unnest({present}) as tu__{child} from {rows})"
+        rows = lists.unnested(rows, _entries(columns, child, lists), f"tu__{child}")
     return rows
 
 
-def _entries(columns: Columns, child: str) -> str:
+def _entries(columns: Columns, child: str, lists: Lists) -> str:
     if child == "tool_actions":
-        column = quote(columns.known[COUNTS])
-        return f"list_distinct(list_transform({column}, lambda tu__e: tu__e.tool))"
+        return lists.tools(quote(columns.known[COUNTS]))
     return quote(columns.known[child])

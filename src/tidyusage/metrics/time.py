@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from tidyusage.errors import OptionError, one_of
-from tidyusage.sql import literal
+from tidyusage.sql import literal, quote
 from tidyusage.typing import End, Freq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 UTC: Final = "UTC"
 PERIOD: Final = "period"
+WEIGHT: Final = "tu__weight"
 DATES: Final = ("start_date", "end_date")
 _UNITS: Final[dict[Freq, str]] = {
     "1h": "hour",
@@ -47,16 +51,23 @@ class Periods:
                 f"tz={self.tz!r} is no time zone.", "Give an IANA name such as 'Europe/Berlin'."
             ) from error
 
+    @classmethod
+    def of(cls, freq: Freq | None, tz: str, end: End) -> Periods | None:
+        """Return the periods of a length, None without one; refuse what no option has."""
+        periods = cls(freq or "1d", tz, end)
+        return periods if freq is not None else None
+
     @property
     def type(self) -> pa.DataType:
         """The type of a period: a date, or an instant in the zone."""
         return pa.timestamp("us", tz=self.tz) if self.freq == "1h" else pa.date32()
 
-    def split(self, source: str) -> str:
+    def split(self, source: str, columns: Iterable[str]) -> str:
         """Return the steps from records to their pieces, each with its period and its share.
 
         A record without dates is one piece, of which the period is null.
         """
+        kept = ", ".join(quote(column) for column in columns)
         first, last = self._local("tu__from"), self._local("tu__to - interval 1 microsecond")
         unit, step = _UNITS[self.freq], _STEPS[self.freq]
         if self.freq == "1h":  # an hour that comes twice in the zone is two
@@ -69,7 +80,8 @@ class Periods:
             lower = self._instant("tu__bound")
             upper = self._instant(f"tu__bound + interval {step}")
             period = "cast(tu__bound as date)"
-        seconds = f"epoch(least(tu__to, {upper}) - greatest(tu__from, {lower}))"
+        inside = f"date_diff('microsecond', greatest(tu__from, {lower}), least(tu__to, {upper}))"
+        all_ = "date_diff('microsecond', tu__from, tu__to)"
         return f"""windows as (
   select *, start_date as tu__from, {self.ends()} as tu__to
   from {source}
@@ -79,8 +91,8 @@ bounds as (
   from windows
 ),
 usage as (
-  select * replace (tu__weight * coalesce({seconds} / epoch(tu__to - tu__from), 1) as tu__weight),
-    {period} as period
+  select {kept}, {period} as period,
+    {WEIGHT} * coalesce(cast({inside} as double) / {all_}, 1e0) as {WEIGHT}
   from bounds
 )"""
 
@@ -108,7 +120,7 @@ usage as (
     def guard(self) -> str:
         """Return what to say of records that touch two periods and cannot be split."""
         return (
-            f"records have a window that crosses a bound of freq={self.freq!r} in the zone "
+            f"{{}} records have a window that crosses a bound of freq={self.freq!r} in the zone "
             f"{self.tz}, so that they do not say on which side a user was active.\n\n"
             "Choose a longer freq=, the zone of the windows as tz=, or leave those records out."
         )

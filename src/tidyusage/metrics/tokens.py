@@ -82,7 +82,7 @@ def tokens_by(
        input  output  cache_read  cache_write  tokens
     0   10.0     5.0        60.0          NaN    75.0
     """
-    periods = Periods(freq, tz, end) if freq else None
+    periods = Periods.of(freq, tz, end)
     return answers.answer(frame, tokens_query(usage(frame, by, periods), token_convention))
 
 

@@ -8,7 +8,7 @@ from tidyusage import answers, catalogue
 from tidyusage.errors import known_options
 from tidyusage.metrics.money import CURRENCY, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.source import RECORD, WEIGHT
+from tidyusage.metrics.source import RECORD
 from tidyusage.reshape import COUNTS
 from tidyusage.sql import grouped, listed, literal, ordered, partition, quote
 
@@ -147,26 +147,19 @@ def _entry(asked: Usage, source: str, metric: str, unit: str, place: int) -> str
 
 def _actions(asked: Usage) -> str:
     """Return the steps to the sums of tool actions."""
-    keys = asked.keys
-    tool = next((quote(d.name) for d in asked.by if d.child == "tool_actions"), None)
-    entries = quote(COUNTS)
-    count = "tu__entry.count"
-    if tool:  # a tool's own actions are not split
-        entries = f"list_filter({entries}, lambda tu__e: tu__e.tool = {tool})"
-    else:
-        count = asked.share(count)
-    unit = literal(catalogue.TOOL_ACTIONS.unit)
+    keys, lists = asked.keys, asked.lists
     # One record may count an action twice, under two spellings of its name.
-    number = RECORD if asked.is_split else f"row_number() over () as {RECORD}"
-    weight = f"{WEIGHT}, " if asked.is_split else ""
-    return f"""tools as (
-  select {listed(*keys)}{weight}{number}, unnest({entries}) as tu__entry
-  from usage
-),
-tool_counts as (
-  select {listed(*keys)}{RECORD}, {count} as tu__value,
-    concat_ws('.', {literal(COUNTS)}, tu__entry.tool, tu__entry.action) as metric
-  from tools
+    numbered = f"(select *, row_number() over () as {RECORD} from usage) as tu__numbered"
+    rows = lists.unnested("usage" if asked.is_split else numbered, quote(COUNTS), "tu__entry")
+    tool, action = (lists.member("tu__entry", name) for name in ("tool", "action"))
+    count = lists.count("tu__entry")
+    # A tool's own actions are not split.
+    those = f"\n  where {tool} = {asked.tool}" if asked.tool else ""
+    unit = literal(catalogue.TOOL_ACTIONS.unit)
+    return f"""tool_counts as (
+  select {listed(*keys)}{RECORD}, {count if asked.tool else asked.share(count)} as tu__value,
+    concat_ws('.', {literal(COUNTS)}, {tool}, {action}) as metric
+  from {rows}{those}
 ),
 actions as (
   select {listed(*keys)}metric, {unit} as unit, sum(tu__value) as value,

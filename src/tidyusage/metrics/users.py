@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import answers, catalogue
 from tidyusage.answers import GUARD, Query
 from tidyusage.errors import OptionError, known_options
+from tidyusage.metrics.lists import MOST
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.reshape import COUNTS
 from tidyusage.sql import grouped, listed, literal, ordered, quote
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def active_users(
     >>> tu.active_users(df, freq="1w").rows()[0]
     (datetime.date(2025, 12, 29), 6)
     """
-    periods = Periods(freq, tz, end) if freq else None
+    periods = Periods.of(freq, tz, end)
     asked = usage(frame, by, periods, whole=True)
     return answers.answer(frame, active_users_query(asked, people=people))
 
@@ -121,12 +121,13 @@ counted as (
   from people
   {grouped(*keys)}
 )
-select {listed(*keys)}active_users, sum(tu__crossing) over () as {GUARD}
+select {listed(*keys)}active_users,
+  cast(cast(nullif(sum(tu__crossing) over (), 0) as bigint) as varchar) as {GUARD}
 from counted
 order by {ordered(*asked.period, "active_users desc", *asked.dimensions)}"""
     results = {"active_users": INTEGER}
     guard = asked.periods.guard() if asked.periods else ""
-    fields = (*FIELDS, *filter(asked.holds, (*_POSITIVE, COUNTS)))
+    fields = (*FIELDS, *filter(asked.holds, (*_POSITIVE, MOST)))
     return asked.query(sql, fields, results, nullable=("active_users",), guard=guard)
 
 
@@ -146,7 +147,7 @@ def person(id_: str, email: str, people: Mapping[str, str] | None = None) -> str
 def active(asked: Usage) -> str:
     """Return the SQL of whether a record tells of activity."""
     counts = [quote(field) for field in _POSITIVE if asked.holds(field)]
-    if asked.holds(COUNTS):
-        counts.append(f"list_max(list_transform({quote(COUNTS)}, lambda tu__e: tu__e.count))")
+    if asked.holds(MOST):
+        counts.append(MOST)
     most = f"greatest({', '.join(counts)})" if len(counts) > 1 else (counts or ["null"])[0]
     return f"coalesce({quote(ACTIVE)}, {most} > 0, false)"
