@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "errors typing sql catalogue jsontext progress",
+    "errors typing sqltext catalogue jsontext progress",
     "schema testing places quarantine objects",
     "engines memory",
     "sources answers",

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tidyusage import engines
 from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
-from tidyusage.sql import literal, quote
+from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

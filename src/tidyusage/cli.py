@@ -176,7 +176,7 @@ def _write(table: pa.Table, output: str) -> None:
     import pyarrow as pa
 
     from tidyusage import engines
-    from tidyusage.sql import literal, quote
+    from tidyusage.sqltext import literal, quote
 
     format_ = {"ndjson": "json"}.get(output.rpartition(".")[2], output.rpartition(".")[2])
     options = f"format {format_}" + (", compression zstd" if format_ == "parquet" else "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tidyusage import catalogue, engines, schema
 from tidyusage.errors import FrameError
-from tidyusage.sql import literal, quote
+from tidyusage.sqltext import literal, quote
 from tidyusage.typing import Layout, Separator
 
 if TYPE_CHECKING:

@@ -201,7 +201,7 @@ def queried(relation: duckdb.DuckDBPyRelation, sql: str) -> duckdb.DuckDBPyRelat
 
 def spelled(relation: duckdb.DuckDBPyRelation, types: Types, sep: str) -> duckdb.DuckDBPyRelation:
     """Return a relation's columns in the order of their types, and under their spelling."""
-    from tidyusage.sql import quote
+    from tidyusage.sqltext import quote
 
     chosen = (f"{quote(name)} as {quote(rename(name, sep))}" for name in types)
     return relation.project(", ".join(chosen))

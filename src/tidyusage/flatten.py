@@ -12,7 +12,7 @@ from typing import ClassVar, Final, cast
 
 from tidyusage import catalogue
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
-from tidyusage.sql import clauses, literal, quote
+from tidyusage.sqltext import clauses, literal, quote
 
 FAULT: Final = "fault"
 FAULT_AT: Final = "fault_at"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from tidyusage import catalogue, engines, reshape, schema
 from tidyusage.columns import Columns, columns, rebuilt_charges, typed, with_own
 from tidyusage.errors import FrameError, UnknownFieldError, known_options, one_of
-from tidyusage.sql import literal, quote
+from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection

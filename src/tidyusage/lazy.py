@@ -12,7 +12,7 @@ from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import RecordError, named
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
-from tidyusage.sql import literal
+from tidyusage.sqltext import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,7 +23,7 @@ from tidyusage.flatten import (
     raw_name,
     renamed_action,
 )
-from tidyusage.sql import literal, quote
+from tidyusage.sqltext import literal, quote
 
 # An object, a list, a word that stood without quotation marks, or a number with an exponent, which
 # is not written as in JSON.

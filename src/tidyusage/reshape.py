@@ -8,7 +8,7 @@ from typing import Final
 
 from tidyusage import catalogue, schema
 from tidyusage.catalogue import CHARGE_TYPES, DIMENSIONS, LISTS, MEASURES
-from tidyusage.sql import clauses, literal, quote, values
+from tidyusage.sqltext import clauses, literal, quote, values
 
 LONG_KEYS: Final = ("id", *(field.column for field in DIMENSIONS), "start_date", "end_date")
 CHARGES: Final = "charges."

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tidyusage import engines, flatten, schema
 from tidyusage.columns import Columns, columns, types, with_own
 from tidyusage.errors import FrameError, known_options
-from tidyusage.sql import quote
+from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tidyusage import catalogue
 from tidyusage.catalogue import FIELDS, LISTS, Dtype, Field, Tree
-from tidyusage.sql import literal, quote
+from tidyusage.sqltext import literal, quote
 from tidyusage.typing import Layout
 
 LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)

@@ -16,7 +16,7 @@ from tidyusage import catalogue, engines, objects, schema
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
 from tidyusage.sources import Text, is_parquet, text
-from tidyusage.sql import literal
+from tidyusage.sqltext import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

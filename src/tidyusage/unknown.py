@@ -11,7 +11,7 @@ import orjson
 from tidyusage import catalogue, scan
 from tidyusage.errors import RecordError, UnknownKeyWarning, named
 from tidyusage.errors import warn as warn_of
-from tidyusage.sql import clauses, literal, values
+from tidyusage.sqltext import clauses, literal, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -14,7 +14,7 @@ from tidyusage import rejects, scan, unknown
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Batch, Row, Text
-from tidyusage.sql import quote
+from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -8,7 +8,7 @@ from tidyusage import answers
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics.lists import ACCEPTED, REJECTED
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
-from tidyusage.sql import grouped, listed, ordered, partition, quote
+from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:

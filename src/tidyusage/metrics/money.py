@@ -10,7 +10,7 @@ from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import OptionError, known_options, nearest
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sql import is_about, listed, literal, ordered, partition, quote
+from tidyusage.sqltext import is_about, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -23,7 +23,7 @@ from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.source import RECORD, Dimension
 from tidyusage.metrics.time import DATES, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
-from tidyusage.sql import quote
+from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,7 +11,7 @@ from tidyusage.metrics import lists as lists_
 from tidyusage.metrics.lists import DERIVED, MOST, Lists
 from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
-from tidyusage.sql import clauses, literal, quote
+from tidyusage.sqltext import clauses, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from tidyusage.errors import OptionError, one_of
-from tidyusage.sql import literal, quote
+from tidyusage.sqltext import literal, quote
 from tidyusage.typing import End, Freq
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from tidyusage import answers
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics.query import NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sql import grouped, is_about, listed, literal, ordered, quote
+from tidyusage.sqltext import grouped, is_about, listed, literal, ordered, quote
 from tidyusage.typing import Convention
 
 if TYPE_CHECKING:

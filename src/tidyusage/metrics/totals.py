@@ -10,7 +10,7 @@ from tidyusage.metrics.money import CURRENCY, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import RECORD
 from tidyusage.reshape import COUNTS
-from tidyusage.sql import grouped, listed, literal, ordered, partition, quote
+from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

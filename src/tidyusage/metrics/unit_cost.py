@@ -9,7 +9,7 @@ from tidyusage.errors import OptionError, known_options, one_of
 from tidyusage.metrics import money
 from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.sql import listed, ordered
+from tidyusage.sqltext import listed, ordered
 from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tidyusage.errors import OptionError, known_options
 from tidyusage.metrics.lists import MOST
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sql import grouped, listed, literal, ordered, quote
+from tidyusage.sqltext import grouped, listed, literal, ordered, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
