@@ -17,6 +17,8 @@ BACKENDS = ("pandas", "polars", "pyarrow", "duckdb")
 
 def rows(frame: Any) -> list[dict[str, Any]]:
     """Return any frame as dicts, with None for every kind of missing."""
+    if isinstance(frame, list):
+        return frame
     if isinstance(frame, pl.LazyFrame):
         frame = frame.collect()
     if isinstance(frame, pl.DataFrame):

@@ -20,6 +20,20 @@ UNITS = {
     "lines_accepted_added": "lines",
 }
 PARTS = ("on_demand", "committed", "usage_based", "platform_fee")
+REQUESTS = (
+    ("total",),
+    ("chat", "agent", "composer", "cmdk", "bugbot"),
+    ("included", "usage_based", "api_key"),
+)
+# The ways to have each count: the first of which anything is there, added up.
+COUNTS = {
+    "commits": [["usage.code.commits"]],
+    "pull_requests": [["usage.code.pull_requests"]],
+    "accepted_lines": [["usage.code.lines_accepted_added"]],
+    "sessions": [["usage.sessions.distinct"]],
+    "conversations": [["usage.conversations.distinct"], ["usage.conversations.thread_count"]],
+    "requests": [[f"usage.requests.{name}" for name in names] for names in REQUESTS],
+}
 
 
 def get(record, path):
@@ -38,8 +52,13 @@ def total(values):
     return fsum(there) if there else None
 
 
-def ratio(a, b):
-    return None if a is None or not b else a / b
+def ratio(a, b, per=1):
+    return None if a is None or not b else per * a / b
+
+
+def joined(names):
+    """Write the different names in order, one without a name as unknown."""
+    return ", ".join(sorted({"unknown" if name is None else name for name in names})) or None
 
 
 # Groups
@@ -128,6 +147,32 @@ def next_bound(at, freq, tz):
     return datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(tz)).astimezone(UTC)
 
 
+def opening(period, tz):
+    """Return the instant at which a period of this name begins."""
+    if isinstance(period, datetime):
+        return period
+    return datetime(period.year, period.month, period.day, tzinfo=ZoneInfo(tz)).astimezone(UTC)
+
+
+def before(period, freq, tz):
+    return begin(opening(period, tz) - timedelta(microseconds=1), freq, tz)[1]
+
+
+def after(period, freq, tz):
+    at = opening(period, tz)
+    while begin(at, freq, tz)[1] == period:
+        at = next_bound(at, freq, tz)
+    return begin(at, freq, tz)[1]
+
+
+def span(periods, freq, tz):
+    """Return all periods from the first to the last of some."""
+    found = [min(periods)]
+    while found[-1] < max(periods):
+        found.append(after(found[-1], freq, tz))
+    return found
+
+
 def rows(records, by, freq=None, tz="UTC"):
     """Yield every record's number, group and weight, as often as it stands in groups."""
     for number, record in enumerate(records):
@@ -135,6 +180,16 @@ def rows(records, by, freq=None, tz="UTC"):
         for period, weight in pieces(record, freq, tz):
             for key in keys:
                 yield number, record, ((period,) if freq else ()) + key, weight / len(keys)
+
+
+def tool_of(record, key, by, weight, freq):
+    """Return a group's tool, and the share of the tool's own actions that belongs there.
+
+    They are split over periods, but not over tools.
+    """
+    if "tool" not in by:
+        return None, weight
+    return key[bool(freq) :][by.index("tool")], weight * len(joint(record, by))
 
 
 # Money
@@ -179,12 +234,52 @@ def currency(record):
     return codes.pop() if codes else None
 
 
-def cost_by(records, by=(), charge="billed", freq=None, tz="UTC"):
+def written(code):
+    return None if code is None else code.strip(" ").upper()
+
+
+def instant(date):
+    """Return a rate's date as an instant: without a time midnight, without a zone UTC."""
+    found = datetime.fromisoformat(date if isinstance(date, str) else date.isoformat())
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def rate(record, code, rates, to):
+    if code == written(to):
+        return 1
+    if isinstance(rates, dict):
+        return {written(name): value for name, value in rates.items()}.get(code)
+    start = (window(record) or (None,))[0]
+    found = [
+        (instant(row["date"]), row["rate"])
+        for row in rates
+        if start and row["rate"] is not None
+        if written(row["currency"]) == code and instant(row["date"]) <= start
+    ]
+    return max(found)[1] if found else None
+
+
+def priced(record, charge, rates, to):
+    """Return a record's cost and its currency, both None if it has no cost."""
+    amount, code = cost(record, charge), currency(record)
+    if amount is None:
+        return None, None
+    if rates is None:
+        return amount, code
+    factor = None if code is None else rate(record, code, rates, to)
+    if factor is None:
+        raise ValueError("there is no rate")
+    return amount * factor, written(to)
+
+
+def cost_by(records, by=(), charge="billed", freq=None, tz="UTC", *, rates=None, to=None):
+    bill = [priced(record, charge, rates, to) for record in records]
     groups, everyone = defaultdict(list), defaultdict(set)
-    for number, record, key, weight in rows(records, by, freq, tz):
+    for number, _, key, weight in rows(records, by, freq, tz):
         everyone[key].add(number)
-        if (figure := cost(record, charge)) is not None:
-            groups[key, currency(record)].append((number, figure * weight))
+        amount, code = bill[number]
+        if amount is not None:
+            groups[key, code].append((number, amount * weight))
     sums = {group: fsum(x for _, x in found) for group, found in groups.items()}
     whole = defaultdict(list)
     for (key, code), amount in sums.items():
@@ -200,12 +295,12 @@ def cost_by(records, by=(), charge="billed", freq=None, tz="UTC"):
         }
         for (key, code), amount in sums.items()
     ]
-    priced = {key for key, _ in sums}
+    there = {key for key, _ in sums}
     nothing = {"currency": None, "cost": None, "share": None, "priced": 0}
     return answer + [
         {"key": key, **nothing, "records": len(found)}
         for key, found in everyone.items()
-        if key not in priced
+        if key not in there
     ]
 
 
@@ -278,39 +373,56 @@ def tokens_by(records, by=(), chosen="auto", freq=None, tz="UTC"):
     ]
 
 
-def cost_per_token(records, by=(), *, per=1, sort="total", charge="billed", chosen="auto"):
-    named, groups, keys = conventions(records, chosen), defaultdict(list), {}
-    for number, record, key, weight in rows(records, by):
-        keys[key] = None
-        count = tokens(record, named[number])["tokens" if sort == "total" else sort]
-        figure = cost(record, charge)
-        if count is not None and figure is not None:
-            groups[key, currency(record)].append((number, figure * weight, count * weight))
+def cost_per_token(
+    records,
+    by=(),
+    *,
+    per=1,
+    sort="total",
+    charge="billed",
+    chosen="auto",
+    freq=None,
+    tz="UTC",
+    rates=None,
+    to=None,
+):
+    name = "tokens" if sort == "total" else sort
+    named = conventions(records, chosen)
+    counts = [tokens(record, how)[name] for record, how in zip(records, named, strict=True)]
+    bill = [priced(record, charge, rates, to) for record in records]
+    groups = both(rows(records, by, freq, tz), bill, counts)
+    return unit_costs(groups, "tokens", "cost_per_token", per)
+
+
+def both(found, bill, counts):
+    """Return a group's costs and counts by currency, of the records that have both."""
+    groups = defaultdict(lambda: defaultdict(list))
+    for number, _, key, weight in found:
+        groups[key]  # is there, whatever it holds
+        amount, code = bill[number]
+        if amount is not None and counts[number] is not None:
+            groups[key][code].append((number, amount * weight, counts[number] * weight))
+    return groups
+
+
+def unit_costs(groups, measure, name, per):
     answer = []
-    for (key, code), found in groups.items():
-        amount, count = (fsum(row[place] for row in found) for place in (1, 2))
-        answer.append(
-            {
-                "key": key,
-                "currency": code,
-                "cost": amount,
-                "tokens": count,
-                "cost_per_token": None if not count else per * amount / count,
-                "records": len({row[0] for row in found}),
-            }
-        )
-    nothing = {"currency": None, "cost": None, "tokens": None, "cost_per_token": None, "records": 0}
-    found = {key for key, _ in groups}
-    return answer + [{"key": key, **nothing} for key in keys if key not in found]
+    for key, codes in groups.items():
+        for code, found in codes.items() or [(None, [])]:
+            amount, count = (total(row[place] for row in found) for place in (1, 2))
+            row = {"key": key, "currency": code, "cost": amount, measure: count}
+            records = len({number for number, _, _ in found})
+            answer.append(row | {name: ratio(amount, count, per), "records": records})
+    return answer
 
 
-def cache_hit_rate(records, by=(), chosen="auto"):
+def cache_hit_rate(records, by=(), chosen="auto", freq=None, tz="UTC"):
     named, groups = conventions(records, chosen), defaultdict(list)
-    for number, record, key, weight in rows(records, by):
+    for number, record, key, weight in rows(records, by, freq, tz):
         found = tokens(record, named[number])
-        both = found["input"] is not None and found["cache_read"] is not None
+        has = found["input"] is not None and found["cache_read"] is not None
         prompt = (found["input"] or 0) + cached(found)
-        groups[key].append((found["cache_read"] * weight, prompt * weight) if both else (None,) * 2)
+        groups[key].append((found["cache_read"] * weight, prompt * weight) if has else (None,) * 2)
     answer = []
     for key, pairs in groups.items():
         read, prompt = (total(pair[place] for pair in pairs) for place in (0, 1))
@@ -339,17 +451,16 @@ def measures(record):
         yield f"charges.{type_}", currency(record), amount
 
 
-def totals(records, by=()):
+def totals(records, by=(), freq=None, tz="UTC"):
     groups = defaultdict(lambda: defaultdict(list))
-    for number, record, key, weight in rows(records, by):
+    for number, record, key, weight in rows(records, by, freq, tz):
         groups[key]  # is there, whatever it holds
         for metric, unit, value in measures(record):
             groups[key][metric, unit].append((number, value * weight))
-        tool = key[by.index("tool")] if "tool" in by else None
+        tool, share = tool_of(record, key, by, weight, freq)
         for name, action, count in tool_counts(record):
             if "tool" not in by or tool == name:
                 metric = f"usage.code.tool_actions.{name}.{action}"
-                share = 1 if "tool" in by else weight
                 groups[key][metric, "actions"].append((number, count * share))
     answer = []
     for key, found in groups.items():
@@ -390,8 +501,8 @@ def offers(record, tool=None):
     for name, action, count in tool_counts(record):
         if tool in {None, name}:
             tools[name][action] = tools[name].get(action, 0) + count
-    both = [of for of in tools.values() if {"accepted", "rejected"} <= set(of)]
-    found["tool"] = [total(of[action] for of in both) for action in ("accepted", "rejected")]
+    full = [of for of in tools.values() if {"accepted", "rejected"} <= set(of)]
+    found["tool"] = [total(of[action] for of in full) for action in ("accepted", "rejected")]
     for kind in ("edit", "tool"):
         accepted, rejected = found[kind]
         is_there = accepted is not None and rejected is not None
@@ -399,14 +510,14 @@ def offers(record, tool=None):
     return {kind: pair for kind, pair in found.items() if None not in pair}
 
 
-def acceptance_rate(records, by=(), kind=None):
+def acceptance_rate(records, by=(), kind=None, freq=None, tz="UTC"):
     groups = defaultdict(lambda: defaultdict(list))
-    for _, record, key, weight in rows(records, by):
-        tool = key[by.index("tool")] if "tool" in by else None
+    for _, record, key, weight in rows(records, by, freq, tz):
+        tool, own = tool_of(record, key, by, weight, freq)
         groups[key]  # is there, whatever it holds
         found = offers(record, tool) if "tool" not in by or tool is not None else offers(record)
         for name, (accepted, offered) in found.items():
-            share = 1 if name == "tool" and "tool" in by else weight
+            share = own if name == "tool" else weight
             if kind in {None, name} and not (name == "tool" and "tool" in by and tool is None):
                 groups[key][name].append((accepted * share, offered * share))
     answer = []
@@ -447,7 +558,8 @@ def is_active(record):
     return any(count is not None and count > 0 for count in counts)
 
 
-def active_users(records, by=(), freq=None, tz="UTC"):
+def people(records, by, freq, tz):
+    """Return by period and key who is named and who is active; a period is that of a start."""
     groups = defaultdict(lambda: (set(), set()))
     for record in records:
         periods = [period for period, _ in pieces(record, freq, tz)]
@@ -456,12 +568,346 @@ def active_users(records, by=(), freq=None, tz="UTC"):
         if len(periods) > 1 and person(record) and is_active(record):
             raise ValueError("a window crosses a bound")
         for key in joint(record, by):
-            everyone, active = groups[((periods[0],) if freq else ()) + key]
+            everyone, active = groups[periods[0], key]
             if who := person(record):
                 everyone.add(who)
                 if is_active(record):
                     active.add(who)
+    return groups
+
+
+def active_users(records, by=(), freq=None, tz="UTC", rolling=None):
+    groups = people(records, by, freq, tz)
+    if rolling is not None:
+        return rolled(groups, freq, tz, rolling)
     return [
-        {"key": key, "active_users": len(active) if everyone else None}
-        for key, (everyone, active) in groups.items()
+        {
+            "key": ((period,) if freq else ()) + key,
+            "active_users": len(active) if everyone else None,
+        }
+        for (period, key), (everyone, active) in groups.items()
     ]
+
+
+def rolled(groups, freq, tz, rolling):
+    """Count for every key and period of the frame who was active in the periods up to it."""
+    answer = []
+    periods = span([period for period, _ in groups], freq, tz) if groups else []
+    for key in dict.fromkeys(key for _, key in groups):
+        for place, period in enumerate(periods):
+            last = periods[max(place + 1 - rolling, 0) : place + 1]
+            found = [groups[each, key] for each in last if (each, key) in groups]
+            everyone, active = (set().union(*(sets[which] for sets in found)) for which in (0, 1))
+            is_known = everyone and len(last) == rolling
+            count = len(active) if is_known else None
+            answer.append({"key": (period, *key), "active_users": count})
+    return answer
+
+
+def stickiness(records, by=(), tz="UTC"):
+    groups = people(records, by, "1d", tz)
+    covered, months = defaultdict(int), defaultdict(list)
+    for day in span([day for day, _ in groups], "1d", tz) if groups else ():
+        covered[day.replace(day=1)] += 1
+    for (day, key), sets in groups.items():
+        months[day.replace(day=1), key].append(sets)
+    answer = []
+    for (month, key), days in months.items():
+        dau = mau = None
+        if any(everyone for everyone, _ in days):
+            dau = sum(len(active) for _, active in days) / covered[month]
+            mau = len(set().union(*(active for _, active in days)))
+        row = {"key": (month, *key), "dau": dau, "mau": mau}
+        answer.append(row | {"stickiness": ratio(dau, mau)})
+    return answer
+
+
+# Costs of a unit of work
+
+
+def counted(record, measure):
+    sums = (total(get(record, path) for path in paths) for paths in COUNTS[measure])
+    return next((found for found in sums if found is not None), None)
+
+
+def cost_per(
+    records,
+    measure,
+    by=(),
+    per=1,
+    charge="billed",
+    *,
+    seats=None,
+    freq=None,
+    tz="UTC",
+    rates=None,
+    to=None,
+):
+    bill = [priced(record, charge, rates, to) for record in records]
+    if measure == "users":
+        return cost_per_user(records, by, per, bill, seats)
+    counts = [counted(record, measure) for record in records]
+    groups = both(rows(records, by, freq, tz), bill, counts)
+    return unit_costs(groups, measure, "cost_per", per)
+
+
+def cost_per_user(records, by, per, bill, seats):
+    """Divide by the active users, or by the seats, which pay for every record."""
+    groups = defaultdict(lambda: defaultdict(list))
+    for number, record, key, weight in rows(records, by):
+        amount, code = bill[number]
+        if amount is not None and (seats is not None or person(record)):
+            groups[key][code].append((number, amount * weight))
+    answer = []
+    for (_, key), (everyone, active) in people(records, by, None, "UTC").items():
+        counts = {"users": len(active) if everyone else None}
+        if seats is not None:
+            counts["seats"] = seats.get(key[0]) if isinstance(seats, dict) else seats
+        count = counts["users" if seats is None else "seats"]
+        for code, found in groups[key].items() or [(None, [])]:
+            amount = total(figure for _, figure in found)
+            row = {"key": key, "currency": code, "cost": amount, **counts}
+            row["cost_per"] = ratio(amount, count, per)
+            answer.append(row | {"records": len({number for number, _ in found})})
+    return answer
+
+
+# Ranks and trends
+
+
+def figures(records, measure, charge, chosen, *, rates, to):
+    """Return every record's figure, and its currency if it is money."""
+    if measure == "cost":
+        return [priced(record, charge, rates, to) for record in records]
+    if measure == "tokens":
+        named = conventions(records, chosen)
+        pairs = zip(records, named, strict=True)
+        return [(tokens(record, how)["tokens"], None) for record, how in pairs]
+    return [(counted(record, measure), None) for record in records]
+
+
+def summed(found, of):
+    """Return the sum and the records of every group and currency that has a figure."""
+    groups = defaultdict(list)
+    for number, _, key, weight in found:
+        figure, code = of[number]
+        if figure is not None:
+            groups[key, code].append((number, figure * weight))
+    return {
+        group: (fsum(figure for _, figure in values), {number for number, _ in values})
+        for group, values in groups.items()
+    }
+
+
+def top(records, n, by, measure="cost", charge="billed", *, chosen="auto", rates=None, to=None):
+    groups = summed(
+        rows(records, by), figures(records, measure, charge, chosen, rates=rates, to=to)
+    )
+    answer = []
+    for code in {code for _, code in groups}:
+        found = [(key, *values) for (key, other), values in groups.items() if other == code]
+        found.sort(
+            key=lambda row: (
+                -row[1],
+                [(value is None, 0 if value is None else value) for value in row[0]],
+            )
+        )
+        whole = fsum(value for _, value, _ in found)
+        ranked = [(key, rank, *values, 1) for rank, (key, *values) in enumerate(found[:n], 1)]
+        if rest := found[n:]:
+            value = fsum(value for _, value, _ in rest)
+            numbers = set().union(*(numbers for _, _, numbers in rest))
+            ranked.append(((None,) * len(by), None, value, numbers, len(rest)))
+        for key, rank, value, numbers, count in ranked:
+            row = {"key": key, "rank": rank} | ({"currency": code} if measure == "cost" else {})
+            row |= {measure: value, "share": ratio(value, whole)}
+            answer.append(row | {"records": len(numbers), "groups": count})
+    return answer
+
+
+def trend(
+    records,
+    by=(),
+    freq="1mo",
+    measure="cost",
+    charge="billed",
+    *,
+    chosen="auto",
+    tz="UTC",
+    rates=None,
+    to=None,
+):
+    of = figures(records, measure, charge, chosen, rates=rates, to=to)
+    groups, whole = summed(rows(records, by, freq, tz), of), defaultdict(list)
+    for ((period, *_), code), (value, _) in groups.items():
+        whole[period, code].append(value)
+    answer = []
+    for ((period, *dims), code), (value, numbers) in groups.items():
+        earlier = None
+        if period is not None:
+            earlier, _ = groups.get(((before(period, freq, tz), *dims), code), (None, None))
+        change = None if earlier is None else value - earlier
+        row = {"key": (period, *dims)} | ({"currency": code} if measure == "cost" else {})
+        row |= {measure: value, "change": change, "change_rate": ratio(change, earlier)}
+        row["share"] = ratio(value, fsum(whole[period, code]))
+        answer.append(row | {"records": len(numbers)})
+    return answer
+
+
+# Summary
+
+
+def days(record):
+    """Return the days of UTC that a window touches, by number."""
+    start, end = window(record)
+    return range(start.toordinal(), (end - timedelta(microseconds=1)).toordinal() + 1)
+
+
+def overview(members, counts, bill):
+    """Yield figure, unit, value and the records that took part, of a group's records by number.
+
+    Counts and bill hold a record's tokens and cost in the group.
+    """
+    having = lambda found: {n: v for n, v in found.items() if v is not None}  # noqa: E731
+    yield "records", "records", float(len(members)), set(members)
+    dated = [number for number, record in members.items() if window(record)]
+    touched = {day for number in dated for day in days(members[number])}
+    yield "days", "days", len(touched) or None, dated
+    for name, path in (("products", "product.id"), ("models", "model.id")):
+        found = having({number: get(record, path) for number, record in members.items()})
+        yield name, name, len(set(found.values())) or None, found
+    found = having({number: person(record) for number, record in members.items()})
+    yield "users", "users", len(set(found.values())) or None, found
+    active = {number: who for number, who in found.items() if is_active(members[number])}
+    yield "active_users", "users", len(set(active.values())) if found else None, active
+    found = having(counts)
+    yield "tokens", "tokens", total(found.values()), found
+    codes = {code for amount, code in bill.values() if amount is not None}
+    for code in codes or {None}:
+        found = having({n: amount for n, (amount, other) in bill.items() if other == code})
+        yield "cost", code, total(found.values()), found
+
+
+def summary(records, by=(), charge="billed", chosen="auto", *, rates=None, to=None):
+    bill = [priced(record, charge, rates, to) for record in records]
+    named, weights = conventions(records, chosen), defaultdict(lambda: defaultdict(float))
+    for number, _, key, weight in rows(records, by):
+        weights[key][number] += weight
+    answer = []
+    for key, group in weights.items():
+        members = {number: records[number] for number in group}
+        counts, amounts_ = {}, {}
+        for number, weight in group.items():
+            count, (amount, code) = tokens(records[number], named[number])["tokens"], bill[number]
+            counts[number] = None if count is None else count * weight
+            amounts_[number] = (None if amount is None else amount * weight), code
+        for figure, unit, value, part in overview(members, counts, amounts_):
+            windows = [found for number in part if (found := window(records[number]))]
+            answer.append(
+                {
+                    "key": key,
+                    "figure": figure,
+                    "unit": unit,
+                    "value": value,
+                    "records": len(part),
+                    "coverage": len(part) / len(group),
+                    "start_date": min((start for start, _ in windows), default=None),
+                    "end_date": max((end for _, end in windows), default=None),
+                }
+            )
+    return answer
+
+
+# Prices
+
+
+def kept(record):
+    """Return what a cache served, and what it kept for five minutes and for an hour."""
+    found = sorts(record)
+    hour = get(record, "usage.tokens.cache_write_ephemeral_1h") or 0
+    five = max((found["cache_write"] or 0) - hour, 0)
+    return {"cache_read": found["cache_read"] or 0, "cache_write": five, "cache_write_1h": hour}
+
+
+def price_list(record, prices, counts):
+    """Return the prices of a record's model, None if a sort with a count has none."""
+    found = prices.get(get(record, "model.id"))
+    if found is None or any(n > 0 and found.get(sort) is None for sort, n in counts.items()):
+        return None
+    return {sort: price for sort, price in found.items() if price is not None}
+
+
+def cache_savings(records, by=(), *, prices, per=1_000_000, chosen="auto", code="USD"):
+    groups = defaultdict(lambda: ([], []))
+    for number, record, key, weight in rows(records, by):
+        part, unpriced = groups[key]
+        counts = kept(record)
+        in_all = sorts(record)["cache_write"] or 0
+        if max(counts["cache_read"], counts["cache_write_1h"], in_all) <= 0:
+            continue
+        list_ = price_list(record, prices, counts)
+        if list_ is None or "input" not in list_:
+            unpriced.append(get(record, "model.id"))
+            continue
+        dearer = {
+            sort: n * (list_.get(sort, list_["input"]) - list_["input"]) * weight / per
+            for sort, n in counts.items()
+        }
+        spent = dearer["cache_write"] + dearer["cache_write_1h"]
+        part.append((number, -dearer["cache_read"], spent))
+    answer = []
+    for key, (part, unpriced) in groups.items():
+        saved, spent = (total(row[place] for row in part) for place in (1, 2))
+        answer.append(
+            {
+                "key": key,
+                "currency": code if part else None,
+                "saved": saved,
+                "spent": spent,
+                "savings": saved - spent if part else None,
+                "records": len({number for number, _, _ in part}),
+                "unpriced": joined(unpriced),
+            }
+        )
+    return answer
+
+
+def estimate_cost(
+    records,
+    by=(),
+    *,
+    prices,
+    per=1_000_000,
+    scope="unbilled",
+    chosen="auto",
+    charge="billed",
+    code="USD",
+):
+    named, groups = conventions(records, chosen), defaultdict(lambda: ([], {}))
+    for number, record, key, weight in rows(records, by):
+        part, unpriced = groups[key]
+        given, found = sorts(record), tokens(record, named[number])
+        is_billed = cost(record, charge) is not None
+        if all(n is None for n in given.values()) or (scope == "unbilled" and is_billed):
+            continue
+        counts = {"input": found["input"] or 0, "output": found["output"] or 0, **kept(record)}
+        list_ = price_list(record, prices, counts)
+        if list_ is None or all(n is None for sort, n in given.items() if sort != "total"):
+            unpriced[number] = get(record, "model.id")
+            continue
+        amount = fsum(n * list_.get(sort, 0) for sort, n in counts.items()) / per
+        part.append((number, amount * weight, found["tokens"] * weight))
+    answer = []
+    for key, (part, unpriced) in groups.items():
+        answer.append(
+            {
+                "key": key,
+                "currency": code if part else None,
+                "estimated_cost": total(amount for _, amount, _ in part),
+                "tokens": total(count for _, _, count in part),
+                "records": len({number for number, _, _ in part}),
+                "unpriced_records": len(unpriced),
+                "unpriced": joined(unpriced.values()),
+            }
+        )
+    return answer

@@ -15,6 +15,7 @@ from tidyusage.metrics import (
 )
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
+from tidyusage.warehouse import sql
 
 _accessor.register()
 
@@ -31,6 +32,7 @@ __all__ = [
     "read_usage",
     "resources",
     "restore",
+    "sql",
     "to_long",
     "to_wide",
     "tokens_by",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import engines
+from tidyusage.dialects import Table, written
 from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
 from tidyusage.sqltext import literal, quote
@@ -54,6 +55,8 @@ class Query:
 
 def answer(frame: FrameT, query: Query) -> FrameT:
     """Return a query's answer as a frame of the same library; a lazy one stays lazy."""
+    if isinstance(frame, Table):
+        return cast("FrameT", written(frame, query.sql, query.needs))
     backend = engines.backend_of(frame)
     if backend == "duckdb":
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))

@@ -89,9 +89,8 @@ class Postgres(Lists):
 
     def unnested(self, rows: str, entries: str, name: str) -> str:
         """Return the SQL of rows, one for each entry, and one with null where there is none."""
-        each = f"jsonb_array_elements({_array(entries)}) as tu__t(tu__e)"
-        joined = f"{rows} left join lateral {each} on true"
-        return f"(select *, tu__e as {name} from {joined}) as tu__rows"
+        each = f"jsonb_array_elements({_array(entries)}) as tu__each({name})"
+        return f"(select * from {rows} left join lateral {each} on true) as tu__rows"
 
     def length(self, entries: str) -> str:
         """Return the SQL of how many entries there are."""
@@ -108,12 +107,13 @@ class Postgres(Lists):
     def tools(self, counts: str) -> str:
         """Return the SQL of the tools of a list of actions, each once; a list itself."""
         each = f"jsonb_array_elements({_array(counts)}) as tu__t(tu__e)"
-        found = "jsonb_agg(distinct jsonb_extract_path(tu__e, 'tool'))"
-        return f"(select {found} from {each} where {self.member('tu__e', 'tool')} is not null)"
+        name = self.member("tu__e", "tool")
+        found = f"jsonb_agg(distinct jsonb_build_object('tool', {name}))"
+        return f"(select {found} from {each} where {name} is not null)"
 
     def tool(self, entry: str) -> str:
         """Return the SQL of an entry of `tools`."""
-        return f"jsonb_extract_path_text({entry})"
+        return self.member(entry, "tool")
 
     def derived(self, name: str, counts: str, tool: str = "") -> str:
         """Return the SQL of a derived field: of a record, or of one of its tools."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 from tidyusage import catalogue, schema
 from tidyusage.answers import Query
 from tidyusage.columns import columns as columns_of
+from tidyusage.dialects import Table
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import source
@@ -201,7 +202,9 @@ def usage(
     frame: object, by: Iterable[str], periods: Periods | None = None, *, whole: bool = False
 ) -> Usage:
     """Look at a frame as a metric does."""
-    return Usage.of(columns_of(frame), by, periods, whole=whole)
+    dialect = frame.dialect if isinstance(frame, Table) else ""
+    lists = lists_.DIALECTS.get(dialect, lists_.DUCKDB)
+    return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists)
 
 
 def _dimension(columns: Columns, name: str) -> Dimension:

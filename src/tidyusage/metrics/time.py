@@ -67,6 +67,7 @@ class Periods:
 
         A record without dates is one piece, of which the period is null.
         """
+        none = "[cast(null as timestamp)]"
         kept = ", ".join(quote(column) for column in columns)
         first, last = self._local("tu__from"), self._local("tu__to - interval 1 microsecond")
         unit, step = _UNITS[self.freq], _STEPS[self.freq]
@@ -87,7 +88,7 @@ class Periods:
   from {source}
 ),
 bounds as (
-  select *, unnest(case when tu__from is null then [null] else {bounds} end) as tu__bound
+  select *, unnest(case when tu__from is null then {none} else {bounds} end) as tu__bound
   from windows
 ),
 usage as (

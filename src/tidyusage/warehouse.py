@@ -1,0 +1,67 @@
+"""The metrics as SQL text, for a warehouse that holds the wide table."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from tidyusage import metrics
+from tidyusage.dialects import Table
+from tidyusage.errors import OptionError, nearest, one_of
+from tidyusage.typing import Separator  # noqa: TC001 - in the signature that users see
+
+
+def sql(
+    metric: str,
+    *by: str,
+    table: str = "usage_wide",
+    sep: Separator = "_",
+    dialect: str = "duckdb",
+    **options: Any,
+) -> str:
+    """Return the SQL of a metric, to be run where the wide table is.
+
+    It is the same text that answers for frames, written for another engine by sqlglot.
+
+    Parameters
+    ----------
+    metric
+        A metric's name, such as "cost_by".
+    *by
+        The dimensions, as the metric takes them.
+    table
+        The table's name as the dialect spells it, with its schema.  It has the columns of the
+        wide layout; dates are instants (`timestamptz` in DuckDB and PostgreSQL, `TIMESTAMP` in
+        Spark), lists are lists of structs (`jsonb` in PostgreSQL).
+    sep
+        What joins a path into a column's name there.
+    dialect
+        One of sqlglot's.  "duckdb", "postgres" and "spark" are executed in the tests and give the
+        same figures as frames do; of the others it is known that the text can be read, not that
+        an engine takes it.
+    **options
+        The metric's own options.
+
+    Returns
+    -------
+    str
+        One query.  Where a metric raises for what records do not tell, the query has a last
+        column `tu__guard` instead: what is not null there says that the answer is none.
+
+    Raises
+    ------
+    OptionError
+        For an unknown metric, dialect or separator, or what the metric itself refuses.
+    UnknownOptionError
+        For an option that the metric does not know.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> print(tu.sql("cache_hit_rate", "model.id", dialect="snowflake")[:21])
+    WITH tidyusage_frame
+    """
+    if metric not in metrics.__all__:
+        raise OptionError(f"There is no metric {metric!r}.", nearest(metric, metrics.__all__))
+    one_of("sep", sep, (".", "_"))
+    ask = getattr(metrics, metric)
+    return cast("str", ask(Table(table, sep, dialect), *by, **options))
