@@ -21,7 +21,7 @@ FLOORS = [
     "flatten reshape columns scan metrics.time",
     "rejects spool unknown options plain metrics.lists",
     "metrics.source",
-    "wide metrics.query",
+    "wide metrics.query metrics.rates",
     "lazy layouts restore metrics.money metrics.tokens metrics.acceptance metrics.users",
     "metrics.unit_cost metrics.totals",
     "metrics",

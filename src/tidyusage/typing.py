@@ -36,6 +36,7 @@ ChargeType: TypeAlias = Literal[
 ]
 Policy: TypeAlias = Literal["billed"] | ChargeType
 Charge: TypeAlias = Policy | Mapping[str, Policy]
+Rates: TypeAlias = "Mapping[str, float] | Frame"
 Tokens: TypeAlias = Literal["total", "input", "output", "cache_read", "cache_write"]
 Convention: TypeAlias = Literal["auto", "exclusive", "inclusive"]
 Conventions: TypeAlias = Convention | Mapping[str, Convention]

@@ -8,12 +8,13 @@ from tidyusage import answers
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics.lists import ACCEPTED, REJECTED
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import FrameT
+    from tidyusage.typing import End, FrameT, Freq
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
 _KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
@@ -25,7 +26,14 @@ _KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
 
 
 @known_options
-def acceptance_rate(frame: FrameT, *by: str, kind: AcceptanceKind | None = None) -> FrameT:
+def acceptance_rate(
+    frame: FrameT,
+    *by: str,
+    kind: AcceptanceKind | None = None,
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
     """Return the share of what was offered that was accepted, one row a group and kind.
 
     Sums over the records that have both figures.  tab: `tab_accepted` / `tab_shown`.  edit:
@@ -42,13 +50,22 @@ def acceptance_rate(frame: FrameT, *by: str, kind: AcceptanceKind | None = None)
         By `tool`, kind "tool" counts each tool's own actions.
     kind
         "tab", "edit", "line" or "tool"; None gives every kind that a group has.
+    freq
+        Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
+        window that crosses a bound holds is split by the seconds on each side.  Records without
+        dates have period null.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
 
     Returns
     -------
     frame
         Of the same library; a lazy one stays lazy.  After the dimensions: `kind` (str),
         `accepted`, `offered` (float64, counts), `acceptance_rate` (float64, 0 to 1; null if
-        nothing was offered).  A group without any is one row of nulls.  The highest first.
+        nothing was offered).  A group without any is one row of nulls.  By period, then the
+        highest first.
 
     Raises
     ------
@@ -72,7 +89,9 @@ def acceptance_rate(frame: FrameT, *by: str, kind: AcceptanceKind | None = None)
     1   tab    2440.0   8235.0         0.296296
     2  line    5614.0  22780.0         0.246444
     """
-    return answers.answer(frame, acceptance_query(usage(frame, by), kind))
+    return answers.answer(
+        frame, acceptance_query(usage(frame, by, Periods.of(freq, tz, end)), kind)
+    )
 
 
 def acceptance_query(asked: Usage, kind: AcceptanceKind | None = None) -> Query:
@@ -118,7 +137,7 @@ select {listed(*keys)}case when tu__present = 1 {"or true" if kind else ""} then
   accepted, offered, accepted / nullif(offered, 0) as acceptance_rate
 from ranked
 where {is_there}
-order by {ordered("acceptance_rate desc", *keys, "kind")}"""
+order by {ordered(*asked.period, "acceptance_rate desc", *asked.dimensions, "kind")}"""
     types = {"kind": TEXT, "accepted": NUMBER, "offered": NUMBER, "acceptance_rate": NUMBER}
     return asked.query(sql, fields, types)
 
@@ -126,7 +145,6 @@ order by {ordered("acceptance_rate desc", *keys, "kind")}"""
 def _offer(asked: Usage, kind: AcceptanceKind) -> tuple[str, str]:
     """Return the SQL of what a record accepted, and of what it was offered."""
     accepted, other = map(quote, _KINDS[kind])
-    # Of a tool's own counts nothing is split; of a record's, its share of the other lists.
-    if kind != "tool" or asked.tool is None:
-        accepted, other = asked.share(accepted), asked.share(other)
+    share = asked.share_of_tool if kind == "tool" else asked.share
+    accepted, other = share(accepted), share(other)
     return accepted, f"({accepted} + {other})" if kind in {"edit", "tool"} else other

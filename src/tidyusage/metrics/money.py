@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from tidyusage import answers
+from tidyusage.answers import GUARD
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import OptionError, known_options, nearest
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.rates import UNRATED
+from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import is_about, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, End, FrameT, Freq
+    from tidyusage.typing import Charge, End, FrameT, Freq, Rates
 
 BILLED: Final = "billed"
 CURRENCY: Final = quote("charges.currency")
@@ -22,11 +26,20 @@ _PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
 _BILLED_OF: Final = ("net", "total", *_PARTS, "included", "discount")
 
 
+class Limits(TypedDict):
+    """What `Usage.query` is told of a query with amounts of money."""
+
+    guard: str
+    portable: bool
+
+
 @known_options
 def cost_by(
     frame: FrameT,
     *by: str,
     charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
@@ -49,6 +62,12 @@ def cost_by(
     charge
         "billed" as above, one charge type, or a mapping from product id to either, such as
         `{"cursor": "total", "*": "billed"}`; products that it does not name are billed.
+    rates
+        What one of each currency is worth in that of `to`: `{"EUR": 1.08}`; or a frame with the
+        columns `currency`, `date` and `rate`, of which the latest at or before a record's
+        `start_date` counts.
+    to
+        The currency to which amounts are converted.
     freq
         Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
         window that crosses a bound holds is split by the seconds on each side; a window without
@@ -73,6 +92,9 @@ def cost_by(
         For an unknown dimension, or a frame without any column of charges.
     OptionError
         For an option's value that it cannot have.
+    RecordError
+        If a record has a cost in a currency of which there is no rate, unknown ones among them.  A
+        lazy frame raises when it is collected.
 
     Notes
     -----
@@ -91,18 +113,18 @@ def cost_by(
     3      codex      USD  1089.21  0.216467       62      62
     4     cursor      USD   285.49  0.056738       62      62
     """
-    periods = Periods.of(freq, tz, end)
-    return answers.answer(frame, cost_query(usage(frame, by, periods), charge=charge))
+    asked, money = usage(frame, by, Periods.of(freq, tz, end)), Money.of(charge, rates, to)
+    return answers.answer(frame, cost_query(asked, money))
 
 
-def cost_query(asked: Usage, *, charge: Charge = BILLED) -> Query:
+def cost_query(asked: Usage, money: Money) -> Query:
     """Return the query of `cost_by`."""
-    fields = fields_of(charge)
-    asked.require((field for field in fields if field.startswith("charges.")), "cost_by")
+    asked.require(money.charges, "cost_by")
     keys, period = asked.keys, asked.period
-    sql = f"""costs as (
-  select {listed(*keys, *asked.marks)}{CURRENCY} as currency, {asked.share(cost(charge))} as cost
-  from usage
+    sql = f"""{money.amounts()},
+costs as (
+  select {listed(*keys, *asked.marks)}tu__currency as currency, {asked.share("tu__cost")} as cost
+  from amounts
 ),
 sums as (
   select {listed(*keys)}currency, sum(cost) as cost,
@@ -118,7 +140,7 @@ shares as (
     tu__present, {any_present(asked)} as tu__any
   from currencies
 )
-select {listed(*keys)}currency, cost, share, records, priced
+select {listed(*keys)}currency, cost, share, records, priced{money.unrated}
 from shares
 where tu__present = 1 or tu__any = 0
 order by {ordered(*period, "cost desc", *asked.dimensions, "currency")}"""
@@ -129,7 +151,54 @@ order by {ordered(*period, "cost desc", *asked.dimensions, "currency")}"""
         "records": INTEGER,
         "priced": INTEGER,
     }
-    return asked.query(sql, fields, types)
+    return asked.query(sql, money.fields, types, **money.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """A policy, and the rates at which its amounts are converted, if they are."""
+
+    charge: Charge = BILLED
+    rates: Exchange | None = None
+
+    @classmethod
+    def of(cls, charge: Charge, rates: Rates | None, to: str | None) -> Money:
+        """Look at the options; refuse what is no policy, and what are no rates."""
+        _policies(charge)
+        return cls(charge, Exchange.of(rates, to))
+
+    @property
+    def charges(self) -> tuple[str, ...]:
+        """The columns of charges that it reads."""
+        return tuple(field for field in fields_of(self.charge) if field.startswith("charges."))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """All the columns that it reads."""
+        dated = ("start_date",) if self.rates and self.rates.is_dated else ()
+        return (*fields_of(self.charge), *dated)
+
+    def amounts(self) -> str:
+        """Return the steps from ``usage`` to ``amounts``: what each record cost, in what."""
+        figure = cost(self.charge)
+        if self.rates:
+            return self.rates.steps(figure, code(CURRENCY))
+        return f"""amounts as (
+  select *, {figure} as tu__cost, {CURRENCY} as tu__currency
+  from usage
+)"""
+
+    @property
+    def unrated(self) -> str:
+        """The SQL of a last column that names an amount without a rate."""
+        missing = f"(select min({UNRATED}) from amounts)"
+        return f",\n  {missing} as {GUARD}" if self.rates else ""
+
+    @property
+    def limits(self) -> Limits:
+        """What a query with these amounts needs: its guard, and whether Polars can run it."""
+        guard = self.rates.guard if self.rates else ""
+        return {"guard": guard, "portable": self.rates is None}
 
 
 def currencies(asked: Usage, *, sums: tuple[str, ...], present: str) -> str:

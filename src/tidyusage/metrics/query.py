@@ -22,7 +22,7 @@ from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import source
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.source import RECORD, Dimension
-from tidyusage.metrics.time import DATES, PERIOD, WEIGHT
+from tidyusage.metrics.time import DATES, PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
 from tidyusage.sqltext import quote
 
@@ -123,6 +123,12 @@ class Usage:
     def share(self, amount: str) -> str:
         """Return the SQL of a row's share of an additive amount of its record."""
         return f"({amount}) * {WEIGHT}" if self.is_split else amount
+
+    def share_of_tool(self, amount: str) -> str:
+        """Return the SQL of a row's share of tool actions; by tool, they are that tool's own."""
+        if self.tool is None:
+            return self.share(amount)
+        return f"({amount}) * {PART}" if self.periods else amount
 
     def holds(self, path: str) -> bool:
         """Tell whether the frame may hold a field."""

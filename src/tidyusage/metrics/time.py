@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 UTC: Final = "UTC"
 PERIOD: Final = "period"
 WEIGHT: Final = "tu__weight"
+PART: Final = "tu__part"  # the share of a piece in its window, whatever lists split besides
 DATES: Final = ("start_date", "end_date")
 _UNITS: Final[dict[Freq, str]] = {
     "1h": "hour",
@@ -91,10 +92,13 @@ bounds as (
   select *, unnest(case when tu__from is null then {none} else {bounds} end) as tu__bound
   from windows
 ),
-usage as (
-  select {kept}, {period} as period,
-    {WEIGHT} * coalesce(cast({inside} as double) / {all_}, 1e0) as {WEIGHT}
+pieces as (
+  select *, {period} as period, coalesce(cast({inside} as double) / {all_}, 1e0) as {PART}
   from bounds
+),
+usage as (
+  select {kept}, period, {PART}, {WEIGHT} * {PART} as {WEIGHT}
+  from pieces
 )"""
 
     @property

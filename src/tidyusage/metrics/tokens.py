@@ -87,7 +87,14 @@ def tokens_by(
 
 
 @known_options
-def cache_hit_rate(frame: FrameT, *by: str, token_convention: Conventions = "auto") -> FrameT:
+def cache_hit_rate(
+    frame: FrameT,
+    *by: str,
+    token_convention: Conventions = "auto",
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
     """Return the share of the prompt tokens that the cache served.
 
     The sum of `cache_read` over the sum of fresh input, `cache_read` and `cache_write`, of the
@@ -102,13 +109,19 @@ def cache_hit_rate(frame: FrameT, *by: str, token_convention: Conventions = "aut
         Money and counts of a record that names several resources or tools are split evenly.
     token_convention
         As in `tokens_by`.
+    freq
+        Adds a column `period`, first, as in `tokens_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
 
     Returns
     -------
     frame
         Of the same library; a lazy one stays lazy.  After the dimensions, all float64:
         `cache_read` and `prompt_tokens` (tokens), `cache_hit_rate` (0 to 1).  Null where nothing
-        tells.  The highest first.
+        tells.  By period, then the highest first.
 
     Raises
     ------
@@ -125,7 +138,8 @@ def cache_hit_rate(frame: FrameT, *by: str, token_convention: Conventions = "aut
        cache_read  prompt_tokens  cache_hit_rate
     0        60.0           80.0            0.75
     """
-    return answers.answer(frame, cache_hit_query(usage(frame, by), token_convention))
+    asked = usage(frame, by, Periods.of(freq, tz, end))
+    return answers.answer(frame, cache_hit_query(asked, token_convention))
 
 
 def tokens_query(asked: Usage, convention: Conventions = AUTO) -> Query:
@@ -188,12 +202,12 @@ rates as (
 select {listed(*keys)}cache_read, prompt_tokens,
   cache_read / nullif(prompt_tokens, 0) as cache_hit_rate
 from rates
-order by {ordered("cache_hit_rate desc", *keys)}"""
+order by {ordered(*asked.period, "cache_hit_rate desc", *asked.dimensions)}"""
     names: tuple[str, ...] = ("cache_read", "prompt_tokens", "cache_hit_rate")
     return asked.query(sql, FIELDS, dict.fromkeys(names, NUMBER))
 
 
-def counted(asked: Usage, *more: str) -> str:
+def counted(asked: Usage, *more: str, source: str = "usage") -> str:
     """Return the steps to ``counted``: each record's tokens, and what it tells of its input.
 
     ``tu__own`` is 1 if its input holds the cached tokens, 0 if not, null if it does not show.
@@ -214,7 +228,7 @@ def counted(asked: Usage, *more: str) -> str:
     any_ = "coalesce(input, output, cache_read, cache_write) is not null"
     return f"""parts as (
   select {listed(*keys, *asked.marks)}{", ".join(columns)}
-  from usage
+  from {source}
 ),
 cached as (
   select *, coalesce(cache_read, 0) + coalesce(cache_write, 0) as tu__cached

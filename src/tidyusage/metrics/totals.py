@@ -9,12 +9,13 @@ from tidyusage.errors import known_options
 from tidyusage.metrics.money import CURRENCY, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import RECORD
+from tidyusage.metrics.time import Periods
 from tidyusage.reshape import COUNTS
 from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import FrameT
+    from tidyusage.typing import End, FrameT, Freq
 
 _QUANTITY: Final = "usage.quantity"
 _NAME: Final = "metric_name"
@@ -24,7 +25,13 @@ _CHARGES: Final = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
 
 
 @known_options
-def totals(frame: FrameT, *by: str) -> FrameT:
+def totals(
+    frame: FrameT,
+    *by: str,
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
     """Return the sum of every measure that may be added, one row a group and measure.
 
     Counts are added up.  A quantity is added within its unit and `metric_name`, which its metric
@@ -38,6 +45,14 @@ def totals(frame: FrameT, *by: str) -> FrameT:
     *by
         Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
         Money and counts of a record that names several resources or tools are split evenly.
+    freq
+        Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
+        window that crosses a bound holds is split by the seconds on each side.  Records without
+        dates have period null.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
 
     Returns
     -------
@@ -45,7 +60,7 @@ def totals(frame: FrameT, *by: str) -> FrameT:
         Of the same library; a lazy one stays lazy.  After the dimensions: `metric` (str, dotted as
         in long), `unit` (str; a charge's is its currency), `value` (float64), `records` (int64,
         those that have it).  A measure that no record of a group has is left out; a group without
-        any is one row of nulls.  The largest first.
+        any is one row of nulls.  By period, then the largest first.
 
     Raises
     ------
@@ -69,7 +84,7 @@ def totals(frame: FrameT, *by: str) -> FrameT:
     0  usage.requests.total  requests    6.0        2
     1        usage.quantity        GB    4.0        2
     """
-    return answers.answer(frame, totals_query(usage(frame, by)))
+    return answers.answer(frame, totals_query(usage(frame, by, Periods.of(freq, tz, end))))
 
 
 def totals_query(asked: Usage) -> Query:
@@ -124,7 +139,7 @@ select {listed(*keys)}case when value is not null then metric end as metric,
   case when value is not null then records else 0 end as records
 from ranked
 where value is not null or tu__any = 0 and tu__first = 1
-order by {ordered("value desc", *keys, "metric", "unit")}"""
+order by {ordered(*asked.period, "value desc", *asked.dimensions, "metric", "unit")}"""
     fields = (*added, _QUANTITY, _NAME, _UNIT, *charges, "charges.currency")
     types = {"metric": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
     return asked.query(sql, (*fields, *((COUNTS,) if has_counts else ())), types)
@@ -153,11 +168,10 @@ def _actions(asked: Usage) -> str:
     rows = lists.unnested("usage" if asked.is_split else numbered, quote(COUNTS), "tu__entry")
     tool, action = (lists.member("tu__entry", name) for name in ("tool", "action"))
     count = lists.count("tu__entry")
-    # A tool's own actions are not split.
     those = f"\n  where {tool} = {asked.tool}" if asked.tool else ""
     unit = literal(catalogue.TOOL_ACTIONS.unit)
     return f"""tool_counts as (
-  select {listed(*keys)}{RECORD}, {count if asked.tool else asked.share(count)} as tu__value,
+  select {listed(*keys)}{RECORD}, {asked.share_of_tool(count)} as tu__value,
     concat_ws('.', {literal(COUNTS)}, {tool}, {action}) as metric
   from {rows}{those}
 ),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, get_args
 
 from tidyusage import answers
 from tidyusage.errors import OptionError, known_options, one_of
-from tidyusage.metrics import money
 from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import listed, ordered
 from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, FrameT
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Rates
 
 
 @known_options
@@ -25,6 +27,11 @@ def cost_per_token(
     tokens: Tokens = "total",
     charge: Charge = "billed",
     token_convention: Conventions = "auto",
+    rates: Rates | None = None,
+    to: str | None = None,
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
 ) -> FrameT:
     """Return what a token cost each group, over the records that have a cost and tokens.
 
@@ -46,6 +53,16 @@ def cost_per_token(
         As in `cost_by`.
     token_convention
         As in `tokens_by`.
+    rates
+        As in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    freq
+        Adds a column `period`, first, as in `cost_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
 
     Returns
     -------
@@ -53,7 +70,7 @@ def cost_per_token(
         Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
         `cost` (float64), `tokens` (float64), `cost_per_token` (float64, currency per `per`
         tokens), `records` (int64, those that have both).  No tokens give null.  A group of which
-        no record has both is one row of nulls.  The highest first.
+        no record has both is one row of nulls.  By period, then the highest first.
 
     Raises
     ------
@@ -61,6 +78,8 @@ def cost_per_token(
         For an unknown dimension, or a frame without any column of charges or of tokens.
     OptionError
         For an option's value that it cannot have.
+    RecordError
+        If a rate is missing, as in `cost_by`.
 
     Examples
     --------
@@ -72,25 +91,29 @@ def cost_per_token(
     1         openai      USD  1202.79  8281776.0      145.233341
     """
     one_of("tokens", tokens, get_args(Tokens))
-    query = cost_per_token_query(
-        usage(frame, by), per=per, tokens=tokens, charge=charge, convention=token_convention
-    )
+    check_per(per)
+    asked, money = usage(frame, by, Periods.of(freq, tz, end)), Money.of(charge, rates, to)
+    query = cost_per_token_query(asked, money, per=per, tokens=tokens, convention=token_convention)
     return answers.answer(frame, query)
+
+
+def check_per(per: float) -> None:
+    """Raise if a figure cannot be for so many."""
+    is_number = isinstance(per, int | float) and not isinstance(per, bool)
+    if not is_number or not 0 < per < math.inf:
+        raise OptionError(f"per={per!r} is no positive number.", "Give one such as 1_000_000.")
 
 
 def cost_per_token_query(
     asked: Usage,
+    money: Money,
     *,
     per: float = 1,
     tokens: Tokens = "total",
-    charge: Charge = money.BILLED,
     convention: Conventions = tokens_.AUTO,
 ) -> Query:
     """Return the query of `cost_per_token`."""
-    if isinstance(per, bool) or not isinstance(per, int | float) or not per > 0:
-        raise OptionError(f"per={per!r} is no number of tokens.", "Give one such as 1_000_000.")
-    charges = money.fields_of(charge)
-    asked.require((name for name in charges if name.startswith("charges.")), "cost_per_token")
+    asked.require(money.charges, "cost_per_token")
     asked.require(tokens_.FIELDS[:-1], "cost_per_token")
     keys = asked.keys
     separate, within = {
@@ -98,8 +121,9 @@ def cost_per_token_query(
         "input": ("input", "input - tu__cached"),
     }.get(tokens, (tokens, tokens))
     both = f"cost is not null and {separate} is not null"
-    amount = (f"{money.cost(charge)} as cost", f"{money.CURRENCY} as currency")
-    sql = f"""{tokens_.counted(asked, *amount)},
+    amount = ("tu__cost as cost", "tu__currency as currency")
+    sql = f"""{money.amounts()},
+{tokens_.counted(asked, *amount, source="amounts")},
 grouped as (
   select {listed(*keys)}currency, provider, tu__own, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cost")} end) as cost,
@@ -116,17 +140,17 @@ sums as (
   from conventions
   group by {listed(*keys)}currency
 ),
-{money.currencies(asked, sums=("cost", "tokens", "records"), present="records")},
+{currencies(asked, sums=("cost", "tokens", "records"), present="records")},
 figures as (
   select {listed(*keys)}currency, cost, tokens,
     {float(per)!r} * cost / nullif(tokens, 0) as cost_per_token, records,
-    tu__present, {money.any_present(asked)} as tu__any
+    tu__present, {any_present(asked)} as tu__any
   from currencies
 )
-select {listed(*keys)}currency, cost, tokens, cost_per_token, records
+select {listed(*keys)}currency, cost, tokens, cost_per_token, records{money.unrated}
 from figures
 where tu__present = 1 or tu__any = 0
-order by {ordered("cost_per_token desc", *keys, "currency")}"""
+order by {ordered(*asked.period, "cost_per_token desc", *asked.dimensions, "currency")}"""
     types = {
         "currency": TEXT,
         "cost": NUMBER,
@@ -134,4 +158,4 @@ order by {ordered("cost_per_token desc", *keys, "currency")}"""
         "cost_per_token": NUMBER,
         "records": INTEGER,
     }
-    return asked.query(sql, (*tokens_.FIELDS, *charges), types)
+    return asked.query(sql, (*tokens_.FIELDS, *money.fields), types, **money.limits)
