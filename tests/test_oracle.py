@@ -111,7 +111,9 @@ RECORDS = st.lists(record(), max_size=8).map(
     lambda found: [{"id": f"r{number}", **each} for number, each in enumerate(found)]
 )
 SCALARS = ("model.id", "product.id", "model.provider", "user.email")
-BY = st.lists(st.sampled_from((*SCALARS, "resources.id", "tool")), max_size=2, unique=True)
+DIMENSION = st.sampled_from((*SCALARS, "resources.id", "tool"))
+BY = st.lists(DIMENSION, max_size=2, unique=True)
+SOME = st.lists(DIMENSION, min_size=1, max_size=2, unique=True)
 FREQ = st.sampled_from([None, None, "1d", "1w", "1mo", "1q", "1y", "1h"])
 ZONE = st.sampled_from(["UTC", "UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"])
 CHARGE = st.sampled_from(["billed", "net", "total", {"cursor": "total", "*": "billed"}])
@@ -127,6 +129,12 @@ EXCHANGE = {
         + [({"EUR": 1.5}, "usd"), (DATED, "USD"), ({"usd": 0.5, "eur": 0.25}, "GBP")]
     )
 }
+COUNTED = ["commits", "pull_requests", "accepted_lines", "requests"]
+RANKED = st.sampled_from(["cost", "cost", "tokens", *COUNTED]).flatmap(
+    lambda measure: EXCHANGE["rates, to"].map(
+        lambda pair: (measure, *(pair if measure == "cost" else (None, None)))
+    )
+)
 # Each metric's options, and its main figure.
 METRICS = {
     "cost_by": ({"charge": CHARGE, **EXCHANGE, **PERIODS}, "cost"),
@@ -147,12 +155,52 @@ METRICS = {
         {"kind": st.sampled_from([None, "tab", "edit", "line", "tool"]), **PERIODS},
         "acceptance_rate",
     ),
-    "active_users": (PERIODS, "active_users"),
+    "active_users": (
+        {
+            "tz": ZONE,
+            "freq, rolling": FREQ.flatmap(
+                lambda freq: st.tuples(
+                    st.just(freq), st.none() | st.sampled_from([1, 2, 7]) if freq else st.none()
+                )
+            ),
+        },
+        "active_users",
+    ),
+    "cost_per": (
+        {
+            "measure": st.sampled_from([*COUNTED, "sessions", "conversations"]),
+            "charge": CHARGE,
+            "per": st.sampled_from([1, 100]),
+            **EXCHANGE,
+            **PERIODS,
+        },
+        "cost_per",
+    ),
+    "stickiness": ({"tz": ZONE}, "stickiness"),
+    "top": (
+        {
+            "n": st.integers(1, 3),
+            "measure, rates, to": RANKED,
+            "charge": CHARGE,
+            "token_convention": CONVENTION,
+        },
+        "",
+    ),
+    "trend": (
+        {
+            "measure, rates, to": RANKED,
+            "charge": CHARGE,
+            "token_convention": CONVENTION,
+            "freq": FREQ.filter(bool),
+            "tz": ZONE,
+        },
+        "",
+    ),
     "totals": (PERIODS, "value"),
 }
 NAMES = {"token_convention": "chosen", "tokens": "sort"}
 # What a metric takes before its dimensions.
-LEADING: dict[str, tuple[str, ...]] = {}
+LEADING = {"top": ("n",), "cost_per": ("measure",)}
 REFUSALS = {
     "a window crosses a bound": "crosses a bound of",
     "there is no rate": "There is no rate of",
@@ -162,7 +210,9 @@ REFUSALS = {
 def questions(*names):
     return st.sampled_from(sorted(names or METRICS)).flatmap(
         lambda name: st.tuples(
-            st.just(name), BY, st.fixed_dictionaries(METRICS[name][0]).map(apart)
+            st.just(name),
+            SOME if name == "top" else BY,
+            st.fixed_dictionaries(METRICS[name][0]).map(apart),
         )
     )
 
@@ -208,6 +258,12 @@ FLAVOURS = {
 }
 
 
+def period_of(question):
+    """Return the length of the periods that a question's answer has, if any."""
+    name, _, options = question
+    return "1mo" if name == "stickiness" else options.get("freq")
+
+
 def plain(value):
     """Return a frame's value as the oracle writes it."""
     if value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
@@ -247,14 +303,27 @@ def last(value, *, falling=False):
     return (0, -value if falling else value)
 
 
-def ordered(found, main, freq):
+def ordered(found, name, options):
     """Tell whether rows stand by period, main figure and dimensions."""
-    keys = []
+    if name == "top":
+        return [row["rank"] for row in found] == ranks(found)
+    main, keys = METRICS[name][1] or options["measure"], []
     for row in found:
-        period = [last(row["key"][0])] if freq else []
+        has_period = options.get("freq") or name == "stickiness"
+        period = [last(row["key"][0])] if has_period else []
         figure = None if row[main] is None else round(row[main], 9)
         keys.append([*period, last(figure, falling=True)])
     return keys == sorted(keys)
+
+
+def ranks(found):
+    """Return the ranks as they should be: from one in each currency, the others last."""
+    codes = list(dict.fromkeys(row.get("currency") for row in found))
+    assert codes == sorted(codes, key=lambda code: (code is None, code or ""))
+    counts = Counter(row.get("currency") for row in found if row["rank"] is not None)
+    rest = {row.get("currency") for row in found if row["rank"] is None}
+    numbers = ([*range(1, counts[code] + 1), *([None] if code in rest else [])] for code in codes)
+    return [number for each in numbers for number in each]
 
 
 def frame_of(records, flavour, **options):
@@ -282,10 +351,9 @@ def check(frame, records, question, spelled):
         with pytest.raises(Exception, match=REFUSALS[theirs]):
             rows(asked(getattr(tu, name), question, frame))
         return
-    freq = options.get("freq")
-    ours = answered(asked(getattr(tu, name), question, frame), spelled, freq)
+    ours = answered(asked(getattr(tu, name), question, frame), spelled, period_of(question))
     alike(ours, theirs)
-    assert ordered(ours, METRICS[name][1], freq)
+    assert ordered(ours, name, options)
     tell(records, ours)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import servers
 import tidyusage as tu
-from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected
+from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
 from tidyusage import metrics
 from tidyusage.answers import GUARD
 from tidyusage.errors import OptionError, UnknownFieldError, UnknownOptionError
@@ -117,7 +117,7 @@ def check(engine, records, question, zone):
         return
     assert not any(guards)
     spelled = [field.replace(".", "_") for field in by]
-    alike(answered(rows, spelled, options.get("freq")), theirs)
+    alike(answered(rows, spelled, period_of(question)), theirs)
 
 
 def drawn(examples):

@@ -9,9 +9,13 @@ from tidyusage.metrics import (
     active_users,
     cache_hit_rate,
     cost_by,
+    cost_per,
     cost_per_token,
+    stickiness,
     tokens_by,
+    top,
     totals,
+    trend,
 )
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
@@ -25,6 +29,7 @@ __all__ = [
     "cache_hit_rate",
     "charges",
     "cost_by",
+    "cost_per",
     "cost_per_token",
     "errors",
     "flatten_usage",
@@ -33,9 +38,12 @@ __all__ = [
     "resources",
     "restore",
     "sql",
+    "stickiness",
     "to_long",
     "to_wide",
     "tokens_by",
     "tool_actions",
+    "top",
     "totals",
+    "trend",
 ]

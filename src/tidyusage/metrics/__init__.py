@@ -1,7 +1,10 @@
 """The answers that are asked of usage, each one SQL query."""
 
 from tidyusage.metrics.acceptance import acceptance_rate
+from tidyusage.metrics.adoption import stickiness
+from tidyusage.metrics.cost_per import cost_per
 from tidyusage.metrics.money import cost_by
+from tidyusage.metrics.ranking import top, trend
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
 from tidyusage.metrics.totals import totals
 from tidyusage.metrics.unit_cost import cost_per_token
@@ -12,7 +15,11 @@ __all__ = [
     "active_users",
     "cache_hit_rate",
     "cost_by",
+    "cost_per",
     "cost_per_token",
+    "stickiness",
     "tokens_by",
+    "top",
     "totals",
+    "trend",
 ]

@@ -28,9 +28,6 @@ _UNITS: Final[dict[Freq, str]] = {
     "1q": "quarter",
     "1y": "year",
 }
-_STEPS: Final[dict[Freq, str]] = {
-    freq: "3 month" if freq == "1q" else f"1 {unit}" for freq, unit in _UNITS.items()
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +68,16 @@ class Periods:
         none = "[cast(null as timestamp)]"
         kept = ", ".join(quote(column) for column in columns)
         first, last = self._local("tu__from"), self._local("tu__to - interval 1 microsecond")
-        unit, step = _UNITS[self.freq], _STEPS[self.freq]
+        unit, step = _UNITS[self.freq], self.step()
         if self.freq == "1h":  # an hour that comes twice in the zone is two
             begin = f"tu__from - ({first} - date_trunc('hour', {first}))"
             bounds = f"generate_series({begin}, tu__to - interval 1 microsecond, interval 1 hour)"
-            lower, upper, period = "tu__bound", "tu__bound + interval 1 hour", "tu__bound"
+            lower, upper = "tu__bound", "tu__bound + interval 1 hour"
         else:
             begin = f"date_trunc({literal(unit)}, {first})"
-            bounds = f"generate_series({begin}, {last}, interval {step})"
+            bounds = f"generate_series({begin}, {last}, {step})"
             lower = self._instant("tu__bound")
-            upper = self._instant(f"tu__bound + interval {step}")
-            period = "cast(tu__bound as date)"
+            upper = self._instant(f"tu__bound + {step}")
         inside = f"date_diff('microsecond', greatest(tu__from, {lower}), least(tu__to, {upper}))"
         all_ = "date_diff('microsecond', tu__from, tu__to)"
         return f"""windows as (
@@ -93,13 +89,24 @@ bounds as (
   from windows
 ),
 pieces as (
-  select *, {period} as period, coalesce(cast({inside} as double) / {all_}, 1e0) as {PART}
+  select *, {self.named("tu__bound")} as period,
+    coalesce(cast({inside} as double) / {all_}, 1e0) as {PART}
   from bounds
 ),
 usage as (
   select {kept}, period, {PART}, {WEIGHT} * {PART} as {WEIGHT}
   from pieces
 )"""
+
+    def step(self, periods: int = 1) -> str:
+        """Return the SQL of the length of so many periods."""
+        if self.freq == "1q":
+            return f"interval '{3 * periods} month'"
+        return f"interval '{periods} {_UNITS[self.freq]}'"
+
+    def named(self, bound: str) -> str:
+        """Return the SQL of a period as an answer has it, of the time at which it begins."""
+        return bound if self.freq == "1h" else f"cast({bound} as date)"
 
     @property
     def is_plain(self) -> bool:

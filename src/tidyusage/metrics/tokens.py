@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from tidyusage import answers
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics.query import NUMBER, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics.time import WEIGHT, Periods
 from tidyusage.sqltext import grouped, is_about, listed, literal, ordered, quote
 from tidyusage.typing import Convention
 
@@ -244,6 +244,25 @@ counted as (
     coalesce(total, case when {any_} then {apart} end) as tu__separate,
     coalesce(total, case when {any_} then {inside} end) as tu__within
   from cached
+)"""
+
+
+def decided(asked: Usage, convention: Conventions, *more: str, source: str = "usage") -> str:
+    """Return the steps to ``decided``: each record's tokens, by what its input holds.
+
+    ``tokens`` is its total; ``tu__fresh`` its input that no cache served or kept.
+    """
+    count = WEIGHT if asked.is_split else "1"
+    return f"""{counted(asked, *more, source=source)},
+voters as (
+  select *, {count} as tu__count
+  from counted
+),
+{conventions(convention, source="voters")},
+decided as (
+  select *, case when tu__inclusive = 1 then tu__within else tu__separate end as tokens,
+    case when tu__inclusive = 1 then input - tu__cached else input end as tu__fresh
+  from conventions
 )"""
 
 

@@ -11,7 +11,7 @@ from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered
+from tidyusage.sqltext import listed, ordered, quote
 from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
@@ -140,17 +140,7 @@ sums as (
   from conventions
   group by {listed(*keys)}currency
 ),
-{currencies(asked, sums=("cost", "tokens", "records"), present="records")},
-figures as (
-  select {listed(*keys)}currency, cost, tokens,
-    {float(per)!r} * cost / nullif(tokens, 0) as cost_per_token, records,
-    tu__present, {any_present(asked)} as tu__any
-  from currencies
-)
-select {listed(*keys)}currency, cost, tokens, cost_per_token, records{money.unrated}
-from figures
-where tu__present = 1 or tu__any = 0
-order by {ordered(*asked.period, "cost_per_token desc", *asked.dimensions, "currency")}"""
+{unit_costs(asked, money, "tokens", "cost_per_token", per)}"""
     types = {
         "currency": TEXT,
         "cost": NUMBER,
@@ -159,3 +149,19 @@ order by {ordered(*asked.period, "cost_per_token desc", *asked.dimensions, "curr
         "records": INTEGER,
     }
     return asked.query(sql, (*tokens_.FIELDS, *money.fields), types, **money.limits)
+
+
+def unit_costs(asked: Usage, money: Money, quantity: str, name: str, per: float) -> str:
+    """Return the end of a query: from ``sums`` of cost, a quantity and records to its answer."""
+    keys, quantity, name = asked.keys, quote(quantity), quote(name)
+    return f"""{currencies(asked, sums=("cost", quantity, "records"), present="records")},
+figures as (
+  select {listed(*keys)}currency, cost, {quantity},
+    cast({float(per)!r} as double) * cost / nullif({quantity}, 0) as {name}, records,
+    tu__present, {any_present(asked)} as tu__any
+  from currencies
+)
+select {listed(*keys)}currency, cost, {quantity}, {name}, records{money.unrated}
+from figures
+where tu__present = 1 or tu__any = 0
+order by {ordered(*asked.period, f"{name} desc", *asked.dimensions, "currency")}"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from tidyusage import answers, catalogue
 from tidyusage.answers import GUARD, Query
@@ -38,6 +38,7 @@ def active_users(
     frame: FrameT,
     *by: str,
     freq: Freq | None = None,
+    rolling: int | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
     people: Mapping[str, str] | None = None,
@@ -58,6 +59,9 @@ def active_users(
     freq
         Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  Records
         without dates are in none.
+    rolling
+        Counts the different users of so many periods up to and with each: 7 with "1d" gives the
+        users of the last 7 days, for every day from the frame's first to its last.
     tz
         The zone whose calendar counts, an IANA name.
     end
@@ -69,7 +73,8 @@ def active_users(
     -------
     frame
         Of the same library; a lazy one stays lazy.  After the dimensions `active_users` (int64;
-        0 if nobody was active, null if the group names no user).  By period, then the most first.
+        0 if nobody was active, null if the group names no user, or if a rolling window begins
+        before the frame does).  By period, then the most first.
 
     Raises
     ------
@@ -90,18 +95,64 @@ def active_users(
     """
     periods = Periods.of(freq, tz, end)
     asked = usage(frame, by, periods, whole=True)
-    return answers.answer(frame, active_users_query(asked, people=people))
+    return answers.answer(frame, active_users_query(asked, rolling=rolling, people=people))
 
 
-def active_users_query(asked: Usage, *, people: Mapping[str, str] | None = None) -> Query:
+def active_users_query(
+    asked: Usage, *, rolling: int | None = None, people: Mapping[str, str] | None = None
+) -> Query:
     """Return the query of `active_users`."""
     asked.require((ID, EMAIL), "active_users")
     keys = asked.keys
-    crossing = "tu__crossing" if asked.periods else "0"
-    sql = f"""deeds as (
+    if rolling is not None:
+        return _rolling_query(asked, rolling, people)
+    sql = f"""{people_of(asked, people)},
+counted as (
+  select {listed(*keys)}{active_of("tu__active")} as active_users,
+    sum(case when tu__person is not null then tu__crossing end) as tu__crossing
+  from people
+  {grouped(*keys)}
+)
+select {listed(*keys)}active_users, {crossings("sum(tu__crossing) over ()")} as {GUARD}
+from counted
+order by {ordered(*asked.period, "active_users desc", *asked.dimensions)}"""
+    return asked.query(sql, fields_of(asked), {"active_users": INTEGER}, **limits(asked))
+
+
+class Limits(TypedDict):
+    """What `Usage.query` is told of a query that counts active users."""
+
+    nullable: tuple[str, ...]
+    guard: str
+
+
+def limits(asked: Usage) -> Limits:
+    """Return what a query that counts active users needs."""
+    return {
+        "nullable": ("active_users",),
+        "guard": asked.periods.guard() if asked.periods else "",
+    }
+
+
+def fields_of(asked: Usage) -> tuple[str, ...]:
+    """Return the columns that tell who is active."""
+    return (*FIELDS, *filter(asked.holds, (*_POSITIVE, MOST)))
+
+
+def people_of(
+    asked: Usage, people: Mapping[str, str] | None = None, *, source: str = "usage"
+) -> str:
+    """Return the steps to ``people``: who is in each group, and whether active there.
+
+    Rows without a user are one row of a group.  Who is active in a window that crosses a bound is
+    counted in ``tu__crossing``.
+    """
+    keys = asked.keys
+    crossing = "tu__crossing" if asked.periods and asked.whole else "0"
+    return f"""deeds as (
   select {listed(*keys)}{quote(ID)} as tu__id, {quote(EMAIL)} as tu__email,
     case when {active(asked)} then 1 else 0 end as tu__active, {crossing} as tu__crossing
-  from usage
+  from {source}
 ),
 doers as (
   select {listed(*keys)}tu__id, tu__email,
@@ -113,22 +164,67 @@ people as (
   select {listed(*keys)}tu__active, tu__crossing,
     {person("tu__id", "tu__email", people)} as tu__person
   from doers
+)"""
+
+
+def active_of(is_active: str) -> str:
+    """Return the SQL of how many of a group's people are active; null if it names nobody."""
+    active_people = f"count(distinct case when {is_active} = 1 then tu__person end)"
+    return f"case when count(tu__person) > 0 then {active_people} end"
+
+
+def crossings(count: str) -> str:
+    """Return the SQL of a guard: how many records cross a bound, as text, null for none."""
+    return f"cast(cast(nullif({count}, 0) as bigint) as varchar)"
+
+
+def _rolling_query(asked: Usage, rolling: int, people: Mapping[str, str] | None) -> Query:
+    """Return the query of the active users of so many periods, up to each."""
+    periods = asked.periods
+    if periods is None:
+        raise OptionError("rolling= counts periods, and freq= is not given.", "Give freq='1d'.")
+    if isinstance(rolling, bool) or not isinstance(rolling, int) or rolling < 1:
+        raise OptionError(f"rolling={rolling!r} is no number of periods.", "Give one such as 7.")
+    dims, before = asked.dimensions, periods.step(rolling - 1)
+    at = "cast(period as timestamp)"
+    series = f"generate_series({at}, {at} + {before}, {periods.step()})"
+    sql = f"""{people_of(asked, people)},
+covered as (
+  select min({at}) as tu__first, max({at}) as tu__last
+  from people
+),
+spine as (
+  select tu__first, unnest(generate_series(tu__first, tu__last, {periods.step()})) as tu__at
+  from covered
+),
+groups as (
+  select distinct {", ".join(dims) or "1 as tu__one"}
+  from people
+),
+reached as (
+  select {listed(*dims)}tu__at, tu__first, cast(null as varchar) as tu__person, 0 as tu__active
+  from groups
+  cross join spine
+  union all
+  select {listed(*dims)}unnest({series}) as tu__at, cast(null as timestamp) as tu__first,
+    tu__person, tu__active
+  from people
+  where tu__person is not null
 ),
 counted as (
-  select {listed(*keys)}case when count(tu__person) > 0
-      then count(distinct case when tu__active = 1 then tu__person end) end as active_users,
-    sum(case when tu__person is not null then tu__crossing end) as tu__crossing
-  from people
-  {grouped(*keys)}
+  select {listed(*dims)}tu__at, max(tu__first) + {before} as tu__full,
+    {active_of("tu__active")} as active_users
+  from reached
+  group by {listed(*dims)}tu__at
+  having max(tu__first) is not null
 )
-select {listed(*keys)}active_users,
-  cast(cast(nullif(sum(tu__crossing) over (), 0) as bigint) as varchar) as {GUARD}
+select {periods.named("tu__at")} as period,
+  {listed(*dims)}case when tu__at >= tu__full then active_users end as active_users,
+  {crossings("(select sum(tu__crossing) from people where tu__person is not null)")} as {GUARD}
 from counted
-order by {ordered(*asked.period, "active_users desc", *asked.dimensions)}"""
+order by {ordered("period", "active_users desc", *dims)}"""
     results = {"active_users": INTEGER}
-    guard = asked.periods.guard() if asked.periods else ""
-    fields = (*FIELDS, *filter(asked.holds, (*_POSITIVE, MOST)))
-    return asked.query(sql, fields, results, nullable=("active_users",), guard=guard)
+    return asked.query(sql, fields_of(asked), results, **limits(asked), portable=False)
 
 
 def person(id_: str, email: str, people: Mapping[str, str] | None = None) -> str:

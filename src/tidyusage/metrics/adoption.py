@@ -1,0 +1,135 @@
+"""Adoption: how often those who use it at all do so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidyusage import answers
+from tidyusage.answers import GUARD
+from tidyusage.errors import known_options
+from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
+from tidyusage.metrics.time import Periods
+from tidyusage.metrics.users import EMAIL, ID, active_of, crossings, fields_of, limits, people_of
+from tidyusage.sqltext import listed, ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidyusage.answers import Query
+    from tidyusage.typing import End, FrameT
+
+
+@known_options
+def stickiness(
+    frame: FrameT,
+    *by: str,
+    tz: str = "UTC",
+    end: End = "exclusive",
+    people: Mapping[str, str] | None = None,
+) -> FrameT:
+    """Return by calendar month how many of its users come on a day.
+
+    `dau` is the mean number of active users a day, over the month's days from the frame's first
+    day to its last; `mau` the number of different users active in the month; `stickiness` is `dau`
+    / `mau`.  Users, and who is active, are as in `active_users`.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    people
+        Who is meant by a user id or e-mail, in any case, to join those of one person.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  `period` (the month's first day), the
+        dimensions, `dau` (float64, users), `mau` (int64, users), `stickiness` (float64, 0 to 1).
+        Null where no user is named, and no users give no stickiness.  Records without dates are in
+        no month.  By month, then the highest first.
+
+    Raises
+    ------
+    RecordError
+        If the window of an active user's record crosses midnight: it does not say on which day the
+        user was active.  A lazy frame raises when it is collected.
+    UnknownFieldError
+        For an unknown dimension, or a frame without a column of users.
+    OptionError
+        For an option's value that it cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> days = [("ada", "05"), ("ada", "06"), ("bob", "06"), ("ada", "07")]
+    >>> records = [{"id": user + day, "user": {"id": user}, "start_date": f"2026-01-{day}",
+    ...             "usage": {"activity": {"is_active": True}}} for user, day in days]
+    >>> tu.stickiness(tu.flatten_usage(records))  # (1 + 2 + 1) / 3 days, of two users
+          period       dau  mau  stickiness
+    0 2026-01-01  1.333333    2    0.666667
+    """
+    asked = usage(frame, by, Periods("1d", tz, end), whole=True)
+    return answers.answer(frame, stickiness_query(asked, people))
+
+
+def stickiness_query(asked: Usage, people: Mapping[str, str] | None = None) -> Query:
+    """Return the query of `stickiness`."""
+    asked.require((ID, EMAIL), "stickiness")
+    dims = asked.dimensions
+    month = "cast(date_trunc('month', cast(period as timestamp)) as date)"
+    sql = f"""{people_of(asked, people)},
+covered as (
+  select cast(min(period) as timestamp) as tu__first, cast(max(period) as timestamp) as tu__last
+  from people
+),
+spine as (
+  select unnest(generate_series(tu__first, tu__last, interval '1 day')) as tu__at
+  from covered
+),
+lengths as (
+  select cast(date_trunc('month', tu__at) as date) as tu__month, count(*) as tu__days
+  from spine
+  group by cast(date_trunc('month', tu__at) as date)
+),
+daily as (
+  select {listed(*dims)}period, {month} as tu__month, {active_of("tu__active")} as tu__users
+  from people
+  group by {listed(*dims)}period
+),
+monthly as (
+  select {listed(*dims)}{month} as tu__month, {active_of("tu__active")} as tu__users
+  from people
+  group by {listed(*dims)}{month}
+),
+sides as (
+  select {listed(*dims)}tu__month, tu__users as tu__daily, cast(null as bigint) as tu__monthly
+  from daily
+  union all
+  select {listed(*dims)}tu__month, cast(null as bigint) as tu__daily, tu__users as tu__monthly
+  from monthly
+),
+figures as (
+  select {listed(*dims)}tu__month, sum(tu__daily) as tu__daily, max(tu__monthly) as mau
+  from sides
+  group by {listed(*dims)}tu__month
+),
+rates as (
+  select {listed(*dims)}figures.tu__month as period, mau,
+    cast(tu__daily as double) / tu__days as dau
+  from figures
+  join lengths on figures.tu__month = lengths.tu__month
+)
+select period, {listed(*dims)}dau, mau, dau / nullif(mau, 0) as stickiness,
+  {crossings("(select sum(tu__crossing) from people where tu__person is not null)")} as {GUARD}
+from rates
+order by {ordered("period", "stickiness desc", *dims)}"""
+    types = {"dau": NUMBER, "mau": INTEGER, "stickiness": NUMBER}
+    guard = limits(asked)["guard"]
+    fields = fields_of(asked)
+    return asked.query(sql, fields, types, nullable=("mau",), guard=guard, portable=False)

@@ -1,0 +1,249 @@
+"""Cost per something: commits, requests, users, seats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage import answers
+from tidyusage.errors import OptionError, known_options
+from tidyusage.metrics import users as users_
+from tidyusage.metrics.measures import countable
+from tidyusage.metrics.money import Money, any_present, currencies
+from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.time import Periods
+from tidyusage.metrics.unit_cost import check_per, unit_costs
+from tidyusage.sqltext import listed, literal, ordered, partition, quote
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import Charge, End, FrameT, Freq, Rates
+
+    Seats = float | Mapping[Any, float]
+
+USERS: Final = "users"
+
+
+@known_options
+def cost_per(
+    frame: FrameT,
+    measure: str,
+    *by: str,
+    per: float = 1,
+    seats: float | Mapping[Any, float] | None = None,
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    people: Mapping[str, str] | None = None,
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
+    """Return what one of something cost each group.
+
+    Of a count: the sum of costs over the sum of counts, of the records that have both.  Of users:
+    the cost of the records that name a user, over the number of different active users (as in
+    `active_users`), whatever their own records cost.  With `seats`: all of the group's cost, also
+    what names no user, over the seats.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    measure
+        "users", "commits", "pull_requests", "accepted_lines" (`code.lines_accepted_added`),
+        "requests" (`requests.total`, else the sum by kind, else by billing), "sessions",
+        "conversations" (`conversations.distinct`, else `conversations.thread_count`), or a count
+        by its field.  A session or conversation that runs over two windows counts in both.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    per
+        How many the figure is for: 1_000 gives the cost of a thousand.
+    seats
+        With "users", how many seats are paid for: a number, or with one dimension a mapping from
+        its values.
+    charge
+        As in `cost_by`.
+    rates
+        As in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    people
+        With "users", who is meant by a user id or e-mail, as in `active_users`.
+    freq
+        Adds a column `period`, first, as in `cost_by`; not with "users".
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
+        `cost` (float64), the measure under its name (float64; users int64, followed by `seats`
+        where they are given), `cost_per` (float64, in the currency), `records` (int64, those whose
+        cost is in `cost`).  None of it gives null.  A group of which no record has both is one row
+        of nulls.  By period, then the highest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension or measure, or a frame without the columns of either.
+    OptionError
+        For a measure that has no sum, such as `sessions.distinct`; for an option's value that it
+        cannot have.
+    RecordError
+        If a rate is missing, as in `cost_by`.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> tu.cost_per(df, "commits", "product.id").iloc[:1]
+      product.id currency    cost  commits  cost_per  records
+    0     claude      USD  583.68     37.0  15.77513       31
+    """
+    check_per(per)
+    money, periods = Money.of(charge, rates, to), Periods.of(freq, tz, end)
+    if measure != USERS:
+        for option, value in (("seats", seats), ("people", people)):
+            if value is not None:
+                raise OptionError(
+                    f"{option}= is about users, and {measure!r} is asked for.", "Ask for 'users'."
+                )
+        query = _of_count(usage(frame, by, periods), money, measure, per)
+    elif periods is not None:
+        raise OptionError(
+            "The cost of users has no freq=: money is split over periods, and users are not.",
+            "Ask cost_by(freq=…) and active_users(freq=…).",
+        )
+    else:
+        query = _of_users(usage(frame, by), money, per, seats, people)
+    return answers.answer(frame, query)
+
+
+def _of_count(asked: Usage, money: Money, measure: str, per: float) -> Query:
+    keys = asked.keys
+    asked.require(money.charges, "cost_per")
+    counted = countable(asked, measure, others=(USERS,))
+    name = quote(counted.name)
+    both = f"cost is not null and {name} is not null"
+    sql = f"""{money.amounts()},
+pairs as (
+  select {listed(*keys, *asked.marks)}tu__currency as currency, tu__cost as cost,
+    {counted.sql} as {name}
+  from amounts
+),
+sums as (
+  select {listed(*keys)}currency,
+    sum(case when {both} then {asked.share("cost")} end) as cost,
+    sum(case when {both} then {asked.share(name)} end) as {name},
+    {asked.count(f"case when {both} then 1 end")} as records
+  from pairs
+  group by {listed(*keys)}currency
+),
+{unit_costs(asked, money, counted.name, "cost_per", per)}"""
+    types = {
+        "currency": TEXT,
+        "cost": NUMBER,
+        counted.name: NUMBER,
+        "cost_per": NUMBER,
+        "records": INTEGER,
+    }
+    return asked.query(sql, (*counted.fields, *money.fields), types, **money.limits)
+
+
+def _of_users(
+    asked: Usage,
+    money: Money,
+    per: float,
+    seats: Seats | None,
+    people: Mapping[str, str] | None,
+) -> Query:
+    keys = asked.keys
+    asked.require(money.charges, "cost_per")
+    asked.require((users_.ID, users_.EMAIL), "cost_per('users')")
+    columns: tuple[str, ...] = ("users",)
+    divisor = "users"
+    named = f"{users_.person(quote(users_.ID), quote(users_.EMAIL))} is not null"
+    if seats is not None:
+        columns, divisor, named = ("users", "seats"), "seats", "true"
+    seated = f"cast({_seats(asked, seats)} as double) as seats"
+    sql = f"""{money.amounts()},
+{users_.people_of(asked, people, source="amounts")},
+counted as (
+  select {listed(*keys)}{users_.active_of("tu__active")} as users
+  from people
+  {f"group by {', '.join(keys)}" if keys else "having count(*) > 0"}
+),
+spent as (
+  select {listed(*keys, *asked.marks)}tu__currency as currency,
+    case when {named} then tu__cost end as cost
+  from amounts
+),
+sums as (
+  select {listed(*keys)}currency, sum({asked.share("cost")}) as cost,
+    {asked.count("cost")} as records
+  from spent
+  group by {listed(*keys)}currency
+),
+{currencies(asked, sums=("cost", "records"), present="records")},
+entries as (
+  select {listed(*keys)}currency, cost, records, tu__present, cast(null as bigint) as users
+  from currencies
+  where tu__present = 1
+  union all
+  select {listed(*keys)}cast(null as varchar) as currency, cast(null as double) as cost,
+    0 as records, 0 as tu__present, users
+  from counted
+),
+filled as (
+  select {listed(*keys)}currency, cost, records, tu__present, {seated},
+    max(users) over ({partition(*keys)}) as users, {any_present(asked)} as tu__any
+  from entries
+)
+select {listed(*keys)}currency, cost, {listed(*columns)}
+  cast({float(per)!r} as double) * cost / nullif({divisor}, 0) as cost_per, records{money.unrated}
+from filled
+where tu__present = 1 or tu__any = 0
+order by {ordered("cost_per desc", *keys, "currency")}"""
+    types = {"currency": TEXT, "cost": NUMBER, "users": INTEGER}
+    types |= {"seats": NUMBER} if seats is not None else {}
+    types |= {"cost_per": NUMBER, "records": INTEGER}
+    fields = (*users_.fields_of(asked), *money.fields)
+    return asked.query(sql, fields, types, nullable=("users",), **money.limits)
+
+
+def _seats(asked: Usage, seats: Seats | None) -> str:
+    """Return the SQL of a group's seats."""
+    if seats is None:
+        return "null"
+    if not isinstance(seats, Mapping):
+        if asked.dimensions:
+            raise OptionError(
+                f"seats={seats!r} is one number, and there is a dimension.",
+                "Give a mapping from its values, such as {'cursor': 40}.",
+            )
+        return repr(_number(seats))
+    if len(asked.dimensions) != 1:
+        raise OptionError(
+            f"seats= is a mapping, and there are {len(asked.dimensions)} dimensions.",
+            "Give one dimension, whose values it names; or without any, one number.",
+        )
+    dimension = asked.dimensions[0]
+    cases = " ".join(
+        f"when {dimension} is null then {_number(number)!r}"
+        if value is None
+        else f"when {dimension} = {literal(value)} then {_number(number)!r}"
+        for value, number in seats.items()
+    )
+    return f"case {cases} end" if cases else "null"
+
+
+def _number(seats: Any) -> float:
+    is_number = isinstance(seats, int | float) and not isinstance(seats, bool)
+    if not is_number or not 0 < seats < float("inf"):
+        raise OptionError(f"seats= has {seats!r}.", "Give how many seats are paid for.")
+    return float(seats)

@@ -1,0 +1,296 @@
+"""Rankings and trends of a measure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tidyusage import answers
+from tidyusage.errors import OptionError, known_options
+from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics.measures import additive
+from tidyusage.metrics.money import Limits, Money, code, currencies
+from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.time import Periods
+from tidyusage.sqltext import listed, ordered, partition, quote
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Rates
+
+COST: Final = "cost"
+TOKENS: Final = "tokens"
+
+
+@known_options
+def top(
+    frame: FrameT,
+    n: int,
+    *by: str,
+    measure: str = "cost",
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    token_convention: Conventions = "auto",
+) -> FrameT:
+    """Return the n groups with the most of a measure, and one row for all the others.
+
+    Of costs, the n of each currency.  Groups without a figure are in neither.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    n
+        How many groups.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    measure
+        "cost", "tokens", "commits", "pull_requests", "accepted_lines", "requests", or a count by
+        its field.
+    charge
+        Of "cost", as in `cost_by`.
+    rates
+        Of "cost", as in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    token_convention
+        Of "tokens", as in `tokens_by`.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `rank` (int64, from 1;
+        null for the others, whose dimensions are null too), of costs `currency` (str), the measure
+        under its name (float64), `share` (float64, of all groups in that currency), `records`
+        (int64, those that have a figure), `groups` (int64, how many the row holds).  By currency,
+        then by rank.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension or measure, or a frame without the columns of either.
+    OptionError
+        For a measure that has no sum, such as `sessions.distinct`; for an option's value that it
+        cannot have.
+    RecordError
+        If a rate is missing, as in `cost_by`.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> tu.top(df, 2, "product.id")
+      product.id  rank currency     cost     share  records  groups
+    0    datadog     1      USD  1265.90  0.251582       62       1
+    1  confluent     2      USD  1218.87  0.242235       62       1
+    2        NaN  <NA>      USD  2546.99  0.506183      186       3
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise OptionError(f"n={n!r} is no number of groups.", "Give one such as 10, before them.")
+    if not by:
+        raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
+    asked, money = usage(frame, by), Money.of(charge, rates, to)
+    return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
+
+
+@known_options
+def trend(
+    frame: FrameT,
+    *by: str,
+    freq: Freq = "1mo",
+    measure: str = "cost",
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    token_convention: Conventions = "auto",
+    tz: str = "UTC",
+    end: End = "exclusive",
+) -> FrameT:
+    """Return a measure by period, with its change from the period before.
+
+    `change` is the figure less that of the same group (and currency) in the calendar period just
+    before; `change_rate` is the change over that earlier figure.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    freq
+        "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a window that crosses a bound
+        holds is split by the seconds on each side.  Records without dates have period null.
+    measure
+        "cost", "tokens", "commits", "pull_requests", "accepted_lines", "requests", or a count by
+        its field.
+    charge
+        Of "cost", as in `cost_by`.
+    rates
+        Of "cost", as in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    token_convention
+        Of "tokens", as in `tokens_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  `period`, the dimensions, of costs `currency`
+        (str), the measure under its name (float64), `change` (float64, in the same unit; null if
+        the group has no figure in the period before), `change_rate` (float64; 0.1 is a tenth
+        more), `share` (float64, of that period and currency), `records` (int64, those that have a
+        figure).  Groups without a figure in a period have no row there.  By period, then the
+        largest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension or measure, or a frame without the columns of either.
+    OptionError
+        For a measure that has no sum, such as `sessions.distinct`; for an option's value that it
+        cannot have.
+    RecordError
+        If a rate is missing, as in `cost_by`.
+
+    Notes
+    -----
+    The first and the last period of a frame may be covered in part.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> tu.trend(df, freq="1w").iloc[:2, :5]
+          period currency    cost   change  change_rate
+    0 2025-12-29      USD  301.56      NaN          NaN
+    1 2026-01-05      USD  597.29   295.73     0.980667
+    """
+    asked, money = usage(frame, by, Periods(freq, tz, end)), Money.of(charge, rates, to)
+    return answers.answer(frame, trend_query(asked, measure, money, token_convention))
+
+
+def top_query(
+    asked: Usage, n: int, measure: str, money: Money, convention: Conventions = tokens_.AUTO
+) -> Query:
+    """Return the query of `top`."""
+    measured = _Measured(asked, measure, money, convention, "top")
+    keys, value = asked.keys, quote(measured.name)
+    folded = ",\n    ".join(f"case when tu__place <= {n} then {key} end as {key}" for key in keys)
+    falling = ordered("tu__value desc", *keys)
+    place = f"least(row_number() over (partition by currency order by {falling}), {n + 1})"
+    # A record may be in several groups of a list: among the others it counts once.
+    same = " and ".join(f"measured.{key} is not distinct from ranked.{key}" for key in keys)
+    members = f"""members as (
+  select tu__place as tu__at, ranked.currency as tu__in, count(distinct tu__record) as tu__records
+  from ranked
+  join measured on {same} and {code("measured.currency")} is not distinct from ranked.currency
+  where measured.tu__value is not null
+  group by tu__place, ranked.currency
+),
+"""
+    joined = """
+  join members on tu__place = tu__at and currency is not distinct from tu__in"""
+    records = "max(tu__records)" if asked.is_split else "sum(records)"
+    sql = f"""{measured.steps},
+ranked as (
+  select {listed(*keys)}currency, tu__value, records, {place} as tu__place,
+    tu__value / nullif(sum(tu__value) over (partition by currency), 0) as share
+  from figures
+),
+{members if asked.is_split else ""}folded as (
+  select {folded},
+    tu__place, currency, tu__value, share,
+    {"tu__records" if asked.is_split else "records"}
+  from ranked{joined if asked.is_split else ""}
+),
+places as (
+  select {listed(*keys)}tu__place, currency, sum(tu__value) as tu__value, sum(share) as share,
+    {records} as records, count(*) as groups
+  from folded
+  group by {listed(*keys)}tu__place, currency
+)
+select {listed(*keys)}case when tu__place <= {n} then tu__place end as rank,
+  {measured.currency}tu__value as {value}, share, records, groups{measured.unrated}
+from places
+order by {ordered("currency", "tu__place")}"""
+    types = {"rank": INTEGER, **measured.types, "share": NUMBER}
+    types |= {"records": INTEGER, "groups": INTEGER}
+    return asked.query(sql, measured.fields, types, nullable=("rank",), **measured.limits)
+
+
+def trend_query(
+    asked: Usage, measure: str, money: Money, convention: Conventions = tokens_.AUTO
+) -> Query:
+    """Return the query of `trend`; its question has periods."""
+    measured = _Measured(asked, measure, money, convention, "trend")
+    keys, dims, value = asked.keys, asked.dimensions, quote(measured.name)
+    periods = asked.periods
+    before = periods.named(f"period - {periods.step()}") if periods else "null"
+    earlier = f"over ({partition(*dims, 'currency')} order by period)"
+    sql = f"""{measured.steps},
+earlier as (
+  select {listed(*keys)}currency, tu__value, records,
+    lag(tu__value) {earlier} as tu__last, lag(period) {earlier} as tu__then
+  from figures
+),
+compared as (
+  select {listed(*keys)}currency, tu__value, records,
+    case when tu__then = {before} then tu__last end as tu__before,
+    tu__value / nullif(sum(tu__value) over (partition by period, currency), 0) as share
+  from earlier
+)
+select {listed(*keys)}{measured.currency}tu__value as {value}, tu__value - tu__before as change,
+  (tu__value - tu__before) / nullif(tu__before, 0) as change_rate, share, records{measured.unrated}
+from compared
+order by {ordered("period", "tu__value desc", *dims, "currency")}"""
+    types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}
+    return asked.query(sql, measured.fields, types | {"records": INTEGER}, **measured.limits)
+
+
+class _Measured:
+    """A measure that may be ranked: its steps to ``measured`` by record, ``figures`` by group."""
+
+    def __init__(
+        self, asked: Usage, measure: str, money: Money, convention: Conventions, metric: str
+    ) -> None:
+        self.is_cost = measure == COST
+        self.name = measure
+        self.limits = money.limits if self.is_cost else Limits(guard="", portable=True)
+        self.unrated = money.unrated if self.is_cost else ""
+        self.currency = "currency, " if self.is_cost else ""
+        value, currency, source = "", "cast(null as varchar)", "usage"
+        if self.is_cost:
+            asked.require(money.charges, metric)
+            self.fields = money.fields
+            steps, value, currency, source = money.amounts(), "tu__cost", "tu__currency", "amounts"
+        elif measure == TOKENS:
+            asked.require(tokens_.FIELDS[:-1], metric)
+            self.fields = tokens_.FIELDS
+            steps, value, source = tokens_.decided(asked, convention), "tokens", "decided"
+        else:
+            found = additive(asked, measure, others=(COST, TOKENS))
+            self.name, self.fields, steps, value = found.name, found.fields, "", found.sql
+        keys = asked.keys
+        self.types = {**({"currency": TEXT} if self.is_cost else {}), self.name: NUMBER}
+        self.steps = f"""{f"{steps},{chr(10)}" if steps else ""}measured as (
+  select {listed(*keys, *asked.marks)}{currency} as currency, {asked.share(value)} as tu__value
+  from {source}
+),
+sums as (
+  select {listed(*keys)}currency, sum(tu__value) as tu__value,
+    {asked.count("tu__value")} as records
+  from measured
+  group by {listed(*keys)}currency
+),
+{currencies(asked, sums=("tu__value", "records"), present="records")},
+figures as (
+  select {listed(*keys)}currency, tu__value, records
+  from currencies
+  where tu__present = 1
+)"""
