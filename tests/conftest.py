@@ -9,10 +9,23 @@ import pyarrow as pa
 import pytest
 
 import tidyusage as tu
+import tidyusage.metrics
 
 os.environ["COLUMNS"] = "80"  # frames print alike wherever the tests run
 
 BACKENDS = ("pandas", "polars", "pyarrow", "duckdb")
+
+PRICES = {"opus": {"input": 15, "output": 75, "cache_read": 1.5, "cache_write": 18.75}}
+# What a metric must be given before its dimensions, and what else: enough to ask every one.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {"top": (3,), "cost_per": ("users",)}
+OPTIONS = {name: {"prices": PRICES} for name in ("cache_savings", "estimate_cost")}
+FRAMES = tuple(name for name in tu.metrics.__all__ if name != "explain")  # that give a frame
+
+
+def ask(name: str, frame: Any, *by: str) -> Any:
+    """Ask a metric of a frame, with no more options than it must have."""
+    metric = getattr(tu, name)
+    return metric(frame, *ARGUMENTS.get(name, ()), *by, **OPTIONS.get(name, {}))
 
 
 def rows(frame: Any) -> list[dict[str, Any]]:

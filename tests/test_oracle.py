@@ -135,6 +135,11 @@ RANKED = st.sampled_from(["cost", "cost", "tokens", *COUNTED]).flatmap(
         lambda pair: (measure, *(pair if measure == "cost" else (None, None)))
     )
 )
+PRICE = st.integers(0, 8).map(lambda quarter: quarter / 4)
+SORTS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+PRICES = st.fixed_dictionaries(
+    {}, optional={m: st.fixed_dictionaries({}, optional=dict.fromkeys(SORTS, PRICE)) for m in "ab"}
+)
 # Each metric's options, and its main figure.
 METRICS = {
     "cost_by": ({"charge": CHARGE, **EXCHANGE, **PERIODS}, "cost"),
@@ -176,6 +181,17 @@ METRICS = {
         },
         "cost_per",
     ),
+    "cache_savings": ({"prices": PRICES, "per": st.sampled_from([1, 1000])}, "savings"),
+    "estimate_cost": (
+        {
+            "prices": PRICES,
+            "scope": st.sampled_from(["unbilled", "all"]),
+            "charge": CHARGE,
+            "token_convention": CONVENTION,
+        },
+        "estimated_cost",
+    ),
+    "summary": ({"charge": CHARGE, "token_convention": CONVENTION, **EXCHANGE}, ""),
     "stickiness": ({"tz": ZONE}, "stickiness"),
     "top": (
         {
@@ -307,6 +323,8 @@ def ordered(found, name, options):
     """Tell whether rows stand by period, main figure and dimensions."""
     if name == "top":
         return [row["rank"] for row in found] == ranks(found)
+    if name == "summary":
+        return [row["figure"] for row in found] == figures(found)
     main, keys = METRICS[name][1] or options["measure"], []
     for row in found:
         has_period = options.get("freq") or name == "stickiness"
@@ -314,6 +332,14 @@ def ordered(found, name, options):
         figure = None if row[main] is None else round(row[main], 9)
         keys.append([*period, last(figure, falling=True)])
     return keys == sorted(keys)
+
+
+def figures(found):
+    """Return the figures as they should stand: in the same order in each group."""
+    groups = dict.fromkeys(row["key"] for row in found)
+    costs = Counter(row["key"] for row in found if row["figure"] == "cost")
+    names = ["records", "days", "products", "models", "users", "active_users", "tokens"]
+    return [name for key in groups for name in [*names, *["cost"] * costs[key]]]
 
 
 def ranks(found):

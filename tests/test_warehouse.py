@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import servers
 import tidyusage as tu
+from conftest import ARGUMENTS, FRAMES, OPTIONS, ask
 from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
-from tidyusage import metrics
 from tidyusage.answers import GUARD
 from tidyusage.errors import OptionError, UnknownFieldError, UnknownOptionError
 
@@ -141,16 +141,15 @@ def test_spark_gives_what_the_oracle_says(engine, records, question, zone):
         check(engine, records, question, zone)
 
 
-# What a metric must be given.
-ARGUMENTS: dict = {}
 OTHERS = ("bigquery", "clickhouse", "databricks", "mysql", "redshift", "snowflake", "trino", "tsql")
 
 
 @pytest.mark.parametrize("dialect", OTHERS)
-@pytest.mark.parametrize("name", metrics.__all__)
+@pytest.mark.parametrize("name", FRAMES)
 def test_other_dialects_are_read_back_or_refused(name, dialect):
     try:
-        text = tu.sql(name, *ARGUMENTS.get(name, ()), dialect=dialect)
+        asked_ = (*ARGUMENTS.get(name, ()), "model.id")
+        text = tu.sql(name, *asked_, dialect=dialect, **OPTIONS.get(name, {}))
     except OptionError as error:
         assert f"{dialect} has no words" in str(error)  # noqa: PT017
         return
@@ -158,7 +157,7 @@ def test_other_dialects_are_read_back_or_refused(name, dialect):
     assert {table.name for table in tree.find_all(sqlglot.exp.Table)} >= {TABLE}
     names = [name for name in tree.named_selects if name != GUARD]
     frame = tu.load_example(backend="polars", sep="_")
-    assert names == getattr(tu, name)(frame, *ARGUMENTS.get(name, ())).columns
+    assert names == ask(name, frame, "model.id").columns
 
 
 def test_the_table_is_named_as_it_is_written():

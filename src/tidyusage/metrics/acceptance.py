@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tidyusage.typing import End, FrameT, Freq
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
-_KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
+KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
     "tab": ("usage.requests.tab_accepted", "usage.requests.tab_shown"),
     "edit": ("usage.code.accepts", "usage.code.rejects"),
     "line": ("usage.code.lines_accepted_added", "usage.code.lines_added"),
@@ -98,12 +98,12 @@ def acceptance_query(asked: Usage, kind: AcceptanceKind | None = None) -> Query:
     """Return the query of `acceptance_rate`."""
     if kind is not None:
         one_of("kind", kind, get_args(AcceptanceKind))
-    kinds = (kind,) if kind else tuple(_KINDS)
-    fields = [field for name in kinds for field in _KINDS[name]]
+    kinds = (kind,) if kind else tuple(KINDS)
+    fields = [field for name in kinds for field in KINDS[name]]
     asked.require(fields, "acceptance_rate")
     fields = list(filter(asked.holds, fields))
     keys = asked.keys
-    offers = {name: _offer(asked, name) for name in kinds if all(map(asked.holds, _KINDS[name]))}
+    offers = {name: _offer(asked, name) for name in kinds if all(map(asked.holds, KINDS[name]))}
     sums = ", ".join(
         f"sum(case when {both} then {accepted} end) as tu__{name}_accepted, "
         f"sum(case when {both} then {offered} end) as tu__{name}_offered"
@@ -144,7 +144,7 @@ order by {ordered(*asked.period, "acceptance_rate desc", *asked.dimensions, "kin
 
 def _offer(asked: Usage, kind: AcceptanceKind) -> tuple[str, str]:
     """Return the SQL of what a record accepted, and of what it was offered."""
-    accepted, other = map(quote, _KINDS[kind])
+    accepted, other = map(quote, KINDS[kind])
     share = asked.share_of_tool if kind == "tool" else asked.share
     accepted, other = share(accepted), share(other)
     return accepted, f"({accepted} + {other})" if kind in {"edit", "tool"} else other

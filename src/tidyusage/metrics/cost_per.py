@@ -102,8 +102,8 @@ def cost_per(
     >>> import tidyusage as tu
     >>> df = tu.load_example()
     >>> tu.cost_per(df, "commits", "product.id").iloc[:1]
-      product.id currency    cost  commits  cost_per  records
-    0     claude      USD  583.68     37.0  15.77513       31
+      product.id currency     cost  commits  cost_per  records
+    0     claude      USD  1172.29    666.0  1.760195       62
     """
     check_per(per)
     money, periods = Money.of(charge, rates, to), Periods.of(freq, tz, end)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from tidyusage import answers
 from tidyusage.answers import GUARD
-from tidyusage.catalogue import CHARGE_TYPES
-from tidyusage.errors import OptionError, known_options, nearest
+from tidyusage.errors import known_options
+from tidyusage.metrics.policy import BILLED, cost, fields_of, kinds
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.rates import UNRATED
 from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import is_about, listed, literal, ordered, partition, quote
+from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.typing import Charge, End, FrameT, Freq, Rates
 
-BILLED: Final = "billed"
 CURRENCY: Final = quote("charges.currency")
-_PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
-_BILLED_OF: Final = ("net", "total", *_PARTS, "included", "discount")
 
 
 class Limits(TypedDict):
@@ -164,7 +160,7 @@ class Money:
     @classmethod
     def of(cls, charge: Charge, rates: Rates | None, to: str | None) -> Money:
         """Look at the options; refuse what is no policy, and what are no rates."""
-        _policies(charge)
+        kinds(charge)  # raises for what is none
         return cls(charge, Exchange.of(rates, to))
 
     @property
@@ -229,60 +225,3 @@ def code(currency: str) -> str:
 def any_present(asked: Usage) -> str:
     """Return the SQL of whether a group has a figure in any currency."""
     return f"max(tu__present) over ({partition(*asked.keys)})"
-
-
-def fields_of(charge: Charge) -> tuple[str, ...]:
-    """Return the columns that a policy reads."""
-    kinds = list(dict.fromkeys(_policies(charge).values()))
-    types = dict.fromkeys(
-        type_ for kind in kinds for type_ in (_BILLED_OF if kind == BILLED else (kind,))
-    )
-    products = ("product.id",) if isinstance(charge, Mapping) else ()
-    return (*(f"charges.{type_}" for type_ in types), "charges.currency", *products)
-
-
-def cost(charge: Charge) -> str:
-    """Return the SQL of a record's cost under a policy; null if it has none."""
-    policies = _policies(charge)
-    default = policies.pop("*")
-    cases = " ".join(
-        f"when {literal(product)} then {_one(kind)}" for product, kind in policies.items()
-    )
-    return f'case "product.id" {cases} else {_one(default)} end' if cases else _one(default)
-
-
-def _policies(charge: Charge) -> dict[str, str]:
-    """Return each product's policy, and under * that of all others."""
-    policies = dict(charge) if isinstance(charge, Mapping) else {"*": charge}
-    allowed = (BILLED, *CHARGE_TYPES)
-    for kind in policies.values():
-        if kind not in allowed:
-            raise OptionError(f"charge={kind!r} is no policy.", nearest(str(kind), allowed))
-    return {"*": BILLED, **policies}
-
-
-def _one(kind: str) -> str:
-    return billed() if kind == BILLED else quote(f"charges.{kind}")
-
-
-def billed() -> str:
-    """Return the SQL of what was charged: the first of net, total and its parts that is there.
-
-    What a subscription covers is notional: it is taken off a total in which it can be seen.
-    """
-    net, total, included, discount = map(_amount, ("net", "total", "included", "discount"))
-    present = f"coalesce({', '.join(map(_amount, _PARTS))})"
-    parts = " + ".join(f"coalesce({_amount(type_)}, 0)" for type_ in _PARTS)
-    is_whole = is_about(f"{parts} + {included}", total)
-    is_alone = f"{present} is null and {included} <= {total}"
-    return f"""case
-      when {net} is not null then {net}
-      when {total} is not null and ({is_alone} or {present} is not null and {is_whole})
-        then {total} - {included}
-      when {total} is not null then {total}
-      when {present} is not null then {parts} - coalesce(abs({discount}), 0)
-    end"""
-
-
-def _amount(type_: str) -> str:
-    return quote(f"charges.{type_}")

@@ -168,8 +168,8 @@ def trend(
     >>> df = tu.load_example()
     >>> tu.trend(df, freq="1w").iloc[:2, :5]
           period currency    cost   change  change_rate
-    0 2025-12-29      USD  301.56      NaN          NaN
-    1 2026-01-05      USD  597.29   295.73     0.980667
+    0 2025-12-29      USD   693.69     NaN          NaN
+    1 2026-01-05      USD  1228.87  535.18     0.771497
     """
     asked, money = usage(frame, by, Periods(freq, tz, end)), Money.of(charge, rates, to)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 _NAMES: Final = ("input", "output", "cache_read", "cache_write", "total")
 _TTL: Final = ("cache_write_ephemeral_5m", "cache_write_ephemeral_1h")
+CACHED: Final = ("usage.tokens.cache_read", "usage.tokens.cache_write", f"usage.tokens.{_TTL[0]}")
 PROVIDER: Final = "model.provider"
 FIELDS: Final = (*(f"usage.tokens.{name}" for name in (*_NAMES, *_TTL)), PROVIDER)
 

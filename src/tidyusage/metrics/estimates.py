@@ -1,0 +1,255 @@
+"""Estimates from prices of tokens: what the cache saved, what unbilled usage would have cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from tidyusage import answers
+from tidyusage.errors import known_options, one_of
+from tidyusage.metrics import prices as prices_
+from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics.money import Money
+from tidyusage.metrics.prices import MILLION, SORTS, Prices
+from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.unit_cost import check_per
+from tidyusage.sqltext import grouped, listed, literal, ordered
+from tidyusage.typing import Scope
+
+if TYPE_CHECKING:
+    from tidyusage.answers import Query
+    from tidyusage.typing import Charge, Conventions, FrameT
+    from tidyusage.typing import Prices as PricesLike
+
+
+@known_options
+def cache_savings(
+    frame: FrameT,
+    *by: str,
+    prices: PricesLike | None = None,
+    per: float = MILLION,
+    currency: str = "USD",
+) -> FrameT:
+    """Return what the prompt cache saved, at given prices.
+
+    `saved` is the sum of `cache_read` × (price of input − price of cache_read); `spent` what
+    writing cost beyond plain input: the sum of writes × (price of cache_write − price of input),
+    those that live an hour at their own price; `savings` is `saved` − `spent`.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    prices
+        By model, the prices of "input", "output", "cache_read", "cache_write" (that lives five
+        minutes) and "cache_write_1h": a mapping `{"claude-opus-4-1": {"input": 15, …}}`, or a
+        frame with a column `model.id` and those columns.  None takes today's from the package
+        genai-prices (`tidyusage[prices]`), as it was installed; of a frame that is not lazy.
+    per
+        How many tokens a price is for.
+    currency
+        That of the prices.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
+        `saved`, `spent`, `savings` (float64, in that currency), `records` (int64, those that used
+        the cache and could be priced), `unpriced` (str, the models of those that could not, null if
+        there are none).  No such record gives null.  The largest savings first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without a column of cached tokens.
+    OptionError
+        For an option's value that it cannot have.
+    MissingExtraError
+        Without `prices`, if genai-prices is not installed.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tokens = {"cache_read": 2_000_000, "cache_write": 400_000}
+    >>> df = tu.flatten_usage({"id": "a", "model": {"id": "m"}, "usage": {"tokens": tokens}})
+    >>> prices = {"m": {"input": 10, "cache_read": 1, "cache_write": 12.5}}
+    >>> tu.cache_savings(df, prices=prices)  # 2 × (10 - 1), 0.4 × (12.5 - 10)
+      currency  saved  spent  savings  records unpriced
+    0      USD   18.0    1.0     17.0        1      NaN
+    """
+    check_per(per)
+    asked = usage(frame, by)
+    return answers.answer(frame, savings_query(asked, Prices.of(prices, frame, per, currency)))
+
+
+@known_options
+def estimate_cost(
+    frame: FrameT,
+    *by: str,
+    prices: PricesLike | None = None,
+    per: float = MILLION,
+    currency: str = "USD",
+    scope: Scope = "unbilled",
+    charge: Charge = "billed",
+    token_convention: Conventions = "auto",
+) -> FrameT:
+    """Return what tokens without a cost would have cost, at given prices.
+
+    The sum over sorts of tokens × price: fresh input, output, what the cache served, and what it
+    took up for five minutes and for an hour.  It is an estimate, apart from what was billed: list
+    prices know no discount, no batch and no long prompts.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling; absent columns count as null.
+    *by
+        Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
+        Money and counts of a record that names several resources or tools are split evenly.
+    prices
+        As in `cache_savings`.
+    per
+        How many tokens a price is for.
+    currency
+        That of the prices.
+    scope
+        "unbilled": records that have tokens and no cost.  "all": every record that has tokens, to
+        set the estimate beside `cost_by`.
+    charge
+        Which cost tells that a record is billed, as in `cost_by`.
+    token_convention
+        As in `tokens_by`.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
+        `estimated_cost` (float64, in that currency), `tokens` (float64, of the records in it),
+        `records` (int64, how many those are), `unpriced_records` (int64), `unpriced` (str, the
+        models of those, null if there are none).  What has no price is not 0, and is not in the
+        estimate: a group without any price is null.  The largest first.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without a column of tokens.
+    OptionError
+        For an option's value that it cannot have.
+    MissingExtraError
+        Without `prices`, if genai-prices is not installed.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [
+    ...     {"id": model, "model": {"id": model}, "usage": {"tokens": {"input": 100, "output": 50}}}
+    ...     for model in ("m", "new")
+    ... ]
+    >>> prices = {"m": {"input": 10, "output": 40}}
+    >>> tu.estimate_cost(tu.flatten_usage(records), prices=prices)  # (100 × 10 + 50 × 40) / 1e6
+      currency  estimated_cost  tokens  records  unpriced_records unpriced
+    0      USD           0.003   150.0        1                 1      new
+    """
+    one_of("scope", scope, get_args(Scope))
+    check_per(per)
+    asked, money = usage(frame, by), Money.of(charge, None, None)
+    known = Prices.of(prices, frame, per, currency)
+    return answers.answer(frame, estimate_query(asked, known, money, scope, token_convention))
+
+
+def savings_query(asked: Usage, prices: Prices) -> Query:
+    """Return the query of `cache_savings`."""
+    asked.require((*tokens_.CACHED, prices_.HOUR), "cache_savings")
+    uses = (
+        "coalesce(cache_read, 0) > 0 or coalesce(cache_write, 0) > 0 or coalesce(tu__hour, 0) > 0"
+    )
+    spent = f"{prices.cost('cache_write', 'input')} + {prices.cost('cache_write_1h', 'input')}"
+    is_priced = f"tu__price_input is not null and {prices.needed(SORTS[2:])}"
+    figures = {
+        "saved": f"-({prices.cost('cache_read', 'input')})",
+        "spent": spent,
+        "records": "",
+    }
+    sums = ", ".join(
+        f"sum(case when tu__is_priced = 1 then {asked.share(sql)} end) as {name}"
+        for name, sql in figures.items()
+        if sql
+    )
+    steps = f"""{tokens_.decided(asked, tokens_.AUTO, *prices_.columns())},
+{prices.steps("decided")},
+users as (
+  select *, case when {is_priced} then 1 else 0 end as tu__is_priced
+  from metered
+  where {uses}
+)"""
+    sql = _answer(
+        asked,
+        steps,
+        f"{sums}, {asked.count('case when tu__is_priced = 1 then 1 end')} as records",
+        f"case when records > 0 then {literal(prices.currency)} end as currency, saved, spent, "
+        "saved - spent as savings, coalesce(records, 0) as records, tu__names as unpriced",
+        "savings desc",
+    )
+    money = dict.fromkeys(("saved", "spent", "savings"), NUMBER)
+    types = {"currency": TEXT, **money, "records": INTEGER, "unpriced": TEXT}
+    return asked.query(sql, prices_.FIELDS, types, portable=False)
+
+
+def estimate_query(
+    asked: Usage, prices: Prices, money: Money, scope: Scope, convention: Conventions
+) -> Query:
+    """Return the query of `estimate_cost`."""
+    asked.require(tokens_.FIELDS[:-1], "estimate_cost")
+    cost = " + ".join(prices.cost(sort) for sort in SORTS)
+    has_sorts = "coalesce(input, output, cache_read, cache_write) is not null"
+    is_priced = f"tu__priced is not null and {has_sorts} and {prices.needed(SORTS)}"
+    is_in = f"({has_sorts} or total is not null)"
+    is_in += " and tu__cost is null" if scope == "unbilled" else ""
+    steps = f"""{money.amounts()},
+{tokens_.decided(asked, convention, "tu__cost", *prices_.columns(), source="amounts")},
+{prices.steps("decided")},
+users as (
+  select *, case when {is_priced} then 1 else 0 end as tu__is_priced
+  from metered
+  where {is_in}
+)"""
+    sql = _answer(
+        asked,
+        steps,
+        f"sum(case when tu__is_priced = 1 then {asked.share(cost)} end) as estimated_cost, "
+        f"sum(case when tu__is_priced = 1 then {asked.share('tokens')} end) as tokens, "
+        f"{asked.count('case when tu__is_priced = 1 then 1 end')} as records, "
+        f"{asked.count('case when tu__is_priced = 0 then 1 end')} as unpriced_records",
+        f"case when records > 0 then {literal(prices.currency)} end as currency, estimated_cost, "
+        "tokens, coalesce(records, 0) as records, "
+        "coalesce(unpriced_records, 0) as unpriced_records, tu__names as unpriced",
+        "estimated_cost desc",
+    )
+    types = {"currency": TEXT, "estimated_cost": NUMBER, "tokens": NUMBER}
+    types |= {"records": INTEGER, "unpriced_records": INTEGER, "unpriced": TEXT}
+    return asked.query(sql, (*prices_.FIELDS, *money.fields), types, portable=False)
+
+
+def _answer(asked: Usage, steps: str, sums: str, columns: str, main: str) -> str:
+    """Return a query: the sums over ``users``, a row for every group, the unpriced named."""
+    keys = asked.keys
+    same = " and ".join(f"groups.{key} is not distinct from {{0}}.{key}" for key in keys) or "true"
+    return f"""{steps},
+{prices_.unpriced(asked, "users", "tu__is_priced = 0")},
+sums as (
+  select {listed(*keys)}{sums}
+  from users
+  {grouped(*keys)}
+),
+groups as (
+  select {listed(*keys)}count(*) as tu__all
+  from usage
+  {grouped(*keys)}
+)
+select {listed(*(f"groups.{key} as {key}" for key in keys))}{columns}
+from groups
+left join sums on {same.format("sums")}
+left join unpriced on {same.format("unpriced")}
+order by {ordered(main, *(f"groups.{key}" for key in keys))}"""

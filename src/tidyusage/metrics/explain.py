@@ -1,0 +1,168 @@
+"""How a figure was made: the rules in words, and how many records each of them decided."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage import answers, engines
+from tidyusage.errors import OptionError, UnknownOptionError, nearest
+from tidyusage.metrics.acceptance import acceptance_rate
+from tidyusage.metrics.adoption import stickiness
+from tidyusage.metrics.cost_per import cost_per
+from tidyusage.metrics.estimates import cache_savings, estimate_cost
+from tidyusage.metrics.money import cost_by
+from tidyusage.metrics.overview import summary
+from tidyusage.metrics.query import INTEGER, Usage, usage
+from tidyusage.metrics.ranking import top, trend
+from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
+from tidyusage.metrics.topics import Topic, topics_of
+from tidyusage.metrics.totals import totals
+from tidyusage.metrics.unit_cost import cost_per_token
+from tidyusage.metrics.users import active_users
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+METRICS: Final[dict[str, Callable[..., Any]]] = {
+    function.__name__: function
+    for function in (
+        acceptance_rate,
+        active_users,
+        cache_hit_rate,
+        cache_savings,
+        cost_by,
+        cost_per,
+        cost_per_token,
+        estimate_cost,
+        stickiness,
+        summary,
+        tokens_by,
+        top,
+        totals,
+        trend,
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a metric's figures are made: ``lines`` in words, ``counts`` of records by name.
+
+    Without a frame there are no counts.
+    """
+
+    metric: str
+    lines: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return "\n".join([self.metric, *(f"  {line}" for line in self.lines)])
+
+    __repr__ = __str__
+
+
+def explain(frame: Any, *question: str, **options: Any) -> Explanation:
+    """Return how a metric's figures are made, and how many records each rule decided.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library; or the metric's name, to read the rules alone.
+    *question
+        The metric's name, then what it is asked, as in `explain(df, "cost_by", "model.id")`.
+    **options
+        The metric's own options.
+
+    Returns
+    -------
+    Explanation
+        It prints as text.  `counts` has the numbers by name, all of them records of the whole
+        frame: those used and set aside, and of those used which rule gave the figure.  A lazy
+        frame is collected for them.
+
+    Raises
+    ------
+    OptionError
+        For an unknown metric, or an option's value that it cannot have.
+    UnknownOptionError
+        For an option that the metric does not know.
+    UnknownFieldError
+        For an unknown dimension.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> print(tu.explain(tu.load_example(), "cache_hit_rate").lines[1])
+    - have input and cache_read, and are used: 186 of 310 records
+    """
+    words, has_frame = question, not isinstance(frame, str)
+    if not has_frame:
+        words = (frame, *question)
+    if not words or words[0] not in METRICS:
+        name = words[0] if words else ""
+        raise OptionError(f"There is no metric {name!r}.", nearest(str(name), METRICS))
+    metric, *arguments = words
+    chosen = _chosen(metric, arguments, options, has_all=has_frame)
+    lines: list[str] = []
+    counts: dict[str, int] = {}
+    asked = usage(frame, chosen.get("by", ())) if has_frame else None
+    for topic in topics_of(metric, chosen):
+        found = _counted(frame, asked, topic) if asked else {}
+        lines += [topic.title, *(_line(topic, name, found) for name in topic.rules)]
+        counts |= found
+    return Explanation(metric, tuple(lines), counts)
+
+
+def _chosen(
+    metric: str, arguments: Iterable[Any], options: Mapping[str, Any], *, has_all: bool
+) -> dict[str, Any]:
+    """Return a metric's options as they are chosen, or their defaults."""
+    function = METRICS[metric]
+    signature = inspect.signature(function)
+    if unknown := [name for name in options if name not in signature.parameters]:
+        raise UnknownOptionError(
+            f"{metric}() has no option {unknown[0]!r}.", nearest(unknown[0], signature.parameters)
+        )
+    bind = signature.bind if has_all else signature.bind_partial
+    try:
+        bound = bind(None, *arguments, **options)
+    except TypeError as error:
+        raise OptionError(f"{metric}: {error}.", "Ask as you would ask the metric.") from error
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _counted(frame: Any, asked: Usage, topic: Topic) -> dict[str, int]:
+    """Return how many records each rule of a topic decided."""
+    whole = Usage(asked.columns, ())  # records, whatever they are grouped by
+    steps, source = topic.steps(whole)
+    sums = {
+        name: f"sum(case when {test} then 1 else 0 end)" for name, (_, test) in topic.rules.items()
+    }
+    names = {"records": "count(*)"} | {f"{topic.name}.{name}": sql for name, sql in sums.items()}
+    listed_ = ",\n  ".join(f"{sql} as {quote(name)}" for name, sql in names.items())
+    types = dict.fromkeys(names, INTEGER)
+    query = whole.query(
+        f"{steps}{chr(10)}select {listed_}\nfrom {source}",
+        topic.fields(whole),
+        types,
+        portable=False,
+    )
+    found = answers.answer(frame, query)
+    if engines.is_lazy(found):
+        found = found.collect()
+    table = (
+        found.to_arrow_table() if engines.backend_of(found) == "duckdb" else engines.to_arrow(found)
+    )
+    return {name: int(count or 0) for name, count in table.to_pylist()[0].items()}
+
+
+def _line(topic: Topic, name: str, counts: Mapping[str, int]) -> str:
+    words = f"- {topic.rules[name][0]}"
+    if not counts:
+        return words
+    return f"{words}: {counts[f'{topic.name}.{name}']:,} of {counts['records']:,} records"

@@ -1,0 +1,251 @@
+"""The rules behind each metric: in words, and as the test of a record that they decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.metrics import policy, users
+from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics.acceptance import KINDS
+from tidyusage.metrics.measures import countable
+from tidyusage.metrics.money import Money
+from tidyusage.metrics.time import DATES, Periods
+from tidyusage.sqltext import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tidyusage.metrics.query import Usage
+    from tidyusage.typing import Freq
+
+_BILLED_WORDS: Final = {
+    "net": "net, where it is there",
+    "total less included": "else total, less what the subscription covers and the total holds",
+    "total": "else total as it is",
+    "parts": "else on_demand + committed + usage_based + platform_fee, less discount",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A matter of rules: ``rules`` by name, each in words and as the test of a row of ``steps``.
+
+    ``steps`` gives the SQL up to a step of one row a record, and that step's name; ``fields`` the
+    columns that it reads.
+    """
+
+    name: str
+    title: str
+    rules: Mapping[str, tuple[str, str]]
+    steps: Callable[[Usage], tuple[str, str]]
+    fields: Callable[[Usage], tuple[str, ...]]
+
+
+def topics_of(metric: str, chosen: Mapping[str, Any]) -> list[Topic]:
+    """Return the topics of a metric that is asked with certain options."""
+    found = list(_FIRST.get(metric, ()))
+    measure = chosen.get("measure", "cost")
+    topics = [topic(chosen) for topic in found]
+    if metric in {"top", "trend"}:
+        topics = [_MEASURES[measure](chosen)] if measure in _MEASURES else [_measure(chosen)]
+    if metric == "cost_per":
+        topics.append(_users(chosen) if measure == "users" else _measure(chosen))
+    if chosen.get("freq") is not None or metric == "stickiness":
+        topics.append(_windows(chosen, is_whole=metric in _WHOLE))
+    return topics
+
+
+def _money(chosen: Mapping[str, Any]) -> Topic:
+    charge = chosen.get("charge", policy.BILLED)
+    money = Money.of(charge, chosen.get("rates"), chosen.get("to"))
+    rule = "tu__rule"
+    kinds = policy.kinds(charge)
+    words = _BILLED_WORDS if policy.BILLED in kinds else {}
+    words |= {
+        kind: f"{kind}, as charge= asks" for kind in kinds if kind not in {policy.BILLED, *words}
+    }
+    rules = {
+        "priced": ("have a cost, and are used", "tu__cost is not null"),
+        **{name: (text, f"{rule} = {literal(name)}") for name, text in words.items()},
+        "unpriced": ("have no cost, and are set aside", "tu__cost is null"),
+        "no currency": (
+            "have a cost in an unknown currency, which is added to no other",
+            "tu__cost is not null and nullif(trim(tu__currency), '') is null",
+        ),
+    }
+    in_ = f", in {money.rates.to}, at given rates" if money.rates else ""
+    title = f"Cost of a record: one figure of its charges, which are views of one amount{in_}"
+
+    def steps(_: Usage) -> tuple[str, str]:
+        ruled = f"""{money.amounts()},
+ruled as (
+  select *, {policy.rule(charge)} as {rule}
+  from amounts
+)"""
+        return ruled, "ruled"
+
+    return Topic("cost", title, rules, steps, lambda _: money.fields)
+
+
+def _tokens(chosen: Mapping[str, Any]) -> Topic:
+    convention = chosen.get("token_convention", tokens_.AUTO)
+    is_in = "input is not null and tu__cached > 0"
+    rules = {
+        "counted": ("have tokens, and are used", "tokens is not null"),
+        "total": ("give their total", "total is not null"),
+        "parts": ("give parts alone, which are added up", "total is null and tokens is not null"),
+        "none": ("have no tokens, and are set aside", "tokens is null"),
+        "inside": (
+            "have cached tokens inside their input, which are taken off it",
+            f"{is_in} and tu__inclusive = 1",
+        ),
+        "beside": ("have cached tokens beside their input", f"{is_in} and tu__inclusive = 0"),
+        "shown": ("show by their own total which of the two it is", "tu__own is not null"),
+    }
+    title = f"Tokens of a record: its total, else its parts; token_convention={convention!r}"
+
+    def steps(asked: Usage) -> tuple[str, str]:
+        return tokens_.decided(asked, convention), "decided"
+
+    return Topic("tokens", title, rules, steps, lambda _: tokens_.FIELDS)
+
+
+def _cache(chosen: Mapping[str, Any]) -> Topic:
+    both = "input is not null and cache_read is not null"
+    rules = {
+        "used": ("have input and cache_read, and are used", both),
+        "set aside": ("lack one of them, and are set aside", f"not ({both})"),
+    }
+    title = "Cache hit rate: cache_read over fresh input + cache_read + cache_write"
+
+    def steps(asked: Usage) -> tuple[str, str]:
+        return tokens_.decided(asked, chosen.get("token_convention", tokens_.AUTO)), "decided"
+
+    return Topic("cache", title, rules, steps, lambda _: tokens_.FIELDS)
+
+
+def _pairs(chosen: Mapping[str, Any]) -> Topic:
+    money = Money.of(chosen.get("charge", policy.BILLED), chosen.get("rates"), chosen.get("to"))
+    sort = chosen.get("tokens", "total")
+    count = "tokens" if sort == "total" else sort
+    both = f"tu__cost is not null and {count} is not null"
+    rules = {
+        "used": ("have a cost and tokens, and are used", both),
+        "set aside": ("lack one of them, and are set aside", f"not ({both})"),
+    }
+    title = "Cost of a token: the sum of costs over the sum of tokens"
+
+    def steps(asked: Usage) -> tuple[str, str]:
+        convention = chosen.get("token_convention", tokens_.AUTO)
+        decided = tokens_.decided(asked, convention, "tu__cost", source="amounts")
+        return f"{money.amounts()},\n{decided}", "decided"
+
+    return Topic("pairs", title, rules, steps, lambda _: (*tokens_.FIELDS, *money.fields))
+
+
+def _users(_: Mapping[str, Any]) -> Topic:
+    who = f"{users.person(quote(users.ID), quote(users.EMAIL))} is not null"
+    flag = f"{quote(users.ACTIVE)} is not null"
+    rules = {
+        "named": ("name a user: user.id, else the e-mail in lower case", who),
+        "unnamed": ("name none, and are set aside", f"not ({who})"),
+        "flagged": ("name one and say whether they were active", f"{who} and {flag}"),
+        "active": (
+            "name one who was active: who is said to be, else who has a positive count",
+            f"{who} and tu__active = 1",
+        ),
+    }
+
+    def steps(asked: Usage) -> tuple[str, str]:
+        told = f"case when {users.active(asked)} then 1 else 0 end as tu__active"
+        return f"told as (\n  select *, {told}\n  from usage\n)", "told"
+
+    title = "Users: different people, counted and never added"
+    return Topic("users", title, rules, steps, users.fields_of)
+
+
+def _acceptance(chosen: Mapping[str, Any]) -> Topic:
+    kind = chosen.get("kind")
+    kinds = {name: fields for name, fields in KINDS.items() if kind in {None, name}}
+    rules: dict[str, tuple[str, str]] = {
+        name: (
+            f"{name}: have both figures, and are used",
+            " and ".join(f"{quote(field)} is not null" for field in fields),
+        )
+        for name, fields in kinds.items()
+    }
+    fields = tuple(field for group in kinds.values() for field in group)
+    title = "Acceptance: the sum of what was accepted over that of what was offered, kind by kind"
+    return Topic("acceptance", title, rules, lambda _: (_SAME, "same"), lambda _: fields)
+
+
+def _totals(_: Mapping[str, Any]) -> Topic:
+    title = (
+        "Totals: counts are added up, quantities within their unit and metric_name, charges within "
+        "their type and currency; distinct counts, flags and text have no sum and are left out"
+    )
+    return Topic("totals", title, {}, lambda _: (_SAME, "same"), lambda _: ())
+
+
+def _measure(chosen: Mapping[str, Any]) -> Topic:
+    measure = chosen["measure"]
+
+    def steps(asked: Usage) -> tuple[str, str]:
+        value = f"{countable(asked, measure).sql} as tu__value"
+        return f"valued as (\n  select *, {value}\n  from usage\n)", "valued"
+
+    def fields(asked: Usage) -> tuple[str, ...]:
+        return countable(asked, measure).fields
+
+    rules = {
+        "used": ("have it, and are used", "tu__value is not null"),
+        "set aside": ("do not, and are set aside", "tu__value is null"),
+    }
+    return Topic("measure", f"Measure: {measure}, added up", rules, steps, fields)
+
+
+def _windows(chosen: Mapping[str, Any], *, is_whole: bool) -> Topic:
+    freq: Freq = chosen.get("freq") or "1d"
+    tz = chosen.get("tz", "UTC")
+    periods = Periods(freq, tz, chosen.get("end", "exclusive"))
+    crossing = "of which an active user's is an error" if is_whole else "and are split by seconds"
+    undated = "are in no period" if is_whole else "are a period of their own"
+    rules = {
+        "crossing": (f"cross a bound, {crossing}", "tu__crossing = 1"),
+        "undated": (f"have no dates, and {undated}", "start_date is null"),
+    }
+
+    def steps(_: Usage) -> tuple[str, str]:
+        assigned = periods.assign("usage").replace("usage as (", "assigned as (", 1)
+        return (
+            f"""{assigned},
+placed as (
+  select start_date, tu__crossing from assigned
+  union all
+  select start_date, 0 as tu__crossing from usage where start_date is null
+)""",
+            "placed",
+        )
+
+    return Topic("windows", f"Periods: {freq} in the zone {tz}", rules, steps, lambda _: DATES)
+
+
+_SAME: Final = "same as (\n  select *\n  from usage\n)"
+_FIRST: Final[dict[str, tuple[Callable[[Mapping[str, Any]], Topic], ...]]] = {
+    "acceptance_rate": (_acceptance,),
+    "active_users": (_users,),
+    "cache_hit_rate": (_cache, _tokens),
+    "cache_savings": (_tokens,),
+    "cost_by": (_money,),
+    "cost_per": (_money,),
+    "cost_per_token": (_pairs, _money, _tokens),
+    "estimate_cost": (_tokens, _money),
+    "stickiness": (_users,),
+    "summary": (_money, _tokens, _users),
+    "tokens_by": (_tokens,),
+    "totals": (_totals,),
+}
+_MEASURES: Final = {"cost": _money, "tokens": _tokens}
+# Metrics in which a record is of one period or of none.
+_WHOLE: Final = ("active_users", "stickiness")
