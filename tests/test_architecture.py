@@ -33,6 +33,8 @@ FLOORS = [
     "assemble",
     "read",
     "__init__",
+    "console",
+    "questions",
     "cli",
 ]
 

@@ -130,3 +130,97 @@ def test_a_bar_on_a_terminal_for_what_takes_long(monkeypatch, capsys):
         connection.execute("select sum(sin(range)) from range(3000000)").fetchall()
         time.sleep(0.3)
     assert "Reading" in capsys.readouterr().err
+
+
+# Questions
+
+RECORDS = [
+    {
+        "id": "a",
+        "model": {"id": "opus|1"},
+        "user": {"id": "ada"},
+        "usage": {"tokens": {"total": 900}},
+    },
+    {"id": "b", "model": {"id": "opus|1"}},
+    {"id": "c", "model": {"id": "gpt"}, "usage": {"requests": {"tab_shown": 9, "tab_accepted": 3}}},
+]
+CHARGES = {"a": [("net", 7.5, "USD"), ("total", 10, "USD")], "b": [("total", 1, "eur")], "c": []}
+for number, each in enumerate(RECORDS):
+    each["charges"] = [{"type": t, "amount": x, "currency": c} for t, x, c in CHARGES[each["id"]]]
+    each["start_date"] = f"2026-01-0{number + 1}"
+
+
+@pytest.fixture
+def records(tmp_path):
+    target = tmp_path / "records.ndjson"
+    target.write_text("\n".join(map(json.dumps, RECORDS)), encoding="utf-8")
+    return target
+
+
+def test_cost_is_a_table(records):
+    done = run("cost", records, "--by", "model.id")
+    assert done.stderr == ""
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["model.id", "currency", "cost", "share", "records", "priced"],
+        ["opus|1", "USD", "7.50", "100.0%", "2", "1"],
+        ["opus|1", "EUR", "1.00", "100.0%", "2", "1"],
+        ["gpt", "1", "0"],
+    ]
+
+
+def test_cost_in_one_currency_by_period_as_markdown(records):
+    options = ["--freq", "1mo", "--rate", "EUR=2", "--to", "USD", "--format", "md"]
+    assert run("cost", records, *options).stdout.splitlines() == [
+        "| period | currency | cost | share | records | priced |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| 2026-01-01 | USD | 9.50 | 100.0% | 3 | 2 |",  # 7.5 + 2 × 1
+    ]
+    assert "opus\\|1" in run("cost", records, "--by", "model.id", "--format", "md").stdout
+
+
+def test_cost_of_one_charge_type_as_json(records):
+    done = run("cost", records, "--by", "model.id", "--charge", "total", "--format", "json")
+    first = {"model.id": "opus|1", "currency": "USD", "cost": 10.0, "share": 1.0}
+    assert json.loads(done.stdout)[0] == {**first, "records": 2, "priced": 1}
+
+
+def test_users_as_csv(records):
+    done = run("users", records, "--freq", "1d", "--rolling", "2", "--format", "csv")
+    lines = ['"period","active_users"', "2026-01-01,", "2026-01-02,1", "2026-01-03,"]
+    assert done.stdout.splitlines() == lines
+
+
+def test_tokens_and_acceptance(records):
+    assert run("tokens", records).stdout.split()[-1] == "900"
+    assert run("acceptance", records, "--kind", "tab").stdout.split()[-4:] == [
+        "tab",
+        "3",
+        "9",
+        "33.3%",
+    ]
+
+
+def test_summary_of_a_folder_says_what_it_covers(records):
+    lines = [line.split() for line in run("summary", records.parent).stdout.splitlines()]
+    found = {line[0]: line[2:5] for line in lines[1:]}
+    assert found["records"] == ["3", "3", "100.0%"]
+    assert found["models"] == ["2", "3", "100.0%"]
+    assert found["users"] == ["1", "1", "33.3%"]
+    assert found["cost"] == ["1", "1", "33.3%"]  # the last: EUR
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--by", "modle.id"], 2, "Did you mean 'model.id'?"),
+        (["--rate", "EUR"], 2, "Write --rate EUR=1.08."),
+        (["--rate", "GBP=2", "--to", "USD"], 1, "There is no rate of EUR to USD."),
+        (["--freq", "1m"], 2, "--freq"),
+        (["--format", "xml"], 2, "--format"),
+    ],
+)
+def test_a_wrong_question_says_what_to_do(records, arguments, code, words):
+    done = run("cost", records, *arguments)
+    assert done.returncode == code
+    assert words in done.stderr
+    assert done.stdout == ""

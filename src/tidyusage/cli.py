@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-import warnings
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidyusage.errors import RecordError, UsageError, UsageWarning
+from tidyusage import questions
+from tidyusage.console import plainly, show, source
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
     Layout,
@@ -20,36 +18,12 @@ from tidyusage.typing import (  # noqa: TC001 - typer reads them
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pyarrow as pa
 
 
-BAD_DATA: Final = 1
-BAD_USAGE: Final = 2
-_ROWS: Final = 10
-_WIDEST: Final = 56
-# What a reader looks for first, as far as the terminal is wide.
-_FIRST: Final = (
-    "id",
-    "position",
-    "metric",
-    "value",
-    "unit",
-    "product.id",
-    "start_date",
-    "user.email",
-    "model.id",
-    "charges.currency",
-    "charges.total",
-    "charges.net",
-    "usage.tokens.total",
-    "usage.requests.total",
-)
-
 app = typer.Typer(
     name="tidyusage",
-    help="Turn nested Usage records into tidy tables.",
+    help="Turn nested Usage records into tidy tables, and ask what they cost.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -59,7 +33,7 @@ app = typer.Typer(
 
 @app.callback()
 def main() -> None:
-    """Turn nested Usage records into tidy tables."""
+    """Turn nested Usage records into tidy tables, and ask what they cost."""
 
 
 @app.command(
@@ -101,11 +75,11 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
     """Read Usage records; show them as a table, or write them to a file."""
     from tidyusage import progress, read
 
-    with _plainly():
+    with plainly():
         _check_output(output)
         with progress.bar("Reading"):
             table = read.read_usage(
-                _source(sources),
+                source(sources),
                 layout=layout,
                 backend="pyarrow",
                 sep=sep,
@@ -116,43 +90,13 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
                 currency=currency,
             )
         if output is None:
-            _show(table)
+            show(table)
         else:
             with progress.bar("Writing"):
                 _write(table, output)
             typer.echo(
                 f"{table.num_rows:,} rows × {table.num_columns} columns in {output}", err=True
             )
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Say warnings and errors as a command does, and end with the right exit code."""
-
-    def say(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        kind = "warning" if issubclass(category, UsageWarning) else category.__name__
-        typer.echo(f"{kind}: {message}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UsageWarning)
-        warnings.showwarning = say
-        try:
-            yield
-        except RecordError as error:
-            spoken = str(error).replace("rejects=PATH", "--rejects FILE")
-            typer.echo(f"error: {spoken}", err=True)
-            raise typer.Exit(BAD_DATA) from None
-        except (UsageError, OSError) as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(BAD_USAGE) from None
-
-
-def _source(sources: list[str]) -> list[str] | IO[bytes]:
-    if "-" not in sources:
-        return sources
-    if len(sources) > 1:
-        raise typer.BadParameter("- stands alone: standard input cannot be read among files.")
-    return sys.stdin.buffer
 
 
 def _check_output(output: str | None) -> None:
@@ -198,66 +142,7 @@ def _write(table: pa.Table, output: str) -> None:
             os.remove(partial)
 
 
-def _show(table: pa.Table) -> None:
-    """Print the first rows, in as many columns as the terminal holds."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from tidyusage.schema import rename
-
-    console = Console()
-    columns = {
-        field.name: [_cell(value) for value in table[field.name][:_ROWS].to_pylist()]
-        for field in table.schema
-        if table[field.name].null_count < table.num_rows or not table.num_rows
-    }
-    first = {rename(name, sep): None for name in _FIRST for sep in "._"}
-    order = [*(name for name in first if name in columns), *(n for n in columns if n not in first)]
-    shown = _fitting({name: columns[name] for name in order}, console.width)
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for name in shown:
-        drawn.add_column(name, justify=_justify(table.schema.field(name).type), no_wrap=True)
-    for row in zip(*(columns[name] for name in shown), strict=True):
-        drawn.add_row(*row)
-    console.print(drawn)
-    empty = table.num_columns - len(columns)
-    console.print(
-        f"{min(table.num_rows, _ROWS):,} of {table.num_rows:,} rows, "
-        f"{len(shown)} of {table.num_columns} columns"
-        + (f"; {empty} columns hold nothing" if empty else ""),
-        style="dim",
-    )
-
-
-def _fitting(columns: dict[str, list[str]], width: int) -> list[str]:
-    shown: list[str] = []
-    used = 0
-    for name, cells in columns.items():
-        used += max(map(len, [name, *cells])) + 2
-        if used > width and shown:
-            break
-        shown.append(name)
-    return shown
-
-
-def _justify(type_: pa.DataType) -> Any:
-    import pyarrow as pa
-
-    return "right" if pa.types.is_floating(type_) or pa.types.is_integer(type_) else "left"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.10g}"
-    if hasattr(value, "isoformat"):
-        return str(value.isoformat()).removesuffix("T00:00:00+00:00")
-    if isinstance(value, list):
-        return f"[{len(value)}]"
-    text = str(value)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
-
+questions.add_to(app)
 
 if __name__ == "__main__":
     app()

@@ -34,7 +34,7 @@ ChargeType: TypeAlias = Literal[
     "tax",
     "credit",
 ]
-Policy: TypeAlias = Literal["billed"] | ChargeType
+Policy: TypeAlias = Literal["billed", ChargeType]
 Charge: TypeAlias = Policy | Mapping[str, Policy]
 Rates: TypeAlias = "Mapping[str, float] | Frame"
 Prices: TypeAlias = "Mapping[str, Mapping[str, float]] | Frame"

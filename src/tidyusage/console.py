@@ -1,0 +1,214 @@
+"""What commands read, and what they print: tables, and errors in plain words."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import typer
+
+from tidyusage.errors import RecordError, UsageError, UsageWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+
+BAD_DATA: Final = 1
+BAD_USAGE: Final = 2
+_ROWS: Final = 10
+_WIDEST: Final = 56
+# What a reader looks for first, as far as the terminal is wide.
+_FIRST: Final = (
+    "id",
+    "position",
+    "metric",
+    "value",
+    "unit",
+    "product.id",
+    "start_date",
+    "user.email",
+    "model.id",
+    "charges.currency",
+    "charges.total",
+    "charges.net",
+    "usage.tokens.total",
+    "usage.requests.total",
+)
+# Shares of one, which a table shows in per cent.
+_SHARES: Final = (
+    "share",
+    "coverage",
+    "stickiness",
+    "acceptance_rate",
+    "cache_hit_rate",
+    "change_rate",
+)
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """Say warnings and errors as a command does, and end with the right exit code."""
+
+    def say(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+        kind = "warning" if issubclass(category, UsageWarning) else category.__name__
+        typer.echo(f"{kind}: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UsageWarning)
+        warnings.showwarning = say
+        try:
+            yield
+        except RecordError as error:
+            spoken = str(error).replace("rejects=PATH", "--rejects FILE")
+            typer.echo(f"error: {spoken}", err=True)
+            raise typer.Exit(BAD_DATA) from None
+        except (UsageError, OSError) as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(BAD_USAGE) from None
+
+
+def source(sources: list[str]) -> list[str] | IO[bytes]:
+    """Return what is to be read: the files named, or standard input."""
+    if "-" not in sources:
+        return sources
+    if len(sources) > 1:
+        raise typer.BadParameter("- stands alone: standard input cannot be read among files.")
+    return sys.stdin.buffer
+
+
+def show(table: pa.Table) -> None:
+    """Print the first rows, in as many columns as the terminal holds."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tidyusage.schema import rename
+
+    console = Console()
+    columns = {
+        field.name: [_cell(value) for value in table[field.name][:_ROWS].to_pylist()]
+        for field in table.schema
+        if table[field.name].null_count < table.num_rows or not table.num_rows
+    }
+    first = {rename(name, sep): None for name in _FIRST for sep in "._"}
+    order = [*(name for name in first if name in columns), *(n for n in columns if n not in first)]
+    shown = _fitting({name: columns[name] for name in order}, console.width)
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for name in shown:
+        drawn.add_column(name, justify=_justify(table.schema.field(name).type), no_wrap=True)
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        drawn.add_row(*row)
+    console.print(drawn)
+    empty = table.num_columns - len(columns)
+    console.print(
+        f"{min(table.num_rows, _ROWS):,} of {table.num_rows:,} rows, "
+        f"{len(shown)} of {table.num_columns} columns"
+        + (f"; {empty} columns hold nothing" if empty else ""),
+        style="dim",
+    )
+
+
+def _fitting(columns: dict[str, list[str]], width: int) -> list[str]:
+    shown: list[str] = []
+    used = 0
+    for name, cells in columns.items():
+        used += max(map(len, [name, *cells])) + 2
+        if used > width and shown:
+            break
+        shown.append(name)
+    return shown
+
+
+def _justify(type_: pa.DataType) -> Any:
+    import pyarrow as pa
+
+    return "right" if pa.types.is_floating(type_) or pa.types.is_integer(type_) else "left"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.10g}"
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat()).removesuffix("T00:00:00+00:00")
+    if isinstance(value, list):
+        return f"[{len(value)}]"
+    text = str(value)
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def show_answer(table: pa.Table, form: str) -> None:
+    """Print a metric's answer: all of it, as a table, CSV, JSON or Markdown."""
+    if form == "csv":
+        from pyarrow import csv
+
+        csv.write_csv(table, sys.stdout.buffer)
+    elif form == "json":
+        typer.echo(json.dumps(table.to_pylist(), default=_iso, indent=2, allow_nan=False))
+    elif form == "md":
+        typer.echo(_markdown(table))
+    else:
+        _print(table)
+
+
+def _print(table: pa.Table) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console, cells = Console(), _columns(table)
+    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    for name in cells:
+        right = _justify(table.schema.field(name).type)
+        drawn.add_column(name, justify=right, overflow="fold")
+    for row in zip(*cells.values(), strict=True):
+        drawn.add_row(*row)
+    console.print(drawn)
+
+
+def _markdown(table: pa.Table) -> str:
+    cells = _columns(table)
+    lines = [list(cells), ["---" if _is_left(table, n) else "---:" for n in cells]]
+    lines += [list(row) for row in zip(*cells.values(), strict=True)]
+    escaped = ((text.replace("|", "\\|").replace("\n", " ") for text in line) for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in escaped)
+
+
+def _is_left(table: pa.Table, name: str) -> bool:
+    return bool(_justify(table.schema.field(name).type) == "left")
+
+
+def _columns(table: pa.Table) -> dict[str, list[str]]:
+    """Return an answer's cells as text; the columns of a number have one precision."""
+    return {
+        field.name: list(map(_writer(field, table[field.name]), table[field.name].to_pylist()))
+        for field in table.schema
+    }
+
+
+def _writer(field: pa.Field[Any], column: Any) -> Callable[[Any], str]:
+    """Return how the cells of a column are written: its numbers with the same decimals."""
+    import pyarrow as pa
+
+    def filled(write: Callable[[Any], str]) -> Callable[[Any], str]:
+        return lambda value: "" if value is None else write(value)
+
+    numbers = [value for value in column.to_pylist() if value is not None]
+    if field.name in _SHARES:
+        return filled("{:,.1%}".format)
+    if pa.types.is_integer(field.type):
+        return filled("{:,}".format)
+    if not pa.types.is_floating(field.type):
+        return _cell
+    if field.name == "value":  # of several units
+        return filled(lambda value: f"{value:,.{0 if value.is_integer() else 2}f}")
+    if all(value.is_integer() for value in numbers):
+        return filled("{:,.0f}".format)
+    return filled(("{:,.2f}" if max(map(abs, numbers)) >= 1 else "{:,.4g}").format)
+
+
+def _iso(value: Any) -> str:
+    return str(value.isoformat())
