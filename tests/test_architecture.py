@@ -16,7 +16,7 @@ FLOORS = [
     "errors typing sqltext catalogue jsontext progress",
     "schema testing places quarantine objects",
     "engines memory",
-    "sources dialects",
+    "sources dialects kinds",
     "answers",
     "flatten reshape columns scan metrics.time",
     "rejects spool unknown options plain metrics.lists",

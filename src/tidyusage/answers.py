@@ -7,12 +7,12 @@ text.  The dimensions come back with the dtypes that they have in the frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines
+from tidyusage import engines, kinds
 from tidyusage.dialects import Table, written
 from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
@@ -40,7 +40,8 @@ class Query:
     named in ``nullable``; ``needs`` the frame's columns it reads.  ``portable`` is the SQL for
     Polars, over a frame that ``bring`` has added derived columns to; what has none runs in DuckDB.
     With a ``guard``, the first row of a last column `GUARD` says of what nothing can be said, if
-    anything, and the guard is the sentence around it.
+    anything, and the guard is the sentence around it.  ``kinds`` are what the frame's columns must
+    hold: number, text, boolean or time.
     """
 
     sql: str
@@ -51,6 +52,7 @@ class Query:
     bring: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
     nullable: tuple[str, ...] = ()
     guard: str = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer(frame: FrameT, query: Query) -> FrameT:
@@ -65,6 +67,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
     if backend == "pandas":
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), query))
     table = engines.to_arrow(frame).select(list(query.needs))
+    kinds.check(query.kinds, kinds.of_arrow(table.schema))
     return cast("FrameT", _typed(_in_duckdb(table, query), query, table.schema))
 
 
@@ -126,6 +129,7 @@ def _cast(column: Any, target: pa.DataType) -> Any:
 def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     needed = frame[list(query.needs)]
     table = engines.to_arrow(needed)
+    kinds.check(query.kinds, kinds.of_arrow(table.schema))
     answer_ = _flavoured(_typed(_in_duckdb(table, query), query), needed, query.nullable)
     for name, own in query.dimensions.items():
         if own is not None:
@@ -172,6 +176,7 @@ def _of_polars(frame: Any, query: Query) -> Any:
 
     lazy = cast("pl.LazyFrame", frame).lazy().select(query.needs)
     schema = lazy.collect_schema()
+    kinds.check(query.kinds, kinds.of_arrow(pl.DataFrame(schema=schema).to_arrow().schema))
     plain = lazy.with_columns(
         expression
         for name, dtype in schema.items()
@@ -251,6 +256,7 @@ def _lazy_schema(query: Query, plain: Any) -> dict[str, Any]:
 
 def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    kinds.check(query.kinds, {name: kinds.of_duckdb(type_) for name, type_ in types.items()})
     plain = relation.project(
         ", ".join(f"{_plain_sql(name, types[name])} as {quote(name)}" for name in query.needs)
     )

@@ -179,6 +179,7 @@ class Usage:
             else None,
             nullable,
             guard,
+            source.kinds(self.columns, fields),
         )
 
     def _brings(self, derived: str) -> bool:

@@ -33,6 +33,13 @@ _TYPES: Final = {
     "timestamp": "timestamp",
     "counts": schema.duckdb_type(schema.COUNTS),
 }
+_KINDS: Final = {
+    "number": "number",
+    "boolean": "boolean",
+    "string": "text",
+    "timestamp": "time",
+    "counts": "list",
+}
 # Fields that long holds as the unit of certain metrics.
 _UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"}
 
@@ -99,6 +106,15 @@ def needs(columns: Columns, by: Iterable[Dimension], fields: Iterable[str]) -> t
     if columns.layout == "long":
         wanted += [known[n] for n in ("record", "id", "metric", "value", "unit") if n in known]
     return tuple(dict.fromkeys(wanted or [known["id"]]))
+
+
+def kinds(columns: Columns, fields: Iterable[str]) -> dict[str, str]:
+    """Return what the frame's columns must hold, by the columns' own names."""
+    known = columns.known
+    if columns.layout == "long":
+        fields = (*(field for field in fields if DTYPES.get(field) == "timestamp"), "value")
+    own = {COUNTS if field in DERIVED else field for field in fields}
+    return {known[field]: _KINDS[DTYPES.get(field, "number")] for field in own if field in known}
 
 
 def null(field: str) -> str:
