@@ -35,7 +35,7 @@ _COUNTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
 }
 # Counts of different ones within each record: right record by record, not over all of them.
 _DISTINCT: Final = ("sessions", "conversations")
-_FIELDS: Final = {field.column: field for field in catalogue.MEASURES}
+_FIELDS: Final = {field.column: field for field in (*catalogue.MEASURES, catalogue.TOOL_ACTIONS)}
 
 
 @dataclass(frozen=True, slots=True)
