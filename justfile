@@ -35,6 +35,10 @@ docs:
 fields:
     python docs/generate_fields.py
 
+# execute the notebooks, and write them with their outputs
+notebooks:
+    python docs/execute_notebooks.py
+
 # a wheel, in dist/
 build:
     python -m pip wheel --quiet --no-deps --wheel-dir dist .

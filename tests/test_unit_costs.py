@@ -320,7 +320,12 @@ def test_top_of_tokens_and_of_a_group_without_a_name():
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [((0, "user.id"), "n=0"), (("user.id",), "n='user.id'"), ((3,), "no dimension")],
+    [
+        ((0, "user.id"), "n=0"),
+        (("user.id",), "n='user.id'"),
+        ((3,), "no dimension"),
+        ((3, "cost"), "Ask with measure='cost'"),
+    ],
 )
 def test_a_wrong_ranking_says_so(arguments, words):
     with pytest.raises(OptionError, match=words):

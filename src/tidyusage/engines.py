@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
@@ -36,7 +36,9 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
 
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set enable_progress_bar = false")
+        # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
+        with suppress(duckdb.InvalidInputException):
+            connection.execute("set enable_progress_bar = false")
         connection.execute("set python_enable_replacements = false")
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute("set temp_directory = ?", [tempfile.gettempdir()])

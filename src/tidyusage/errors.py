@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import ParamSpec, TypeVar
 
+_SHOWN = 20
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -91,11 +92,12 @@ class ChargeTypeWarning(UsageWarning):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, or list what there is."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     matches = get_close_matches(name, known, n=1)
     if matches:
         return f"Did you mean {matches[0]!r}?"
-    return f"Known: {', '.join(map(repr, known))}."
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"Known: {', '.join(map(repr, known[:_SHOWN]))}{more}."
 
 
 def one_of(option: str, value: object, allowed: Iterable[object]) -> None:

@@ -162,7 +162,9 @@ def _counted(frame: Any, asked: Usage, topic: Topic) -> dict[str, int]:
 
 
 def _line(topic: Topic, name: str, counts: Mapping[str, int]) -> str:
-    words = f"- {topic.rules[name][0]}"
+    words = f"{'  ' if name in topic.within else ''}- {topic.rules[name][0]}"
     if not counts:
         return words
-    return f"{words}: {counts[f'{topic.name}.{name}']:,} of {counts['records']:,} records"
+    first = next(iter(topic.rules)) if name in topic.within else ""
+    of = counts[f"{topic.name}.{first}" if first else "records"]
+    return f"{words}: {counts[f'{topic.name}.{name}']:,} of {of:,} records"

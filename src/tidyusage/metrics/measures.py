@@ -33,6 +33,7 @@ _COUNTS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     "conversations": (("usage.conversations.distinct",), ("usage.conversations.thread_count",)),
     "requests": ((_REQUESTS,), _requests("kind"), _requests("billing")),
 }
+NAMES: Final = tuple(_COUNTS)
 # Counts of different ones within each record: right record by record, not over all of them.
 _DISTINCT: Final = ("sessions", "conversations")
 _FIELDS: Final = {field.column: field for field in (*catalogue.MEASURES, catalogue.TOOL_ACTIONS)}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tidyusage import answers
 from tidyusage.errors import OptionError, known_options
 from tidyusage.metrics import tokens as tokens_
-from tidyusage.metrics.measures import additive
-from tidyusage.metrics.money import Limits, Money, code, currencies
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.measured import Measured, check_by
+from tidyusage.metrics.money import Money, code
+from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Rates
-
-COST: Final = "cost"
-TOKENS: Final = "tokens"
 
 
 @known_options
@@ -90,6 +87,7 @@ def top(
         raise OptionError(f"n={n!r} is no number of groups.", "Give one such as 10, before them.")
     if not by:
         raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
+    check_by(by)
     asked, money = usage(frame, by), Money.of(charge, rates, to)
     return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
 
@@ -171,6 +169,7 @@ def trend(
     0 2025-12-29      USD   693.69     NaN          NaN
     1 2026-01-05      USD  1228.87  535.18     0.771497
     """
+    check_by(by)
     asked, money = usage(frame, by, Periods(freq, tz, end)), Money.of(charge, rates, to)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))
 
@@ -179,7 +178,7 @@ def top_query(
     asked: Usage, n: int, measure: str, money: Money, convention: Conventions = tokens_.AUTO
 ) -> Query:
     """Return the query of `top`."""
-    measured = _Measured(asked, measure, money, convention, "top")
+    measured = Measured(asked, measure, money, convention, "top")
     keys, value = asked.keys, quote(measured.name)
     folded = ",\n    ".join(f"case when tu__place <= {n} then {key} end as {key}" for key in keys)
     falling = ordered("tu__value desc", *keys)
@@ -228,7 +227,7 @@ def trend_query(
     asked: Usage, measure: str, money: Money, convention: Conventions = tokens_.AUTO
 ) -> Query:
     """Return the query of `trend`; its question has periods."""
-    measured = _Measured(asked, measure, money, convention, "trend")
+    measured = Measured(asked, measure, money, convention, "trend")
     keys, dims, value = asked.keys, asked.dimensions, quote(measured.name)
     periods = asked.periods
     before = periods.named(f"period - {periods.step()}") if periods else "null"
@@ -251,48 +250,3 @@ from compared
 order by {ordered("period", "tu__value desc", *dims, "currency")}"""
     types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}
     return asked.query(sql, measured.fields, types | {"records": INTEGER}, **measured.limits)
-
-
-class _Measured:
-    """A measure that may be ranked: its steps to ``measured`` by record, ``figures`` by group."""
-
-    def __init__(
-        self, asked: Usage, measure: str, money: Money, convention: Conventions, metric: str
-    ) -> None:
-        self.is_cost = measure == COST
-        self.name = measure
-        self.limits = money.limits if self.is_cost else Limits(guard="", portable=True)
-        self.unrated = money.unrated if self.is_cost else ""
-        self.currency = "currency, " if self.is_cost else ""
-        value, currency, source = "", "cast(null as varchar)", "usage"
-        if self.is_cost:
-            asked.require(money.charges, metric)
-            self.fields = money.fields
-            steps, value, currency, source = money.amounts(), "tu__cost", "tu__currency", "amounts"
-        elif measure == TOKENS:
-            asked.require(tokens_.FIELDS[:-1], metric)
-            self.fields = tokens_.FIELDS
-            steps, value, source = tokens_.decided(asked, convention), "tokens", "decided"
-        else:
-            found = additive(asked, measure, others=(COST, TOKENS))
-            self.name, self.fields, steps, value = found.name, found.fields, "", found.sql
-        # An amount without a rate is there, so that its guard has a row to stand on.
-        present = "currency" if self.is_cost and money.rates else "tu__value"
-        keys = asked.keys
-        self.types = {**({"currency": TEXT} if self.is_cost else {}), self.name: NUMBER}
-        self.steps = f"""{f"{steps},{chr(10)}" if steps else ""}measured as (
-  select {listed(*keys, *asked.marks)}{currency} as currency, {asked.share(value)} as tu__value
-  from {source}
-),
-sums as (
-  select {listed(*keys)}currency, sum(tu__value) as tu__value,
-    {asked.count(present)} as records
-  from measured
-  group by {listed(*keys)}currency
-),
-{currencies(asked, sums=("tu__value", "records"), present="records")},
-figures as (
-  select {listed(*keys)}currency, tu__value, records
-  from currencies
-  where tu__present = 1
-)"""

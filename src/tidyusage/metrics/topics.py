@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from tidyusage.typing import Freq
 
 _BILLED_WORDS: Final = {
-    "net": "net, where it is there",
-    "total less included": "else total, less what the subscription covers and the total holds",
-    "total": "else total as it is",
-    "parts": "else on_demand + committed + usage_based + platform_fee, less discount",
+    "net": "by net, where it is there",
+    "total less included": "else by total, less what the subscription covers and the total holds",
+    "total": "else by total as it is",
+    "parts": "else by on_demand + committed + usage_based + platform_fee, less discount",
 }
 
 
@@ -31,8 +31,9 @@ _BILLED_WORDS: Final = {
 class Topic:
     """A matter of rules: ``rules`` by name, each in words and as the test of a row of ``steps``.
 
-    ``steps`` gives the SQL up to a step of one row a record, and that step's name; ``fields`` the
-    columns that it reads.
+    The rules ``within`` say of the first one's records how they come by their figure.  ``steps``
+    gives the SQL up to a step of one row a record, and that step's name; ``fields`` the columns
+    that it reads.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Topic:
     rules: Mapping[str, tuple[str, str]]
     steps: Callable[[Usage], tuple[str, str]]
     fields: Callable[[Usage], tuple[str, ...]]
+    within: tuple[str, ...] = ()
 
 
 def topics_of(metric: str, chosen: Mapping[str, Any]) -> list[Topic]:
@@ -68,14 +70,15 @@ def _money(chosen: Mapping[str, Any]) -> Topic:
     rules = {
         "priced": ("have a cost, and are used", "tu__cost is not null"),
         **{name: (text, f"{rule} = {literal(name)}") for name, text in words.items()},
-        "unpriced": ("have no cost, and are set aside", "tu__cost is null"),
         "no currency": (
             "have a cost in an unknown currency, which is added to no other",
             "tu__cost is not null and nullif(trim(tu__currency), '') is null",
         ),
+        "unpriced": ("have no cost, and are set aside", "tu__cost is null"),
     }
     in_ = f", in {money.rates.to}, at given rates" if money.rates else ""
-    title = f"Cost of a record: one figure of its charges, which are views of one amount{in_}"
+    title = f"Cost of a record: one of its charges, which are views of one amount{in_}"
+    title += "; tax and credit are apart" if policy.BILLED in kinds else ""
 
     def steps(_: Usage) -> tuple[str, str]:
         ruled = f"""{money.amounts()},
@@ -85,7 +88,7 @@ ruled as (
 )"""
         return ruled, "ruled"
 
-    return Topic("cost", title, rules, steps, lambda _: money.fields)
+    return Topic("cost", title, rules, steps, lambda _: money.fields, (*words, "no currency"))
 
 
 def _tokens(chosen: Mapping[str, Any]) -> Topic:
@@ -95,20 +98,21 @@ def _tokens(chosen: Mapping[str, Any]) -> Topic:
         "counted": ("have tokens, and are used", "tokens is not null"),
         "total": ("give their total", "total is not null"),
         "parts": ("give parts alone, which are added up", "total is null and tokens is not null"),
-        "none": ("have no tokens, and are set aside", "tokens is null"),
         "inside": (
             "have cached tokens inside their input, which are taken off it",
             f"{is_in} and tu__inclusive = 1",
         ),
         "beside": ("have cached tokens beside their input", f"{is_in} and tu__inclusive = 0"),
         "shown": ("show by their own total which of the two it is", "tu__own is not null"),
+        "none": ("have no tokens, and are set aside", "tokens is null"),
     }
     title = f"Tokens of a record: its total, else its parts; token_convention={convention!r}"
 
     def steps(asked: Usage) -> tuple[str, str]:
         return tokens_.decided(asked, convention), "decided"
 
-    return Topic("tokens", title, rules, steps, lambda _: tokens_.FIELDS)
+    within = ("total", "parts", "inside", "beside", "shown")
+    return Topic("tokens", title, rules, steps, lambda _: tokens_.FIELDS, within)
 
 
 def _cache(chosen: Mapping[str, Any]) -> Topic:
@@ -149,12 +153,12 @@ def _users(_: Mapping[str, Any]) -> Topic:
     flag = f"{quote(users.ACTIVE)} is not null"
     rules = {
         "named": ("name a user: user.id, else the e-mail in lower case", who),
-        "unnamed": ("name none, and are set aside", f"not ({who})"),
         "flagged": ("name one and say whether they were active", f"{who} and {flag}"),
         "active": (
             "name one who was active: who is said to be, else who has a positive count",
             f"{who} and tu__active = 1",
         ),
+        "unnamed": ("name none, and are set aside", f"not ({who})"),
     }
 
     def steps(asked: Usage) -> tuple[str, str]:
@@ -162,7 +166,7 @@ def _users(_: Mapping[str, Any]) -> Topic:
         return f"told as (\n  select *, {told}\n  from usage\n)", "told"
 
     title = "Users: different people, counted and never added"
-    return Topic("users", title, rules, steps, users.fields_of)
+    return Topic("users", title, rules, steps, users.fields_of, ("flagged", "active"))
 
 
 def _acceptance(chosen: Mapping[str, Any]) -> Topic:
@@ -189,7 +193,7 @@ def _totals(_: Mapping[str, Any]) -> Topic:
 
 
 def _measure(chosen: Mapping[str, Any]) -> Topic:
-    measure = chosen["measure"]
+    measure = chosen.get("measure", "the one that is asked for")
 
     def steps(asked: Usage) -> tuple[str, str]:
         value = f"{countable(asked, measure).sql} as tu__value"

@@ -1,0 +1,76 @@
+"""Execute the notebooks, and write them in place with their outputs.
+
+``python docs/execute_notebooks.py`` writes them; with ``--check`` nothing is written, and the exit
+code is 1 if a stored output is not what its cell gives.
+"""
+
+# ruff: noqa: INP001 - a script, not a package
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+FOLDER: Final = Path(__file__).parents[1] / "notebooks"
+# All that a viewer needs, and nothing of the machine that ran it.
+METADATA: Final = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def paths() -> list[Path]:
+    """Return the notebooks, by name."""
+    return sorted(FOLDER.glob("*.ipynb"))
+
+
+def execute(path: Path) -> NotebookNode:
+    """Return the notebook as a kernel of its own runs it, in the notebook's folder."""
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        allow_errors=False,
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
+    ).execute()
+    notebook.metadata = nbformat.from_dict(METADATA)
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode()
+    return notebook
+
+
+def stale(stored: NotebookNode, executed: NotebookNode) -> list[str]:
+    """Return the ids of the cells whose stored outputs are not what they give."""
+    pairs = zip(stored.cells, executed.cells, strict=True)
+    return [old.id for old, new in pairs if _texts(old) != _texts(new)]
+
+
+def _texts(cell: NotebookNode) -> list[str]:
+    """Return what a cell's outputs say as text; their HTML is too much the version's of pandas."""
+    outputs = cell.get("outputs", [])
+    return [output.text if "text" in output else output.data["text/plain"] for output in outputs]
+
+
+def main() -> int:
+    """Write the notebooks, or check them, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Execute notebooks/*.ipynb in place.")
+    parser.add_argument("--check", action="store_true", help="write nothing, only compare")
+    check, code = parser.parse_args().check, 0
+    for path in paths():
+        executed = execute(path)
+        if not check:
+            nbformat.write(executed, path)
+        elif cells := stale(nbformat.read(path, as_version=4), executed):
+            sys.stderr.write(f"{path.name}: stale outputs in {cells}: run `just notebooks`.\n")
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
