@@ -16,7 +16,7 @@ FLOORS = [
     "errors typing sqltext catalogue jsontext progress",
     "schema testing places quarantine objects",
     "engines memory",
-    "sources dialects kinds",
+    "sources dialects kinds flavours",
     "answers",
     "flatten reshape columns scan metrics.time",
     "rejects spool unknown options plain metrics.lists",

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, kinds
+from tidyusage import engines, flavours, kinds
 from tidyusage.dialects import Table, written
 from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     import duckdb
     import pandas as pd
@@ -71,9 +71,10 @@ def answer(frame: FrameT, query: Query) -> FrameT:
     return cast("FrameT", _typed(_in_duckdb(table, query), query, table.schema))
 
 
-def _in_duckdb(table: pa.Table, query: Query) -> pa.Table:
+def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) -> pa.Table:
+    plain = _plain_arrow(table, without_nan)
     with engines.connect() as connection:
-        found = engines.ask(connection, _plain_arrow(table), lambda _: query.sql)
+        found = engines.ask(connection, plain, lambda _: query.sql)
     if query.guard and found.num_rows:
         _check(found[GUARD][0].as_py(), query)
     return found
@@ -85,12 +86,15 @@ def _check(found: str | None, query: Query) -> None:
         raise RecordError(query.guard.format(found))
 
 
-def _plain_arrow(table: pa.Table) -> pa.Table:
-    columns: dict[str, Any] = {n: _plain_column(table[n]) for n in table.column_names}
+def _plain_arrow(table: pa.Table, without_nan: Container[str]) -> pa.Table:
+    columns: dict[str, Any] = {
+        name: _plain_column(table[name], may_be_nan=name not in without_nan)
+        for name in table.column_names
+    }
     return pa.table(columns)
 
 
-def _plain_column(column: Any) -> Any:
+def _plain_column(column: Any, *, may_be_nan: bool) -> Any:
     """Return a column as SQL is to see it."""
     from pyarrow import compute as pc
 
@@ -101,7 +105,7 @@ def _plain_column(column: Any) -> Any:
         return column.cast(_UTC if type_.tz else _NAIVE).cast(_NAIVE)
     if pa.types.is_date(type_):
         return column.cast(_NAIVE)
-    if pa.types.is_floating(type_) and pc.any(pc.is_nan(column)).as_py():
+    if may_be_nan and pa.types.is_floating(type_) and pc.any(pc.is_nan(column)).as_py():
         return pc.if_else(pc.is_nan(column), pa.scalar(None, type_), column)
     return column
 
@@ -127,48 +131,20 @@ def _cast(column: Any, target: pa.DataType) -> Any:
 
 
 def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
-    needed = frame[list(query.needs)]
+    import numpy as np
+    import pandas as pd
+
+    # Taking columns out of a frame copies them; handing them over does not.
+    needed = pd.DataFrame({name: frame[name] for name in query.needs}, copy=False)
     table = engines.to_arrow(needed)
+    without_nan = {n for n, dtype in needed.dtypes.items() if isinstance(dtype, np.dtype)}
     kinds.check(query.kinds, kinds.of_arrow(table.schema))
-    answer_ = _flavoured(_typed(_in_duckdb(table, query), query), needed, query.nullable)
+    found = _typed(_in_duckdb(table, query, cast("set[str]", without_nan)), query)
+    answer_ = flavours.flavoured(found, needed, query.nullable)
     for name, own in query.dimensions.items():
         if own is not None:
-            answer_[name] = _as_dtype(answer_[name], frame[own].dtype)
+            answer_[name] = flavours.as_dtype(answer_[name], frame[own].dtype)
     return answer_
-
-
-def _flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) -> pd.DataFrame:
-    """Return a pandas frame in the flavour of dtypes that another has."""
-    import pandas as pd
-
-    dtypes = list(frame.dtypes)
-    arrow = [dtype.pyarrow_dtype for dtype in dtypes if isinstance(dtype, pd.ArrowDtype)]
-    if not all(map(pa.types.is_nested, arrow)):
-        return table.to_pandas(types_mapper=pd.ArrowDtype)
-    plain = engines.to_pandas(_without_dates(table))
-    plain = plain.astype(dict.fromkeys(nullable, "Int64"))
-    if not any(isinstance(dtype, pd.Float64Dtype | pd.Int64Dtype) for dtype in dtypes):
-        return plain
-    masked = {"float64": "Float64", "int64": "Int64", "str": "string"}
-    dtypes_: dict[Any, Any] = {n: masked.get(str(t), t) for n, t in plain.dtypes.items()}
-    return plain.astype(dtypes_)
-
-
-def _without_dates(table: pa.Table) -> pa.Table:
-    """Return dates as instants without a zone: NumPy has no other dates."""
-    columns: dict[str, Any] = {
-        name: table[name].cast(_NAIVE) if pa.types.is_date(table[name].type) else table[name]
-        for name in table.column_names
-    }
-    return pa.table(columns)
-
-
-def _as_dtype(column: Any, dtype: Any) -> Any:
-    import pandas as pd
-
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_localize("UTC").astype(dtype)
-    return column.astype(dtype)
 
 
 def _of_polars(frame: Any, query: Query) -> Any:

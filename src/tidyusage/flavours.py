@@ -1,0 +1,49 @@
+"""pandas' flavours of dtypes: an answer has the one that its frame has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage import engines
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAIVE: Final = pa.timestamp("us")
+
+
+def flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) -> pd.DataFrame:
+    """Return a pandas frame in the flavour of dtypes that another has."""
+    import pandas as pd
+
+    dtypes = list(frame.dtypes)
+    arrow = [dtype.pyarrow_dtype for dtype in dtypes if isinstance(dtype, pd.ArrowDtype)]
+    if not all(map(pa.types.is_nested, arrow)):
+        return table.to_pandas(types_mapper=pd.ArrowDtype)
+    plain = engines.to_pandas(_without_dates(table))
+    plain = plain.astype(dict.fromkeys(nullable, "Int64"))
+    if not any(isinstance(dtype, pd.Float64Dtype | pd.Int64Dtype) for dtype in dtypes):
+        return plain
+    masked = {"float64": "Float64", "int64": "Int64", "str": "string"}
+    dtypes_: dict[Any, Any] = {n: masked.get(str(t), t) for n, t in plain.dtypes.items()}
+    return plain.astype(dtypes_)
+
+
+def _without_dates(table: pa.Table) -> pa.Table:
+    """Return dates as instants without a zone: NumPy has no other dates."""
+    columns: dict[str, Any] = {
+        name: table[name].cast(_NAIVE) if pa.types.is_date(table[name].type) else table[name]
+        for name in table.column_names
+    }
+    return pa.table(columns)
+
+
+def as_dtype(column: Any, dtype: Any) -> Any:
+    """Return a column of an answer with the dtype that it has in the frame."""
+    import pandas as pd
+
+    if isinstance(dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_localize("UTC").astype(dtype)
+    return column.astype(dtype)
