@@ -495,6 +495,13 @@ def test_an_empty_frame_gives_the_typed_empty_answer(flatten):
         assert rows(ask(name, flatten([]), "product.id")) == [], name
 
 
+def test_only_the_columns_that_are_needed_are_read(tmp_path):
+    wide(backend="polars").write_parquet(tmp_path / "usage.parquet")
+    lazy = pl.scan_parquet(tmp_path / "usage.parquet")
+    # The model, eight of the charges, their currency.
+    assert "PROJECT 10/78 COLUMNS" in lazy.usage.cost_by("model.id").explain()
+
+
 # Errors
 
 
