@@ -191,7 +191,7 @@ METRICS = {
         },
         "estimated_cost",
     ),
-    "summary": ({"charge": CHARGE, "token_convention": CONVENTION, **EXCHANGE}, ""),
+    "summary": ({"charge": CHARGE, "token_convention": CONVENTION, **EXCHANGE}, "value"),
     "stickiness": ({"tz": ZONE}, "stickiness"),
     "top": (
         {
@@ -325,7 +325,7 @@ def ordered(found, name, options):
         return [row["rank"] for row in found] == ranks(found)
     if name == "summary":
         return [row["figure"] for row in found] == figures(found)
-    main, keys = METRICS[name][1] or options["measure"], []
+    main, keys = main_of(name, options), []
     for row in found:
         has_period = options.get("freq") or name == "stickiness"
         period = [last(row["key"][0])] if has_period else []
@@ -340,6 +340,11 @@ def figures(found):
     costs = Counter(row["key"] for row in found if row["figure"] == "cost")
     names = ["records", "days", "products", "models", "users", "active_users", "tokens"]
     return [name for key in groups for name in [*names, *["cost"] * costs[key]]]
+
+
+def main_of(name, options):
+    """Return the column of a metric's main figure."""
+    return METRICS[name][1] or options["measure"]
 
 
 def ranks(found):

@@ -19,6 +19,16 @@ def uses() -> None:
     tokens: pl.DataFrame = tu.tokens_by(eager, token_convention={"openai": "inclusive"})
     users: pd.DataFrame = frame.pipe(tu.active_users, "product.id", freq="1w")
     rates: pd.DataFrame = tu.acceptance_rate(frame, "user.id", kind="tab")
+    dated: pl.LazyFrame = tu.cost_by(lazy, rates=eager, to="USD")
+    seats: pd.DataFrame = tu.cost_per(frame, "users", "product.id", seats={"cursor": 40})
+    ranked: pl.DataFrame = tu.top(eager, 5, "user.id", measure="tokens")
+    trend: pd.DataFrame = tu.trend(frame, freq="1w", measure="commits")
+    month: pl.LazyFrame = tu.stickiness(lazy, "product.id", tz="Asia/Tokyo")
+    saved: pd.DataFrame = tu.cache_savings(frame, prices={"m": {"input": 3, "cache_read": 0.3}})
+    guess: pl.DataFrame = tu.estimate_cost(eager, prices=frame, scope="all")
+    first: pd.DataFrame = frame.pipe(tu.summary, "product.id")
+    rules: dict[str, int] = dict(tu.explain(frame, "cost_by", "model.id").counts)
+    text: str = tu.sql("cost_by", "model.id", sep=".", dialect="spark")
 
     tu.flatten_usage([], layout="lng")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.flatten_usage([], layot="long")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -27,4 +37,8 @@ def uses() -> None:
     tu.cost_by(frame, charge="nett")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.cost_by(frame, freq="1m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.acceptance_rate(frame, kind="tabs")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.top(frame, "user.id")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.trend(frame, freq=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.cost_by(frame, rates={"EUR": "1"}, to="USD")  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    tu.estimate_cost(frame, scope="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wrong: pl.DataFrame = tu.to_long(frame)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
