@@ -16,6 +16,7 @@ from test_oracle import (
     QUESTIONS,
     RECORDS,
     SCALARS,
+    SOME,
     asked,
     expected,
     main_of,
