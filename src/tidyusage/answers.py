@@ -41,8 +41,12 @@ class Query:
     Polars, over a frame that ``bring`` has added derived columns to; what has none runs in DuckDB.
     With a ``guard``, the first row of a last column `GUARD` says of what nothing can be said, if
     anything, and the guard is the sentence around it.  ``kinds`` are what the frame's columns must
-    hold: number, text, boolean or time.
+    hold: number, text, boolean or time.  ``keys`` are the dimensions' names within the query.
     """
+
+    def key(self, name: str) -> str:
+        """Return what the SQL calls a column of the answer."""
+        return self.keys.get(name, name)
 
     sql: str
     needs: tuple[str, ...]
@@ -53,6 +57,7 @@ class Query:
     nullable: tuple[str, ...] = ()
     guard: str = ""
     kinds: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
 
 
 def answer(frame: FrameT, query: Query) -> FrameT:
@@ -67,7 +72,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
     if backend == "pandas":
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), query))
     table = engines.to_arrow(frame).select(list(query.needs))
-    kinds.check(query.kinds, kinds.of_arrow(table.schema))
+    _check(query, table.schema)
     return cast("FrameT", _typed(_in_duckdb(table, query), query, table.schema))
 
 
@@ -76,11 +81,30 @@ def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) 
     with engines.connect() as connection:
         found = engines.ask(connection, plain, lambda _: query.sql)
     if query.guard and found.num_rows:
-        _check(found[GUARD][0].as_py(), query)
+        _check_guard(found[GUARD][0].as_py(), query)
     return found
 
 
-def _check(found: str | None, query: Query) -> None:
+def _check(query: Query, schema: pa.Schema) -> None:
+    """Raise if a frame's columns cannot be what they are asked for as."""
+    kinds.check(query.kinds, kinds.of_arrow(schema))
+    kinds.check_dimensions(schema, filter(None, query.dimensions.values()))
+
+
+def _of_columns(frame: Any) -> pa.Table:
+    """Return columns as an Arrow table; raise for one that Arrow has no type for."""
+    try:
+        return engines.to_arrow(frame)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+        for name in frame.columns:
+            try:
+                engines.to_arrow(frame[[name]])
+            except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+                raise kinds.unfit(name, str(frame[name].dtype)) from error
+        raise
+
+
+def _check_guard(found: str | None, query: Query) -> None:
     """Raise if there is something of which nothing can be said."""
     if found is not None:
         raise RecordError(query.guard.format(found))
@@ -118,7 +142,8 @@ def _typed(table: pa.Table, query: Query, schema: pa.Schema | None = None) -> pa
         target = type_
         if target is None and schema is not None:
             target = schema.field(own).type if own else pa.string()
-        columns[name] = table[name] if target is None else _cast(table[name], target)
+        found = table[query.key(name)]
+        columns[name] = found if target is None else _cast(found, target)
     return pa.table(columns)
 
 
@@ -136,14 +161,15 @@ def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
 
     # Taking columns out of a frame copies them; handing them over does not.
     needed = pd.DataFrame({name: frame[name] for name in query.needs}, copy=False)
-    table = engines.to_arrow(needed)
+    table = _of_columns(needed)
     without_nan = {n for n, dtype in needed.dtypes.items() if isinstance(dtype, np.dtype)}
-    kinds.check(query.kinds, kinds.of_arrow(table.schema))
+    _check(query, table.schema)
     found = _typed(_in_duckdb(table, query, cast("set[str]", without_nan)), query)
     answer_ = flavours.flavoured(found, needed, query.nullable)
     for name, own in query.dimensions.items():
         if own is not None:
-            answer_[name] = flavours.as_dtype(answer_[name], frame[own].dtype)
+            type_ = table.schema.field(own).type
+            answer_[name] = flavours.as_dtype(found[name], type_, frame[own].dtype)
     return answer_
 
 
@@ -152,7 +178,7 @@ def _of_polars(frame: Any, query: Query) -> Any:
 
     lazy = cast("pl.LazyFrame", frame).lazy().select(query.needs)
     schema = lazy.collect_schema()
-    kinds.check(query.kinds, kinds.of_arrow(pl.DataFrame(schema=schema).to_arrow().schema))
+    _check(query, _of_columns(pl.DataFrame(schema=schema)).schema)
     plain = lazy.with_columns(
         expression
         for name, dtype in schema.items()
@@ -161,6 +187,7 @@ def _of_polars(frame: Any, query: Query) -> Any:
     if query.portable:
         ready = query.bring(plain) if query.bring else plain
         found = pl.SQLContext({FRAME: ready}).execute(query.portable)
+        found = found.rename({key: name for name, key in query.keys.items()})
     else:
         types = _lazy_schema(query, plain.collect_schema())
 
@@ -177,7 +204,7 @@ def _of_polars(frame: Any, query: Query) -> Any:
 
 def _checked(eager: pl.DataFrame, query: Query) -> pl.DataFrame:
     if eager.height:
-        _check(eager[GUARD][0], query)
+        _check_guard(eager[GUARD][0], query)
     return eager
 
 
@@ -260,7 +287,7 @@ def _plain_sql(name: str, type_: str) -> str:
 def _typed_sql(name: str, query: Query, types: dict[str, str]) -> str:
     from tidyusage import schema
 
-    type_, column = query.types[name], quote(name)
+    type_, column = query.types[name], quote(query.key(name))
     if type_ is not None and pa.types.is_timestamp(type_):
         return f"timezone('UTC', {column})"
     if type_ is not None:

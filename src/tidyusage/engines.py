@@ -98,6 +98,11 @@ def columns(frame: Any) -> list[str]:
         return cast("pl.LazyFrame", frame).collect_schema().names()
     if backend_of(frame) == "pyarrow":
         return list(frame.schema.names)
+    if not hasattr(frame, "columns"):
+        raise FrameError(
+            f"{type(frame).__name__} is no frame that tidyusage knows.",
+            "Make one of records with flatten_usage() or read_usage().",
+        )
     return list(frame.columns)
 
 

@@ -20,12 +20,15 @@
 
 import functools
 import inspect
+import math
+import numbers
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from difflib import get_close_matches
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 _SHOWN = 20
 P = ParamSpec("P")
@@ -100,10 +103,24 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"Known: {', '.join(map(repr, known[:_SHOWN]))}{more}."
 
 
+def is_number(value: object) -> bool:
+    """Tell whether an option is a finite number, of Python's kinds or NumPy's."""
+    is_one = isinstance(value, numbers.Real | Decimal) and not isinstance(value, bool)
+    try:
+        return is_one and math.isfinite(float(cast("float", value)))
+    except OverflowError:
+        return False
+
+
+def is_count(value: object) -> bool:
+    """Tell whether an option is a whole number from one."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0
+
+
 def one_of(option: str, value: object, allowed: Iterable[object]) -> None:
     """Raise if an option's value is none of the allowed ones."""
     allowed = list(allowed)
-    if value not in allowed:
+    if not any(value is one or (isinstance(value, str) and value == one) for one in allowed):
         listed = ", ".join(map(repr, allowed))
         raise OptionError(
             f"{option}={value!r} is not a value of {option}.", f"Use one of {listed}."
@@ -112,11 +129,18 @@ def one_of(option: str, value: object, allowed: Iterable[object]) -> None:
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:
     """Make a function say which keyword was probably meant by one that it does not know."""
-    parameters = inspect.signature(function).parameters
+    every = inspect.signature(function).parameters
+    lists = {name for name, of in every.items() if of.kind is inspect.Parameter.VAR_POSITIONAL}
+    parameters = [name for name in every if name not in lists]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
         for keyword in kwargs:
+            if keyword in lists:
+                raise UnknownOptionError(
+                    f"{function.__name__}() takes no keyword {keyword!r}.",
+                    f"Give what it names by position, as in {function.__name__}(df, 'model.id').",
+                )
             if keyword not in parameters:
                 raise UnknownOptionError(
                     f"{function.__name__}() has no option {keyword!r}.",

@@ -40,10 +40,28 @@ def _without_dates(table: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def as_dtype(column: Any, dtype: Any) -> Any:
-    """Return a column of an answer with the dtype that it has in the frame."""
+def as_dtype(column: Any, type_: pa.DataType, dtype: Any) -> Any:
+    """Return an answer's column with the dtype, and the Arrow type, that it has in the frame.
+
+    Whole numbers stay exact; where a row of an answer stands for several groups, whole numbers and
+    booleans of NumPy become nullable.
+    """
+    import numpy as np
     import pandas as pd
 
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return column.dt.tz_localize("UTC").astype(dtype)
-    return column.astype(dtype)
+        return column.to_pandas().dt.tz_localize("UTC").astype(dtype)
+    if isinstance(dtype, pd.BooleanDtype) or getattr(dtype, "kind", "") in {"i", "u", "b"}:
+        if isinstance(dtype, np.dtype) and column.null_count:
+            names = {
+                "b": "boolean",
+                "i": f"Int{8 * dtype.itemsize}",
+                "u": f"UInt{8 * dtype.itemsize}",
+            }
+            dtype = names[dtype.kind]
+        return pd.Series(pd.array(column.to_pylist(), dtype=dtype))
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
+        if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
+            column = column.cast(_NAIVE).cast(type_)
+        return pd.Series(column.to_pylist(), dtype=object)
+    return column.to_pandas(types_mapper=None).astype(dtype)

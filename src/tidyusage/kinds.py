@@ -9,7 +9,7 @@ import pyarrow as pa
 from tidyusage.errors import FrameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _WORDS: Final = {
     "number": "numbers",
@@ -33,6 +33,13 @@ _TESTS: Final[tuple[tuple[Callable[[Any], bool], str], ...]] = (
     (pa.types.is_nested, "list"),
 )
 
+_UNFIT: Final[tuple[Callable[[Any], bool], ...]] = (
+    pa.types.is_duration,
+    pa.types.is_float16,
+    pa.types.is_decimal256,
+    pa.types.is_run_end_encoded,
+)
+
 
 def check(wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
     """Raise if a column holds what does not belong there; one without values may be of any type."""
@@ -45,6 +52,25 @@ def check(wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
                 f"The column {name!r} holds {holds}, and {belong} belong there.",
                 "tu.restore(frame) brings a frame's columns to their dtypes.",
             )
+
+
+def check_dimensions(schema: pa.Schema, dimensions: Iterable[str]) -> None:
+    """Raise if a frame cannot be grouped by a column on every engine."""
+    for name in dimensions:
+        type_ = schema.field(name).type
+        type_ = type_.value_type if pa.types.is_dictionary(type_) else type_
+        if isinstance(type_, pa.BaseExtensionType) or any(test(type_) for test in _UNFIT):
+            raise unfit(name, str(type_))
+        if pa.types.is_timestamp(type_) and type_.unit == "ns":
+            raise unfit(name, str(type_), "microseconds")
+
+
+def unfit(name: str, dtype: str, to: str = "text") -> FrameError:
+    """Return the error of a column by which no frame can be grouped."""
+    return FrameError(
+        f"The column {name!r} holds {dtype}, by which nothing can be grouped.",
+        f"Bring it to {to} first.",
+    )
 
 
 def of_arrow(schema: pa.Schema) -> dict[str, str]:

@@ -45,8 +45,9 @@ def partition(*columns: str) -> str:
 
 
 def ordered(*terms: str) -> str:
-    """Write an order in which nulls come last."""
-    return ", ".join(f"{term} nulls last" for term in terms)
+    """Write an order in which nulls come last, whatever a session's default is."""
+    directed = (term if term.endswith(" desc") else f"{term} asc" for term in terms)
+    return ", ".join(f"{term} nulls last" for term in directed)
 
 
 def grouped(*columns: str) -> str:

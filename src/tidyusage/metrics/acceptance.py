@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage import answers
-from tidyusage.errors import known_options, one_of
+from tidyusage.errors import UnknownFieldError, known_options, one_of
 from tidyusage.metrics.lists import ACCEPTED, REJECTED
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
@@ -104,6 +104,12 @@ def acceptance_query(asked: Usage, kind: AcceptanceKind | None = None) -> Query:
     fields = list(filter(asked.holds, fields))
     keys = asked.keys
     offers = {name: _offer(asked, name) for name in kinds if all(map(asked.holds, KINDS[name]))}
+    if not offers:
+        pairs = "; ".join(", ".join(KINDS[name]) for name in kinds if name != "tool")
+        raise UnknownFieldError(
+            f"acceptance_rate needs both columns of a kind, and the frame has none: {pairs}.",
+            "Keep both columns of at least one kind.",
+        )
     sums = ", ".join(
         f"sum(case when {both} then {accepted} end) as tu__{name}_accepted, "
         f"sum(case when {both} then {offered} end) as tu__{name}_offered"

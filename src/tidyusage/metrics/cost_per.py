@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import answers
-from tidyusage.errors import OptionError, known_options
+from tidyusage.errors import OptionError, is_number, known_options
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.money import Money, any_present, currencies
@@ -236,14 +236,22 @@ def _seats(asked: Usage, seats: Seats | None) -> str:
     cases = " ".join(
         f"when {dimension} is null then {_number(number)!r}"
         if value is None
-        else f"when {dimension} = {literal(value)} then {_number(number)!r}"
+        else f"when cast({dimension} as varchar) = {_text(value)} then {_number(number)!r}"
         for value, number in seats.items()
     )
-    return f"case {cases} end" if cases else "null"
+    if not cases:
+        raise OptionError("seats= is empty.", "Give how many seats are paid for.")
+    return f"case {cases} end"
+
+
+def _text(value: object) -> str:
+    """Return the SQL of a dimension's value as text."""
+    if not isinstance(value, str | int):
+        raise OptionError(f"seats= names {value!r}.", "Name the dimension's values as text.")
+    return literal(str(value).lower() if isinstance(value, bool) else str(value))
 
 
 def _number(seats: Any) -> float:
-    is_number = isinstance(seats, int | float) and not isinstance(seats, bool)
-    if not is_number or not 0 < seats < float("inf"):
+    if not is_number(seats) or not seats > 0:
         raise OptionError(f"seats= has {seats!r}.", "Give how many seats are paid for.")
     return float(seats)

@@ -20,7 +20,8 @@ TOKENS: Final = "tokens"
 
 def check_by(by: tuple[str, ...]) -> None:
     """Raise if a measure is named among the dimensions."""
-    if meant := [name for name in by if name in {COST, TOKENS, *NAMES}]:
+    named = {COST, TOKENS, *NAMES}
+    if meant := [name for name in by if isinstance(name, str) and name in named]:
         raise OptionError(f"{meant[0]!r} is no dimension.", f"Ask with measure={meant[0]!r}.")
 
 

@@ -50,6 +50,7 @@ class Measure:
 
 def additive(asked: Usage, name: str, *, others: tuple[str, ...] = ()) -> Measure:
     """Return a measure that may be added over all records; raise for what may not."""
+    _check_name(name)
     if name in _DISTINCT:
         raise OptionError(
             f"A sum of {name} has no meaning: records count different ones, and one may be in two.",
@@ -60,6 +61,7 @@ def additive(asked: Usage, name: str, *, others: tuple[str, ...] = ()) -> Measur
 
 def countable(asked: Usage, name: str, *, others: tuple[str, ...] = ()) -> Measure:
     """Return a measure by its name or its field; raise for what has no sum or is not there."""
+    _check_name(name)
     if name in _COUNTS:
         fields = tuple(field for group in _COUNTS[name] for field in group)
         sums = ", ".join(map(_sum, _COUNTS[name]))
@@ -69,6 +71,11 @@ def countable(asked: Usage, name: str, *, others: tuple[str, ...] = ()) -> Measu
         found = Measure(schema.rename(path, asked.columns.sep), (path,), quote(path))
     asked.require(found.fields, repr(name))
     return found
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise OptionError(f"{name!r} is no name of a measure.", "Give it as text.")
 
 
 def _path(asked: Usage, name: str, others: tuple[str, ...]) -> str:

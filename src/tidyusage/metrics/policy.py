@@ -56,7 +56,9 @@ def _policies(charge: Charge) -> dict[str, str]:
     """Return each product's policy, and under * that of all others."""
     policies = dict(charge) if isinstance(charge, Mapping) else {"*": charge}
     allowed = (BILLED, *CHARGE_TYPES)
-    for kind in policies.values():
+    for product, kind in policies.items():
+        if not isinstance(product, str):
+            raise OptionError(f"charge= names the product {product!r}.", "Name products as text.")
         if kind not in allowed:
             raise OptionError(f"charge={kind!r} is no policy.", nearest(str(kind), allowed))
     return {"*": BILLED, **policies}

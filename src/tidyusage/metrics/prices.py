@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import engines
-from tidyusage.errors import MissingExtraError, OptionError, nearest
+from tidyusage.errors import MissingExtraError, OptionError, is_number, nearest
 from tidyusage.metrics.tokens import FIELDS as TOKENS
 from tidyusage.sqltext import listed, literal, quote
 
@@ -126,7 +126,8 @@ def _of_mapping(prices: Mapping[Any, Any]) -> dict[str, tuple[float | None, ...]
             raise OptionError(f"prices= has {model!r}: {sorts!r}.", _SHAPE)
         if unknown := [sort for sort in sorts if sort not in SORTS]:
             raise OptionError(
-                f"prices= has a price of {unknown[0]!r} for {model!r}.", nearest(unknown[0], SORTS)
+                f"prices= has a price of {unknown[0]!r} for {model!r}.",
+                nearest(str(unknown[0]), SORTS),
             )
         found[model] = tuple(_number(model, sort, sorts.get(sort)) for sort in SORTS)
     return found
@@ -155,8 +156,7 @@ def _of_frame(prices: Any) -> dict[str, tuple[float | None, ...]]:
 def _number(model: str, sort: str, price: Any) -> float | None:
     if price is None or (isinstance(price, float) and math.isnan(price)):
         return None
-    is_number = isinstance(price, int | float) and not isinstance(price, bool)
-    if not is_number or not math.isfinite(price) or price < 0:
+    if not is_number(price) or price < 0:
         raise OptionError(f"prices= has the price {price!r} of {sort!r} for {model!r}.", _SHAPE)
     return float(price)
 

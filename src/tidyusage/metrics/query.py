@@ -71,7 +71,7 @@ class Usage:
                 f"This is a frame of {columns.layout}, of which no metric can be made.",
                 "Give the wide or the long frame.",
             )
-        found = tuple(_dimension(columns, name) for name in by)
+        found = tuple(_dimension(columns, name, place) for place, name in enumerate(by))
         names = [dimension.name for dimension in found]
         if twice := [name for name in names if names.count(name) > 1]:
             raise OptionError(f"The dimension {twice[0]!r} is named twice.", "Name it once.")
@@ -81,7 +81,7 @@ class Usage:
     def keys(self) -> tuple[str, ...]:
         """The columns that tell groups apart, quoted: the period, then the dimensions."""
         period = [PERIOD] if self.periods else []
-        return tuple(map(quote, (*period, *(dimension.name for dimension in self.by))))
+        return tuple(map(quote, (*period, *(dimension.key for dimension in self.by))))
 
     @property
     def period(self) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class Usage:
     @property
     def tool(self) -> str | None:
         """The column of the tool, quoted, if it is a dimension that the frame has."""
-        return next((quote(d.name) for d in self.by if d.child == "tool_actions"), None)
+        return next((quote(d.key) for d in self.by if d.child == "tool_actions"), None)
 
     @property
     def is_split(self) -> bool:
@@ -160,7 +160,8 @@ class Usage:
         fields = tuple(dict.fromkeys((*fields, *(DATES if self.periods else ()))))
         period = {PERIOD: self.periods.type} if self.periods else {}
         names = [dimension.name for dimension in self.by]
-        if meeting := [name for name in names if name in {**period, **results}]:
+        taken = {name.lower() for name in (*period, *results)}
+        if meeting := [name for name in names if name.lower() in taken]:
             raise OptionError(
                 f"The dimension {meeting[0]!r} is called like a column of the answer.",
                 "Rename that column of the frame.",
@@ -180,6 +181,7 @@ class Usage:
             nullable,
             guard,
             source.kinds(self.columns, fields),
+            {dimension.name: dimension.key for dimension in self.by},
         )
 
     def _brings(self, derived: str) -> bool:
@@ -197,7 +199,7 @@ class Usage:
         rows = source.select(self.columns, self.by, fields, split=self.is_split, lists=lists)
         if self.periods is None:
             return f"usage as (\n  {rows}\n)"
-        names = (*fields, *(dimension.name for dimension in self.by))
+        names = (*fields, *(dimension.key for dimension in self.by))
         steps = (
             self.periods.assign("records")
             if self.whole
@@ -215,11 +217,11 @@ def usage(
     return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists)
 
 
-def _dimension(columns: Columns, name: str) -> Dimension:
+def _dimension(columns: Columns, name: str, place: int) -> Dimension:
     if not isinstance(name, str):
         raise OptionError(f"{name!r} is no name of a dimension.", "Give names as text.")
     if name in columns.own:
-        return Dimension(name, name)
+        return Dimension(name, name, alias=f"tu__own_{place}")
     spelled = {column: path for path, column in columns.known.items()}
     candidates = [spelled.get(name, name), f"usage.{name}"]
     for path in candidates:

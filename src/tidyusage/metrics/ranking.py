@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidyusage import answers
-from tidyusage.errors import OptionError, known_options
+from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics.measured import Measured, check_by
 from tidyusage.metrics.money import Money, code
@@ -83,7 +83,7 @@ def top(
     1  confluent     2      USD  1218.87  0.242235       62       1
     2        NaN  <NA>      USD  2546.99  0.506183      186       3
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+    if not is_count(n):
         raise OptionError(f"n={n!r} is no number of groups.", "Give one such as 10, before them.")
     if not by:
         raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
@@ -231,7 +231,7 @@ def trend_query(
     keys, dims, value = asked.keys, asked.dimensions, quote(measured.name)
     periods = asked.periods
     before = periods.named(f"period - {periods.step()}") if periods else "null"
-    earlier = f"over ({partition(*dims, 'currency')} order by period)"
+    earlier = f"over ({partition(*dims, 'currency')} order by period asc nulls last)"
     sql = f"""{measured.steps},
 earlier as (
   select {listed(*keys)}currency, tu__value, records,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tidyusage import engines
-from tidyusage.errors import OptionError
+from tidyusage.errors import OptionError, is_number
 from tidyusage.sqltext import literal
 
 if TYPE_CHECKING:
@@ -149,10 +148,9 @@ def _naive(date: Any) -> dt.datetime | None:
 
 
 def _check(currency: Any, date: dt.datetime | None, rate: Any) -> None:
-    is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
     if not isinstance(currency, str) or not _code(currency):
         raise OptionError(f"rates= has the currency {currency!r}.", _SHAPE)
-    if not is_number or not math.isfinite(rate) or rate <= 0:
+    if not is_number(rate) or rate <= 0:
         at = f" at {_shown(date)}" if date else ""
         raise OptionError(f"rates= has the rate {rate!r} of {currency!r}{at}.", _SHAPE)
 

@@ -48,13 +48,20 @@ _UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"
 class Dimension:
     """What an answer is grouped by: ``name`` in the answer, ``column`` in the frame, if there.
 
-    One that stands in a list of the record has that list as its ``child``.
+    One that stands in a list of the record has that list as its ``child``.  A column of the
+    caller's own has a ``key`` within the query, so that it meets no step's column.
     """
 
     name: str
     column: str | None
     path: str = ""
     child: str = ""
+    alias: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name within the query."""
+        return self.alias or self.name
 
 
 def select(
@@ -81,7 +88,7 @@ def select(
         else _from_wide(columns, field)
         for field in fields
     }
-    parts |= {d.name: _dimension(d, lists, is_long=is_long) for d in by}
+    parts |= {d.key: _dimension(d, lists, is_long=is_long) for d in by}
     children = tuple(dict.fromkeys(dimension.child for dimension in by if dimension.child))
     if split:
         shares = [

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, get_args
-from zoneinfo import ZoneInfo
+from zoneinfo import available_timezones
 
 import pyarrow as pa
 
@@ -30,6 +31,12 @@ _UNITS: Final[dict[Freq, str]] = {
 }
 
 
+@cache
+def _zones() -> frozenset[str]:
+    # A system has names for the zone that it is set to, which mean nothing elsewhere.
+    return frozenset(available_timezones()) - {"localtime", "Factory", "posixrules"}
+
+
 @dataclass(frozen=True, slots=True)
 class Periods:
     """Calendar periods of a length, in a zone."""
@@ -42,17 +49,15 @@ class Periods:
         """Refuse what is no length, no zone, no kind of end."""
         one_of("freq", self.freq, get_args(Freq))
         one_of("end", self.end, get_args(End))
-        try:
-            ZoneInfo(self.tz)
-        except (KeyError, ValueError, OSError, TypeError) as error:
+        if self.tz != UTC and self.tz not in _zones():
             raise OptionError(
                 f"tz={self.tz!r} is no time zone.", "Give an IANA name such as 'Europe/Berlin'."
-            ) from error
+            )
 
     @classmethod
     def of(cls, freq: Freq | None, tz: str, end: End) -> Periods | None:
         """Return the periods of a length, None without one; refuse what no option has."""
-        periods = cls(freq or "1d", tz, end)
+        periods = cls("1d" if freq is None else freq, tz, end)
         return periods if freq is not None else None
 
     @property
@@ -159,7 +164,9 @@ usage as (
         return f"timezone({literal(self.tz)}, timezone('UTC', {instant}))"
 
     def _instant(self, local: str) -> str:
-        """Return the instant at which the zone's clocks show a time, both without a zone."""
+        """Return the first instant at which the zone's clocks show a time, both without a zone."""
         if self.tz == UTC:
             return local
-        return f"timezone('UTC', timezone({literal(self.tz)}, {local}))"
+        later = f"timezone('UTC', timezone({literal(self.tz)}, {local}))"
+        earlier = f"{later} - interval '1 hour'"  # a midnight that comes twice begins its day once
+        return f"case when {self._local(f'({earlier})')} = {local} then {earlier} else {later} end"

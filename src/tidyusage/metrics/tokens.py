@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage import answers
-from tidyusage.errors import known_options, one_of
+from tidyusage.errors import OptionError, known_options, one_of
 from tidyusage.metrics.query import NUMBER, Usage, usage
 from tidyusage.metrics.time import WEIGHT, Periods
 from tidyusage.sqltext import grouped, is_about, listed, literal, ordered, quote
@@ -273,7 +273,9 @@ def conventions(convention: Conventions, source: str = "sums") -> str:
     A record's own figures decide; else the majority of its provider's records that tell.
     """
     chosen = dict(convention) if isinstance(convention, Mapping) else {"*": convention}
-    for value in chosen.values():
+    for name, value in chosen.items():
+        if not isinstance(name, str):
+            raise OptionError(f"token_convention= names {name!r}.", "Name providers as text.")
         one_of("token_convention", value, get_args(Convention))
     votes = "sum(tu__count * (2 * tu__own - 1)) over (partition by provider)"
     majority = f"case when provider is not null and {votes} > 0 then 1 else 0 end"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, get_args
 
 from tidyusage import answers
-from tidyusage.errors import OptionError, known_options, one_of
+from tidyusage.errors import OptionError, is_number, known_options, one_of
 from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
@@ -99,8 +98,7 @@ def cost_per_token(
 
 def check_per(per: float) -> None:
     """Raise if a figure cannot be for so many."""
-    is_number = isinstance(per, int | float) and not isinstance(per, bool)
-    if not is_number or not 0 < per < math.inf:
+    if not is_number(per) or not per > 0:
         raise OptionError(f"per={per!r} is no positive number.", "Give one such as 1_000_000.")
 
 

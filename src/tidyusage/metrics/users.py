@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from tidyusage import answers, catalogue
 from tidyusage.answers import GUARD, Query
-from tidyusage.errors import OptionError, known_options
+from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics.lists import MOST
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, literal, ordered, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tidyusage.typing import End, FrameT, Freq
 
 ID: Final = "user.id"
@@ -31,6 +30,7 @@ _POSITIVE: Final = tuple(
     and field.column != "usage.requests.tab_shown"
 )
 FIELDS: Final = (ID, EMAIL, ACTIVE)
+_LONGEST: Final = 10_000
 
 
 @known_options
@@ -183,7 +183,7 @@ def _rolling_query(asked: Usage, rolling: int, people: Mapping[str, str] | None)
     periods = asked.periods
     if periods is None:
         raise OptionError("rolling= counts periods, and freq= is not given.", "Give freq='1d'.")
-    if isinstance(rolling, bool) or not isinstance(rolling, int) or rolling < 1:
+    if not is_count(rolling) or rolling > _LONGEST:
         raise OptionError(f"rolling={rolling!r} is no number of periods.", "Give one such as 7.")
     dims, before = asked.dimensions, periods.step(rolling - 1)
     at = "cast(period as timestamp)"
@@ -230,11 +230,15 @@ order by {ordered("period", "active_users desc", *dims)}"""
 def person(id_: str, email: str, people: Mapping[str, str] | None = None) -> str:
     """Return the SQL of who a user is: the id, else the e-mail; spelled alike."""
     key = f"coalesce(nullif(trim({id_}), ''), nullif(lower(trim({email})), ''))"
-    if not people:
+    if people is None:
         return key
-    if not all(isinstance(text, str) for pair in people.items() for text in pair):
+    if not isinstance(people, Mapping) or not all(
+        isinstance(text, str) for pair in people.items() for text in pair
+    ):
         raise OptionError("people= maps text to text.", "Give {'ada@example.com': 'Ada', …}.")
     folded = {name.strip().lower(): who for name, who in people.items()}
+    if not folded:
+        return key
     cases = " ".join(f"when {literal(name)} then {literal(who)}" for name, who in folded.items())
     of = [f"case lower(trim({column})) {cases} end" for column in (id_, email)]
     return f"coalesce({', '.join(of)}, {key})"
