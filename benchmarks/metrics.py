@@ -19,9 +19,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from run import DATA, _ready
 
 import tidyusage as tu
+from run import DATA, _ready
 from tidyusage import engines
 
 PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")

@@ -27,6 +27,7 @@ FLOORS = [
     "metrics.users metrics.unit_cost metrics.totals metrics.measured",
     "metrics.prices metrics.ranking",
     "metrics.adoption metrics.cost_per metrics.estimates metrics.overview metrics.topics",
+    "metrics.cost_topics",
     "metrics.explain",
     "metrics",
     "accessor warehouse",

@@ -215,6 +215,8 @@ def test_summary_of_a_folder_says_what_it_covers(records):
         (["--by", "modle.id"], 2, "Did you mean 'model.id'?"),
         (["--rate", "EUR"], 2, "Write --rate EUR=1.08."),
         (["--rate", "GBP=2", "--to", "USD"], 1, "There is no rate of EUR to USD."),
+        (["--to", "USD"], 2, "converted with both, as --rate EUR=1.08 --to USD"),
+        (["--tz", "Mars"], 2, "--tz 'Mars' is no time zone."),
         (["--freq", "1m"], 2, "--freq"),
         (["--format", "xml"], 2, "--format"),
     ],

@@ -134,12 +134,44 @@ def test_every_metric_is_explained_with_and_without_a_frame(name):
         (lambda: tu.explain(wide(), "cost_by", chrge="net"), UnknownOptionError, "'charge'"),
         (lambda: tu.explain(wide(), "cost_by", charge="nett"), OptionError, "'net'"),
         (lambda: tu.explain(wide(), "cost_by", "modle.id"), UnknownFieldError, r"'model\.id'"),
+        (lambda: tu.explain(wide(), "acceptance_rate", kind="x"), OptionError, "kind='x'"),
+        (lambda: tu.explain(wide(), "active_users", rolling=7), OptionError, "Give freq='1d'"),
+        (
+            lambda: tu.explain(wide(), "cost_by", ["model.id"]),
+            OptionError,
+            "no name of a dimension",
+        ),
+        (
+            lambda: tu.explain(wide(), "top", 3, "user.id", measure="sessions"),
+            OptionError,
+            "no meaning",
+        ),
         (lambda: tu.explain(wide(), "top"), OptionError, "top: missing a required argument: 'n'"),
     ],
 )
 def test_a_wrong_question_says_so(ask, error, words):
     with pytest.raises(error, match=words):
         ask()
+
+
+def test_what_takes_part_in_a_cost_per_one_is_told():
+    # claude, codex and both of cursor name a user and cost something; datadog and confluent do not
+    assert tu.explain(wide(), "cost_per", "users").counts["pairs.used"] == 5
+    assert tu.explain(wide(), "cost_per", "users", seats=5).counts["pairs.used"] == 7
+    commits = tu.explain(wide(), "cost_per", "commits").counts
+    assert (commits["pairs.used"], commits["pairs.set aside"]) == (0, 8)
+
+
+def test_what_is_estimated_is_told():
+    one = {"prices": {"gpt": {"input": 1, "output": 1, "cache_read": 1}}}
+    estimate = tu.explain(wide(), "estimate_cost", scope="all", **one).counts
+    assert estimate["records"] == 8
+    assert estimate["estimate.considered"] == 4
+    assert (estimate["estimate.priced"], estimate["estimate.unpriced"]) == (2, 2)
+    unbilled = tu.explain(wide(), "estimate_cost", **one).counts
+    assert unbilled["estimate.considered"] == unbilled["estimate.priced"] == 1
+    savings = tu.explain(wide(), "cache_savings", **one).counts
+    assert (savings["savings.considered"], savings["savings.priced"]) == (4, 2)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -175,6 +175,9 @@ def test_a_week_begins_on_monday_in_bigquery():
     ("arguments", "options", "error", "text"),
     [
         (["cost"], {}, OptionError, "There is no metric 'cost'.\n\nDid you mean 'cost_by'?"),
+        (["cost_per"], {}, OptionError, "cost_per: missing a required argument: 'measure'"),
+        (["explain"], {}, OptionError, "There is no metric 'explain'"),
+        (["cost_by"], {"dialect": None}, OptionError, "dialect=None is none"),
         (["cost_by"], {"dialect": "postgresql"}, OptionError, "Did you mean 'postgres'?"),
         (["cost_by"], {"sep": "-"}, OptionError, "sep='-' is not a value"),
         (["cost_by"], {"table": "a b; drop"}, OptionError, "'a b; drop' is no name of a table"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import warnings
 from contextlib import contextmanager
@@ -63,12 +64,18 @@ def plainly() -> Iterator[None]:
         try:
             yield
         except RecordError as error:
-            spoken = str(error).replace("rejects=PATH", "--rejects FILE")
-            typer.echo(f"error: {spoken}", err=True)
+            typer.echo(f"error: {_spoken(error)}", err=True)
             raise typer.Exit(BAD_DATA) from None
         except (UsageError, OSError) as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {_spoken(error)}", err=True)
             raise typer.Exit(BAD_USAGE) from None
+
+
+def _spoken(error: Exception) -> str:
+    """Return what an error says in the words of a command."""
+    text = str(error).replace("rejects=PATH", "--rejects FILE")
+    text = text.replace("rates={'EUR': 1.08}, to='USD'", "--rate EUR=1.08 --to USD")
+    return re.sub(r"\b(rate)s?=|\b(to|freq|tz|rolling|charge|currency|kind)=", r"--\1\2 ", text)
 
 
 def source(sources: list[str]) -> list[str] | IO[bytes]:

@@ -26,8 +26,9 @@ class Table:
     """A wide table in a warehouse: to the metrics a frame, whose answer is the SQL."""
 
     name: str
-    sep: Separator
-    dialect: str
+    sep: Separator = "."
+    dialect: str = DUCKDB
+    columns_: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is no dialect, or no name of a table."""
@@ -35,7 +36,8 @@ class Table:
 
         known = [name for name in sqlglot.Dialect.classes if name]
         if self.dialect not in known:
-            raise OptionError(f"dialect={self.dialect!r} is none.", nearest(self.dialect, known))
+            hint = nearest(str(self.dialect), known)
+            raise OptionError(f"dialect={self.dialect!r} is none.", hint)
         if not _is_table(self.name, self.dialect):
             raise OptionError(
                 f"table={self.name!r} is no name of a table.", "Give one such as 'sales.usage'."
@@ -43,8 +45,10 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """The columns of the wide layout."""
-        return [schema.rename(name, self.sep) for name in schema.layout_types("wide")]
+        """Those that it is said to have, else those of the wide layout."""
+        return list(self.columns_) or [
+            schema.rename(name, self.sep) for name in schema.layout_types("wide")
+        ]
 
 
 def written(table: Table, sql: str, needs: Iterable[str]) -> str:

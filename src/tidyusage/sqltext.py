@@ -29,6 +29,11 @@ def clauses(items: Iterable[str], joint: str = ",") -> str:
     return f"{joint}\n    ".join(items)
 
 
+def trimmed(text: str) -> str:
+    """Write a text without the spaces around it; what else is blank, engines trim differently."""
+    return f"trim(both ' ' from {text})"
+
+
 def is_about(parts: str, total: str) -> str:
     """Write the test of parts that make a total, but for a float's noise."""
     return f"abs({parts} - {total}) <= 1e-6 * abs({total})"

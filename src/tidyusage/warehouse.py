@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, cast
 
 from tidyusage import metrics
@@ -60,8 +61,13 @@ def sql(
     >>> print(tu.sql("cache_hit_rate", "model.id", dialect="snowflake")[:21])
     WITH tidyusage_frame
     """
-    if metric not in metrics.__all__:
-        raise OptionError(f"There is no metric {metric!r}.", nearest(metric, metrics.__all__))
+    known = [name for name in metrics.__all__ if name != "explain"]
+    if metric not in known:
+        raise OptionError(f"There is no metric {metric!r}.", nearest(str(metric), known))
     one_of("sep", sep, (".", "_"))
     ask = getattr(metrics, metric)
+    try:
+        inspect.signature(ask).bind(None, *by)
+    except TypeError as error:
+        raise OptionError(f"{metric}: {error}.", "Ask as you would ask the metric.") from error
     return cast("str", ask(Table(table, sep, dialect), *by, **options))

@@ -159,34 +159,36 @@ def estimate_cost(
     return answers.answer(frame, estimate_query(asked, known, money, scope, token_convention))
 
 
-def savings_query(asked: Usage, prices: Prices) -> Query:
-    """Return the query of `cache_savings`."""
-    asked.require((*tokens_.CACHED, prices_.HOUR), "cache_savings")
+def savings_steps(asked: Usage, prices: Prices) -> str:
+    """Return the steps to ``users``: the records that used the cache, and which are priced."""
     uses = (
         "coalesce(cache_read, 0) > 0 or coalesce(cache_write, 0) > 0 or coalesce(tu__hour, 0) > 0"
     )
-    spent = f"{prices.cost('cache_write', 'input')} + {prices.cost('cache_write_1h', 'input')}"
     is_priced = f"tu__price_input is not null and {prices.needed(SORTS[2:])}"
-    figures = {
-        "saved": f"-({prices.cost('cache_read', 'input')})",
-        "spent": spent,
-        "records": "",
-    }
-    sums = ", ".join(
-        f"sum(case when tu__is_priced = 1 then {asked.share(sql)} end) as {name}"
-        for name, sql in figures.items()
-        if sql
-    )
-    steps = f"""{tokens_.decided(asked, tokens_.AUTO, *prices_.columns())},
+    return f"""{tokens_.decided(asked, tokens_.AUTO, *prices_.columns())},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
   from metered
   where {uses}
 )"""
+
+
+def savings_query(asked: Usage, prices: Prices) -> Query:
+    """Return the query of `cache_savings`."""
+    asked.require((*tokens_.CACHED, prices_.HOUR), "cache_savings")
+    figures = {
+        "saved": f"-({prices.cost('cache_read', 'input')})",
+        "spent": f"{prices.cost('cache_write', 'input')} + "
+        f"{prices.cost('cache_write_1h', 'input')}",
+    }
+    sums = ", ".join(
+        f"sum(case when tu__is_priced = 1 then {asked.share(sql)} end) as {name}"
+        for name, sql in figures.items()
+    )
     sql = _answer(
         asked,
-        steps,
+        savings_steps(asked, prices),
         f"{sums}, {asked.count('case when tu__is_priced = 1 then 1 end')} as records",
         f"case when records > 0 then {literal(prices.currency)} end as currency, saved, spent, "
         "saved - spent as savings, coalesce(records, 0) as records, tu__names as unpriced",
@@ -197,17 +199,15 @@ users as (
     return asked.query(sql, prices_.FIELDS, types, portable=False)
 
 
-def estimate_query(
+def estimate_steps(
     asked: Usage, prices: Prices, money: Money, scope: Scope, convention: Conventions
-) -> Query:
-    """Return the query of `estimate_cost`."""
-    asked.require(tokens_.FIELDS[:-1], "estimate_cost")
-    cost = " + ".join(prices.cost(sort) for sort in SORTS)
+) -> str:
+    """Return the steps to ``users``: the records to estimate, and which are priced."""
     has_sorts = "coalesce(input, output, cache_read, cache_write) is not null"
     is_priced = f"tu__priced is not null and {has_sorts} and {prices.needed(SORTS)}"
     is_in = f"({has_sorts} or total is not null)"
     is_in += " and tu__cost is null" if scope == "unbilled" else ""
-    steps = f"""{money.amounts()},
+    return f"""{money.amounts()},
 {tokens_.decided(asked, convention, "tu__cost", *prices_.columns(), source="amounts")},
 {prices.steps("decided")},
 users as (
@@ -215,9 +215,17 @@ users as (
   from metered
   where {is_in}
 )"""
+
+
+def estimate_query(
+    asked: Usage, prices: Prices, money: Money, scope: Scope, convention: Conventions
+) -> Query:
+    """Return the query of `estimate_cost`."""
+    asked.require(tokens_.FIELDS[:-1], "estimate_cost")
+    cost = " + ".join(prices.cost(sort) for sort in SORTS)
     sql = _answer(
         asked,
-        steps,
+        estimate_steps(asked, prices, money, scope, convention),
         f"sum(case when tu__is_priced = 1 then {asked.share(cost)} end) as estimated_cost, "
         f"sum(case when tu__is_priced = 1 then {asked.share('tokens')} end) as tokens, "
         f"{asked.count('case when tu__is_priced = 1 then 1 end')} as records, "

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import answers, engines
+from tidyusage.dialects import Table
 from tidyusage.errors import OptionError, UnknownOptionError, nearest
+from tidyusage.metrics import cost_topics, topics
 from tidyusage.metrics.acceptance import acceptance_rate
 from tidyusage.metrics.adoption import stickiness
 from tidyusage.metrics.cost_per import cost_per
@@ -17,7 +19,7 @@ from tidyusage.metrics.overview import summary
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.ranking import top, trend
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
-from tidyusage.metrics.topics import Topic, topics_of
+from tidyusage.metrics.topics import Topic
 from tidyusage.metrics.totals import totals
 from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
@@ -106,11 +108,12 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
         name = words[0] if words else ""
         raise OptionError(f"There is no metric {name!r}.", nearest(str(name), METRICS))
     metric, *arguments = words
-    chosen = _chosen(metric, arguments, options, has_all=has_frame)
+    given = frame if has_frame else None
+    chosen = _chosen(metric, given, arguments, options)
     lines: list[str] = []
     counts: dict[str, int] = {}
     asked = usage(frame, chosen.get("by", ())) if has_frame else None
-    for topic in topics_of(metric, chosen):
+    for topic in _topics_of(metric, chosen):
         found = _counted(frame, asked, topic) if asked else {}
         lines += [topic.title, *(_line(topic, name, found) for name in topic.rules)]
         counts |= found
@@ -118,20 +121,25 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
 
 
 def _chosen(
-    metric: str, arguments: Iterable[Any], options: Mapping[str, Any], *, has_all: bool
+    metric: str, frame: Any, arguments: Iterable[Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return a metric's options as they are chosen, or their defaults."""
+    """Return a metric's options as they are chosen, or their defaults; refuse what it refuses."""
     function = METRICS[metric]
     signature = inspect.signature(function)
     if unknown := [name for name in options if name not in signature.parameters]:
         raise UnknownOptionError(
             f"{metric}() has no option {unknown[0]!r}.", nearest(unknown[0], signature.parameters)
         )
-    bind = signature.bind if has_all else signature.bind_partial
+    is_whole = frame is not None or arguments or options
+    bind = signature.bind if is_whole else signature.bind_partial
     try:
-        bound = bind(None, *arguments, **options)
+        bound = bind(frame, *arguments, **options)
     except TypeError as error:
         raise OptionError(f"{metric}: {error}.", "Ask as you would ask the metric.") from error
+    if is_whole:  # a table's answer is a text, and what the metric refuses it refuses then
+        names = () if frame is None else tuple(engines.columns(frame))
+        priced: dict[str, Any] = {"prices": {}} if "prices" in signature.parameters else {}
+        function(Table("frame", columns_=names), *arguments, **{**priced, **options})
     bound.apply_defaults()
     return dict(bound.arguments)
 
@@ -143,7 +151,9 @@ def _counted(frame: Any, asked: Usage, topic: Topic) -> dict[str, int]:
     sums = {
         name: f"sum(case when {test} then 1 else 0 end)" for name, (_, test) in topic.rules.items()
     }
-    names = {"records": "count(*)"} | {f"{topic.name}.{name}": sql for name, sql in sums.items()}
+    names = {"records": "(select count(*) from usage)"} | {
+        f"{topic.name}.{name}": sql for name, sql in sums.items()
+    }
     listed_ = ",\n  ".join(f"{sql} as {quote(name)}" for name, sql in names.items())
     types = dict.fromkeys(names, INTEGER)
     query = whole.query(
@@ -168,3 +178,35 @@ def _line(topic: Topic, name: str, counts: Mapping[str, int]) -> str:
     first = next(iter(topic.rules)) if name in topic.within else ""
     of = counts[f"{topic.name}.{first}" if first else "records"]
     return f"{words}: {counts[f'{topic.name}.{name}']:,} of {of:,} records"
+
+
+def _topics_of(metric: str, chosen: Mapping[str, Any]) -> list[Topic]:
+    """Return the topics of a metric that is asked with certain options."""
+    measure = chosen.get("measure", "cost")
+    made = [topic(chosen) for topic in _FIRST.get(metric, ())]
+    if metric in {"top", "trend"}:
+        made = [_MEASURES.get(measure, topics.measure_topic)(chosen)]
+    if metric == "cost_per" and measure == "users":
+        made.append(topics.users_topic(chosen))
+    if chosen.get("freq") is not None or metric == "stickiness":
+        made.append(topics.windows_topic(chosen, is_whole=metric in _WHOLE))
+    return made
+
+
+_FIRST: Final[dict[str, tuple[Callable[[Mapping[str, Any]], Topic], ...]]] = {
+    "acceptance_rate": (topics.acceptance_topic,),
+    "active_users": (topics.users_topic,),
+    "cache_hit_rate": (topics.cache_topic, topics.tokens_topic),
+    "cache_savings": (cost_topics.savings_topic,),
+    "cost_by": (cost_topics.money_topic,),
+    "cost_per": (cost_topics.cost_per_topic, cost_topics.money_topic),
+    "cost_per_token": (cost_topics.pairs_topic, cost_topics.money_topic, topics.tokens_topic),
+    "estimate_cost": (cost_topics.estimate_topic, topics.tokens_topic),
+    "stickiness": (topics.users_topic,),
+    "summary": (cost_topics.money_topic, topics.tokens_topic, topics.users_topic),
+    "tokens_by": (topics.tokens_topic,),
+    "totals": (topics.totals_topic,),
+}
+_MEASURES: Final = {"cost": cost_topics.money_topic, "tokens": topics.tokens_topic}
+# Metrics in which a record is of one period or of none.
+_WHOLE: Final = ("active_users", "stickiness")

@@ -12,16 +12,20 @@ from tidyusage.metrics.query import NUMBER, TEXT, Usage
 from tidyusage.sqltext import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from tidyusage.typing import Conventions
 
 COST: Final = "cost"
 TOKENS: Final = "tokens"
 
 
-def check_by(by: tuple[str, ...]) -> None:
-    """Raise if a measure is named among the dimensions."""
+def check_by(by: tuple[str, ...], columns: Container[str]) -> None:
+    """Raise if a measure is named among the dimensions, and the frame has no such column."""
     named = {COST, TOKENS, *NAMES}
-    if meant := [name for name in by if isinstance(name, str) and name in named]:
+    if meant := [
+        name for name in by if isinstance(name, str) and name in named and name not in columns
+    ]:
         raise OptionError(f"{meant[0]!r} is no dimension.", f"Ask with measure={meant[0]!r}.")
 
 

@@ -13,7 +13,7 @@ from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.rates import UNRATED
 from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, partition, quote
+from tidyusage.sqltext import listed, ordered, partition, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -219,7 +219,7 @@ currencies as (
 
 def code(currency: str) -> str:
     """Return the SQL of a currency's code."""
-    return f"nullif(upper(trim({currency})), '')"
+    return f"nullif(upper({trimmed(currency)}), '')"
 
 
 def any_present(asked: Usage) -> str:

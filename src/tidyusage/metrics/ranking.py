@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidyusage import answers
+from tidyusage import answers, engines
 from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics.measured import Measured, check_by
@@ -87,7 +87,7 @@ def top(
         raise OptionError(f"n={n!r} is no number of groups.", "Give one such as 10, before them.")
     if not by:
         raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
-    check_by(by)
+    check_by(by, engines.columns(frame))
     asked, money = usage(frame, by), Money.of(charge, rates, to)
     return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
 
@@ -169,7 +169,7 @@ def trend(
     0 2025-12-29      USD   693.69     NaN          NaN
     1 2026-01-05      USD  1228.87  535.18     0.771497
     """
-    check_by(by)
+    check_by(by, engines.columns(frame))
     asked, money = usage(frame, by, Periods(freq, tz, end)), Money.of(charge, rates, to)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))
 

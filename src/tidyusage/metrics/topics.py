@@ -5,26 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.metrics import policy, users
 from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import users
 from tidyusage.metrics.acceptance import KINDS
 from tidyusage.metrics.measures import countable
-from tidyusage.metrics.money import Money
 from tidyusage.metrics.time import DATES, Periods
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tidyusage.metrics.query import Usage
     from tidyusage.typing import Freq
-
-_BILLED_WORDS: Final = {
-    "net": "by net, where it is there",
-    "total less included": "else by total, less what the subscription covers and the total holds",
-    "total": "else by total as it is",
-    "parts": "else by on_demand + committed + usage_based + platform_fee, less discount",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,54 +36,8 @@ class Topic:
     within: tuple[str, ...] = ()
 
 
-def topics_of(metric: str, chosen: Mapping[str, Any]) -> list[Topic]:
-    """Return the topics of a metric that is asked with certain options."""
-    found = list(_FIRST.get(metric, ()))
-    measure = chosen.get("measure", "cost")
-    topics = [topic(chosen) for topic in found]
-    if metric in {"top", "trend"}:
-        topics = [_MEASURES[measure](chosen)] if measure in _MEASURES else [_measure(chosen)]
-    if metric == "cost_per":
-        topics.append(_users(chosen) if measure == "users" else _measure(chosen))
-    if chosen.get("freq") is not None or metric == "stickiness":
-        topics.append(_windows(chosen, is_whole=metric in _WHOLE))
-    return topics
-
-
-def _money(chosen: Mapping[str, Any]) -> Topic:
-    charge = chosen.get("charge", policy.BILLED)
-    money = Money.of(charge, chosen.get("rates"), chosen.get("to"))
-    rule = "tu__rule"
-    kinds = policy.kinds(charge)
-    words = _BILLED_WORDS if policy.BILLED in kinds else {}
-    words |= {
-        kind: f"{kind}, as charge= asks" for kind in kinds if kind not in {policy.BILLED, *words}
-    }
-    rules = {
-        "priced": ("have a cost, and are used", "tu__cost is not null"),
-        **{name: (text, f"{rule} = {literal(name)}") for name, text in words.items()},
-        "no currency": (
-            "have a cost in an unknown currency, which is added to no other",
-            "tu__cost is not null and nullif(trim(tu__currency), '') is null",
-        ),
-        "unpriced": ("have no cost, and are set aside", "tu__cost is null"),
-    }
-    in_ = f", in {money.rates.to}, at given rates" if money.rates else ""
-    title = f"Cost of a record: one of its charges, which are views of one amount{in_}"
-    title += "; tax and credit are apart" if policy.BILLED in kinds else ""
-
-    def steps(_: Usage) -> tuple[str, str]:
-        ruled = f"""{money.amounts()},
-ruled as (
-  select *, {policy.rule(charge)} as {rule}
-  from amounts
-)"""
-        return ruled, "ruled"
-
-    return Topic("cost", title, rules, steps, lambda _: money.fields, (*words, "no currency"))
-
-
-def _tokens(chosen: Mapping[str, Any]) -> Topic:
+def tokens_topic(chosen: Mapping[str, Any]) -> Topic:
+    """Return the topic of how a record's tokens are counted."""
     convention = chosen.get("token_convention", tokens_.AUTO)
     is_in = "input is not null and tu__cached > 0"
     rules = {
@@ -115,7 +61,8 @@ def _tokens(chosen: Mapping[str, Any]) -> Topic:
     return Topic("tokens", title, rules, steps, lambda _: tokens_.FIELDS, within)
 
 
-def _cache(chosen: Mapping[str, Any]) -> Topic:
+def cache_topic(chosen: Mapping[str, Any]) -> Topic:
+    """Return the topic of which records tell of the cache's share."""
     both = "input is not null and cache_read is not null"
     rules = {
         "used": ("have input and cache_read, and are used", both),
@@ -129,26 +76,8 @@ def _cache(chosen: Mapping[str, Any]) -> Topic:
     return Topic("cache", title, rules, steps, lambda _: tokens_.FIELDS)
 
 
-def _pairs(chosen: Mapping[str, Any]) -> Topic:
-    money = Money.of(chosen.get("charge", policy.BILLED), chosen.get("rates"), chosen.get("to"))
-    sort = chosen.get("tokens", "total")
-    count = "tokens" if sort == "total" else sort
-    both = f"tu__cost is not null and {count} is not null"
-    rules = {
-        "used": ("have a cost and tokens, and are used", both),
-        "set aside": ("lack one of them, and are set aside", f"not ({both})"),
-    }
-    title = "Cost of a token: the sum of costs over the sum of tokens"
-
-    def steps(asked: Usage) -> tuple[str, str]:
-        convention = chosen.get("token_convention", tokens_.AUTO)
-        decided = tokens_.decided(asked, convention, "tu__cost", source="amounts")
-        return f"{money.amounts()},\n{decided}", "decided"
-
-    return Topic("pairs", title, rules, steps, lambda _: (*tokens_.FIELDS, *money.fields))
-
-
-def _users(_: Mapping[str, Any]) -> Topic:
+def users_topic(_: Mapping[str, Any]) -> Topic:
+    """Return the topic of who is a user, and who is active."""
     who = f"{users.person(quote(users.ID), quote(users.EMAIL))} is not null"
     flag = f"{quote(users.ACTIVE)} is not null"
     rules = {
@@ -169,7 +98,8 @@ def _users(_: Mapping[str, Any]) -> Topic:
     return Topic("users", title, rules, steps, users.fields_of, ("flagged", "active"))
 
 
-def _acceptance(chosen: Mapping[str, Any]) -> Topic:
+def acceptance_topic(chosen: Mapping[str, Any]) -> Topic:
+    """Return the topic of which records tell of acceptance."""
     kind = chosen.get("kind")
     kinds = {name: fields for name, fields in KINDS.items() if kind in {None, name}}
     rules: dict[str, tuple[str, str]] = {
@@ -184,7 +114,8 @@ def _acceptance(chosen: Mapping[str, Any]) -> Topic:
     return Topic("acceptance", title, rules, lambda _: (_SAME, "same"), lambda _: fields)
 
 
-def _totals(_: Mapping[str, Any]) -> Topic:
+def totals_topic(_: Mapping[str, Any]) -> Topic:
+    """Return the topic of what may be added."""
     title = (
         "Totals: counts are added up, quantities within their unit and metric_name, charges within "
         "their type and currency; distinct counts, flags and text have no sum and are left out"
@@ -192,7 +123,8 @@ def _totals(_: Mapping[str, Any]) -> Topic:
     return Topic("totals", title, {}, lambda _: (_SAME, "same"), lambda _: ())
 
 
-def _measure(chosen: Mapping[str, Any]) -> Topic:
+def measure_topic(chosen: Mapping[str, Any]) -> Topic:
+    """Return the topic of which records have a measure."""
     measure = chosen.get("measure", "the one that is asked for")
 
     def steps(asked: Usage) -> tuple[str, str]:
@@ -209,7 +141,8 @@ def _measure(chosen: Mapping[str, Any]) -> Topic:
     return Topic("measure", f"Measure: {measure}, added up", rules, steps, fields)
 
 
-def _windows(chosen: Mapping[str, Any], *, is_whole: bool) -> Topic:
+def windows_topic(chosen: Mapping[str, Any], *, is_whole: bool) -> Topic:
+    """Return the topic of records at the bounds of periods."""
     freq: Freq = chosen.get("freq") or "1d"
     tz = chosen.get("tz", "UTC")
     periods = Periods(freq, tz, chosen.get("end", "exclusive"))
@@ -236,20 +169,3 @@ placed as (
 
 
 _SAME: Final = "same as (\n  select *\n  from usage\n)"
-_FIRST: Final[dict[str, tuple[Callable[[Mapping[str, Any]], Topic], ...]]] = {
-    "acceptance_rate": (_acceptance,),
-    "active_users": (_users,),
-    "cache_hit_rate": (_cache, _tokens),
-    "cache_savings": (_tokens,),
-    "cost_by": (_money,),
-    "cost_per": (_money,),
-    "cost_per_token": (_pairs, _money, _tokens),
-    "estimate_cost": (_tokens, _money),
-    "stickiness": (_users,),
-    "summary": (_money, _tokens, _users),
-    "tokens_by": (_tokens,),
-    "totals": (_totals,),
-}
-_MEASURES: Final = {"cost": _money, "tokens": _tokens}
-# Metrics in which a record is of one period or of none.
-_WHOLE: Final = ("active_users", "stickiness")
