@@ -19,7 +19,7 @@ from tidyusage.metrics.overview import summary
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.ranking import top, trend
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
-from tidyusage.metrics.topics import Topic
+
 from tidyusage.metrics.totals import totals
 from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
@@ -27,6 +27,8 @@ from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from tidyusage.metrics.topics import Topic
 
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
