@@ -1,6 +1,7 @@
 """What all tests share: the engines' constructors, and a skip that CI does not forgive."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -60,9 +61,28 @@ def flatten(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return lambda records, **options: tu.flatten_usage(records, backend=request.param, **options)
 
 
+# What the oracle's tests drew, by flavour of frame and by what; each worker of xdist hands over its own.
+DRAWN: Counter[tuple[str, str]] = Counter()
+
+
+def pytest_testnodedown(node: Any) -> None:
+    for key, count in getattr(node, "workeroutput", {}).get("drawn", []):
+        DRAWN[tuple(key)] += count
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what was drawn, so that a strategy that draws nothing odd is seen."""
+    for flavour in dict.fromkeys(flavour for flavour, _ in DRAWN):
+        counts = {what: count for (of, what), count in DRAWN.items() if of == flavour}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+        terminalreporter.write_line(f"drawn for {flavour}: {told}")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI everything is there that a test may need: a skip is a failure."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["drawn"] = [(list(key), n) for key, n in DRAWN.items()]
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

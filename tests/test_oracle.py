@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import oracle
 import tidyusage as tu
-from conftest import rows
+from conftest import DRAWN, rows
 from tidyusage import engines
 
 AMOUNT = st.integers(0, 40).map(lambda quarter: quarter / 4)
@@ -372,12 +372,13 @@ def expected(records, name, by, options):
         return str(error)
 
 
-def check(frame, records, question, spelled):
+def check(flavour, frame, records, question, spelled):
     """Ask by path; the answer is under the frame's own names, ``spelled``."""
     name, by, options = question
     theirs = expected(records, name, by, options)
+    tell(flavour, records)
     if isinstance(theirs, str):
-        event(theirs)
+        DRAWN[flavour, f"refusals ({theirs})"] += 1
         # A relation asks DuckDB, whose own error carries the words.
         with pytest.raises(Exception, match=REFUSALS[theirs]):
             rows(asked(getattr(tu, name), question, frame))
@@ -385,7 +386,6 @@ def check(frame, records, question, spelled):
     ours = answered(asked(getattr(tu, name), question, frame), spelled, period_of(question))
     alike(ours, theirs)
     assert ordered(ours, name, options)
-    tell(records, ours)
 
 
 def alike(ours, theirs):
@@ -398,16 +398,27 @@ def alike(ours, theirs):
         same(found[place(row)], row)
 
 
-def tell(records, ours):
-    """Count what was drawn."""
-    if not records:
-        event("no records")
-    if any(value is None for row in ours for value in row["key"]):
-        event("a null key")
-    if any(each["charges"] == [] for each in records):
-        event("an empty list")
-    if any(c["currency"] is None for each in records for c in each["charges"] or ()):
-        event("no currency")
+def tell(flavour, records):
+    """Count what was drawn; the end of the run prints it."""
+    values = [value for each in records for value in leaves(each)]
+    charges = [charge for each in records for charge in each["charges"] or ()]
+    DRAWN[flavour, "frames"] += 1
+    DRAWN[flavour, "frames without a record"] += not records
+    DRAWN[flavour, "records"] += len(records)
+    DRAWN[flavour, "nulls"] += sum(value is None for value in values)
+    DRAWN[flavour, "empty lists"] += sum(
+        each[name] == [] for each in records for name in ("charges", "resources")
+    )
+    DRAWN[flavour, "charges without a currency"] += sum(c["currency"] is None for c in charges)
+    DRAWN[flavour, "windows over a month's end"] += sum(
+        len(list(oracle.pieces(each, "1mo", "UTC"))) > 1 for each in records
+    )
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        return [leaf for inner in value.values() for leaf in leaves(inner)]
+    return [value]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -416,7 +427,13 @@ def tell(records, ours):
 def test_every_metric_is_what_the_oracle_says(flavour, records, question, sep):
     name, by, options = question
     frame = frame_of(records, flavour, sep=sep)
-    check(frame, records, (name, by, options), [dimension.replace(".", sep) for dimension in by])
+    check(
+        flavour,
+        frame,
+        records,
+        (name, by, options),
+        [dimension.replace(".", sep) for dimension in by],
+    )
 
 
 def test_the_oracle_stands_alone():

@@ -19,7 +19,6 @@ from tidyusage.metrics.overview import summary
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.ranking import top, trend
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
-
 from tidyusage.metrics.totals import totals
 from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
