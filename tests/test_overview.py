@@ -112,6 +112,9 @@ def test_a_policy_by_product_is_explained_by_its_own_rules():
     assert counts["cost.total"] == 4  # cursor's two, by name
     assert counts["cost.total less included"] == 0
     assert tu.explain(wide(), "cost_by", charge="tax").counts["cost.tax"] == 1
+    mixed = tu.explain(wide(), "cost_by", charge={"datadog": "tax"}).counts
+    assert (mixed["cost.tax"], mixed["cost.parts"]) == (1, 1)
+    assert "cost.tax" not in tu.explain(wide(), "cost_by").counts  # nothing is left of it
 
 
 @pytest.mark.parametrize("name", FRAMES)

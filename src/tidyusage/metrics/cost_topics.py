@@ -30,10 +30,10 @@ def money_topic(chosen: Mapping[str, Any]) -> Topic:
     money = Money.of(charge, chosen.get("rates"), chosen.get("to"))
     rule = "tu__rule"
     kinds = policy.kinds(charge)
-    words = _BILLED_WORDS if policy.BILLED in kinds else {}
-    words |= {
-        kind: f"{kind}, as charge= asks" for kind in kinds if kind not in {policy.BILLED, *words}
-    }
+    words = dict(_BILLED_WORDS) if policy.BILLED in kinds else {}
+    for kind in kinds:
+        if kind != policy.BILLED:
+            words.setdefault(kind, f"by {kind}, as charge= asks")
     rules = {
         "priced": ("have a cost, and are used", "tu__cost is not null"),
         **{name: (text, f"{rule} = {literal(name)}") for name, text in words.items()},
