@@ -72,6 +72,13 @@ def test_the_end_of_a_window_may_be_inclusive():
     assert days == [1, 2]
 
 
+def test_a_day_that_two_windows_touch_is_one_day():
+    windows = [("2026-01-01", "2026-01-03"), ("2026-01-02", "2026-01-04")]
+    records = [{"id": a, "start_date": a, "end_date": b} for a, b in windows]
+    found = {row["figure"]: row["value"] for row in rows(tu.summary(tu.flatten_usage(records)))}
+    assert found["days"] == 3  # the 1st, the 2nd, the 3rd
+
+
 # Explain
 
 
