@@ -92,6 +92,13 @@ def to_arrow(frame: Any) -> pa.Table:
     )
 
 
+def collected(frame: Any) -> pa.Table:
+    """Return any frame as an Arrow table: a lazy one and a relation are asked for their rows."""
+    if is_lazy(frame):
+        frame = cast("pl.LazyFrame", frame).collect()
+    return frame.to_arrow_table() if backend_of(frame) == "duckdb" else to_arrow(frame)
+
+
 def columns(frame: Any) -> list[str]:
     """Return the names of a frame's columns."""
     if is_lazy(frame):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, cast
 
-from tidyusage import metrics
 from tidyusage.dialects import Table
-from tidyusage.errors import OptionError, nearest, one_of
+from tidyusage.errors import one_of
+from tidyusage.metrics.explain import bind, named
 from tidyusage.typing import Separator  # noqa: TC001 - in the signature that users see
 
 
@@ -61,13 +60,7 @@ def sql(
     >>> print(tu.sql("cache_hit_rate", "model.id", dialect="snowflake")[:21])
     WITH tidyusage_frame
     """
-    known = [name for name in metrics.__all__ if name != "explain"]
-    if metric not in known:
-        raise OptionError(f"There is no metric {metric!r}.", nearest(str(metric), known))
+    ask = named(metric)
     one_of("sep", sep, (".", "_"))
-    ask = getattr(metrics, metric)
-    try:
-        inspect.signature(ask).bind(None, *by)
-    except TypeError as error:
-        raise OptionError(f"{metric}: {error}.", "Ask as you would ask the metric.") from error
+    bind(metric, None, *by)
     return cast("str", ask(Table(table, sep, dialect), *by, **options))

@@ -13,7 +13,7 @@ from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.unit_cost import check_per, unit_costs
-from tidyusage.sqltext import listed, literal, ordered, partition, quote
+from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -176,7 +176,7 @@ def _of_users(
 counted as (
   select {listed(*keys)}{users_.active_of("tu__active")} as users
   from people
-  {f"group by {', '.join(keys)}" if keys else "having count(*) > 0"}
+  {grouped(*keys)}
 ),
 spent as (
   select {listed(*keys, *asked.marks)}tu__currency as currency,

@@ -105,10 +105,7 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
     words, has_frame = question, not isinstance(frame, str)
     if not has_frame:
         words = (frame, *question)
-    if not words or words[0] not in METRICS:
-        name = words[0] if words else ""
-        raise OptionError(f"There is no metric {name!r}.", nearest(str(name), METRICS))
-    metric, *arguments = words
+    metric, *arguments = words or ("",)
     given = frame if has_frame else None
     chosen = _chosen(metric, given, arguments, options)
     lines: list[str] = []
@@ -121,22 +118,35 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
     return Explanation(metric, tuple(lines), counts)
 
 
+def named(metric: str) -> Callable[..., Any]:
+    """Return a metric by its name; raise if there is none."""
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise OptionError(f"There is no metric {metric!r}.", nearest(str(metric), METRICS))
+    return METRICS[metric]
+
+
+def bind(metric: str, *arguments: Any, **options: Any) -> inspect.BoundArguments:
+    """Return a metric's arguments by name; raise if one is missing."""
+    try:
+        return inspect.signature(named(metric)).bind(*arguments, **options)
+    except TypeError as error:
+        raise OptionError(f"{metric}: {error}.", "Ask as you would ask the metric.") from error
+
+
 def _chosen(
     metric: str, frame: Any, arguments: Iterable[Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return a metric's options as they are chosen, or their defaults; refuse what it refuses."""
-    function = METRICS[metric]
+    function = named(metric)
     signature = inspect.signature(function)
     if unknown := [name for name in options if name not in signature.parameters]:
         raise UnknownOptionError(
             f"{metric}() has no option {unknown[0]!r}.", nearest(unknown[0], signature.parameters)
         )
     is_whole = frame is not None or arguments or options
-    bind = signature.bind if is_whole else signature.bind_partial
-    try:
-        bound = bind(frame, *arguments, **options)
-    except TypeError as error:
-        raise OptionError(f"{metric}: {error}.", "Ask as you would ask the metric.") from error
+    bound = (
+        bind(metric, frame, *arguments, **options) if is_whole else signature.bind_partial(frame)
+    )
     if is_whole:  # a table's answer is a text, and what the metric refuses it refuses then
         names = () if frame is None else tuple(engines.columns(frame))
         priced: dict[str, Any] = {"prices": {}} if "prices" in signature.parameters else {}
@@ -163,12 +173,7 @@ def _counted(frame: Any, asked: Usage, topic: Topic) -> dict[str, int]:
         types,
         portable=False,
     )
-    found = answers.answer(frame, query)
-    if engines.is_lazy(found):
-        found = found.collect()
-    table = (
-        found.to_arrow_table() if engines.backend_of(found) == "duckdb" else engines.to_arrow(found)
-    )
+    table = engines.collected(answers.answer(frame, query))
     return {name: int(count or 0) for name, count in table.to_pylist()[0].items()}
 
 

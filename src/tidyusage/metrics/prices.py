@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage import engines
 from tidyusage.errors import MissingExtraError, OptionError, is_number, nearest
 from tidyusage.metrics.tokens import FIELDS as TOKENS
-from tidyusage.sqltext import listed, literal, quote
+from tidyusage.sqltext import grouped, listed, literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
@@ -115,7 +115,7 @@ def unpriced(asked: Usage, source: str, where: str) -> str:
 unpriced as (
   select {listed(*keys)}string_agg(tu__name, ', ' order by tu__name) as tu__names
   from models
-  {f"group by {', '.join(keys)}" if keys else ""}
+  {grouped(*keys)}
 )"""
 
 
@@ -134,13 +134,9 @@ def _of_mapping(prices: Mapping[Any, Any]) -> dict[str, tuple[float | None, ...]
 
 
 def _of_frame(prices: Any) -> dict[str, tuple[float | None, ...]]:
-    if engines.is_lazy(prices):
-        prices = prices.collect()
-    if engines.backend_of(prices) == "duckdb":
-        prices = prices.to_arrow_table()
     if engines.backend_of(prices) is None:
         raise OptionError(f"prices= is {type(prices).__name__}.", _SHAPE)
-    table = engines.to_arrow(prices)
+    table = engines.collected(prices)
     names = set(table.column_names)
     model = next((name for name in (MODEL, "model_id", "model") if name in names), None)
     sorts = [sort for sort in SORTS if sort in names]

@@ -120,13 +120,9 @@ def _code(currency: str) -> str:
 
 def _dated(rates: Any) -> Iterable[tuple[Any, Any, Any]]:
     """Yield the rows of a frame of rates."""
-    if type(rates).__name__ == "LazyFrame":
-        rates = rates.collect()
-    if engines.backend_of(rates) == "duckdb":
-        rates = rates.to_arrow_table()
     if engines.backend_of(rates) is None:
         raise OptionError(f"rates= is {type(rates).__name__}.", _SHAPE)
-    table = engines.to_arrow(rates)
+    table = engines.collected(rates)
     if missing := [name for name in _COLUMNS if name not in table.column_names]:
         raise OptionError(f"rates= has no column {missing[0]!r}.", _SHAPE)
     for row in table.select(list(_COLUMNS)).to_pylist():

@@ -118,7 +118,7 @@ usage as (
         """Whether periods are calendar dates of UTC, which every engine can tell."""
         return self.tz == UTC and self.freq != "1h"
 
-    def assign(self, source: str) -> str:
+    def assign(self, source: str, step: str = "usage") -> str:
         """Return the steps from records to their period; one that touches two is marked.
 
         A record without dates is in none.
@@ -129,7 +129,7 @@ usage as (
   from {source}
   where start_date is not null
 ),
-usage as (
+{step} as (
   select *, case when period <> tu__last then 1 else 0 end as tu__crossing
   from windows
 )"""

@@ -154,9 +154,8 @@ def windows_topic(chosen: Mapping[str, Any], *, is_whole: bool) -> Topic:
     }
 
     def steps(_: Usage) -> tuple[str, str]:
-        assigned = periods.assign("usage").replace("usage as (", "assigned as (", 1)
         return (
-            f"""{assigned},
+            f"""{periods.assign("usage", "assigned")},
 placed as (
   select start_date, tu__crossing from assigned
   union all
