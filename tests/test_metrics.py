@@ -16,7 +16,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, ask, rows
-from tidyusage import metrics
+from tidyusage import accessor, metrics
 from tidyusage.accessor import UsageAccessor
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
@@ -561,10 +561,10 @@ def test_the_types_of_options_are_the_catalogues():
 
 def test_every_metric_is_a_method_with_its_words():
     own = {name for name in vars(UsageAccessor) if not name.startswith("_")}
-    assert own == set(metrics.__all__)
+    assert own == set(accessor.FUNCTIONS)
     assert set(metrics.__all__) <= set(tu.__all__)
-    for name in metrics.__all__:
-        function, method = getattr(tu, name), getattr(UsageAccessor, name)
+    for name, function in accessor.FUNCTIONS.items():
+        method = getattr(UsageAccessor, name)
         assert method.__doc__ == function.__doc__
         assert "Returns" in method.__doc__
         assert ">>>" in method.__doc__

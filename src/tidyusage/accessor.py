@@ -1,29 +1,35 @@
-"""`.usage` on pandas and Polars frames: every metric as a method."""
+"""`.usage` on pandas and Polars frames: every function of a frame as a method."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import polars as pl
 
-from tidyusage import metrics
+from tidyusage import checks, metrics, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
+    name.removesuffix("_usage"): getattr(package, name)
+    for package in (checks, metrics, prepare)
+    for name in package.__all__
+}
+
 
 class UsageAccessor:
-    """The metrics of a frame: `df.usage.cost_by("model.id")` is `tu.cost_by(df, "model.id")`."""
+    """The functions of a frame: `df.usage.cost_by("model.id")` is `tu.cost_by(df, "model.id")`."""
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
     def __repr__(self) -> str:
-        return f"<usage of a {type(self._frame).__name__}: {', '.join(metrics.__all__)}>"
+        return f"<usage of a {type(self._frame).__name__}: {', '.join(sorted(FUNCTIONS))}>"
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,8 +45,8 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-for _name in metrics.__all__:
-    setattr(UsageAccessor, _name, _method(getattr(metrics, _name)))
+for _name, _function in FUNCTIONS.items():
+    setattr(UsageAccessor, _name, _method(_function))
 
 
 def register() -> None:

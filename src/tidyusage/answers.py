@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, flavours, kinds
+from tidyusage import engines, flavours, kinds, relations
 from tidyusage.dialects import Table, written
 from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
@@ -261,7 +261,7 @@ def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.Duck
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     kinds.check(query.kinds, {name: kinds.of_duckdb(type_) for name, type_ in types.items()})
     plain = relation.project(
-        ", ".join(f"{_plain_sql(name, types[name])} as {quote(name)}" for name in query.needs)
+        ", ".join(f"{relations.plain(name, types[name])} as {quote(name)}" for name in query.needs)
     )
     found = engines.queried(plain, query.sql)
     if query.guard:
@@ -273,27 +273,9 @@ def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.Duck
     )
 
 
-def _plain_sql(name: str, type_: str) -> str:
-    column = quote(name)
-    if type_ == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {column})"
-    if type_.startswith(("TIMESTAMP", "DATE")):
-        return f"cast({column} as timestamp)"
-    if type_ in {"DOUBLE", "FLOAT"}:
-        return f"nullif({column}, cast('nan' as double))"
-    return f"cast({column} as varchar)" if type_.startswith("ENUM") else column
-
-
 def _typed_sql(name: str, query: Query, types: dict[str, str]) -> str:
-    from tidyusage import schema
-
     type_, column = query.types[name], quote(query.key(name))
-    if type_ is not None and pa.types.is_timestamp(type_):
-        return f"timezone('UTC', {column})"
     if type_ is not None:
-        return f"cast({column} as {schema.duckdb_type(type_)})"
+        return relations.typed(column, type_)
     own = query.dimensions[name]
-    target = types[own] if own else "VARCHAR"
-    if target == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {column})"
-    return f"cast({column} as {target})"
+    return relations.of_own_type(column, types[own] if own else "VARCHAR")

@@ -1,0 +1,153 @@
+"""From a wide frame to a wide frame: some of its rows, or rows written anew by SQL.
+
+SQL sees the frame as the step ``usage``: its columns under their dotted names, the caller's own
+under theirs, instants without a zone in UTC, and `ROW`, each row's place from 0.  What comes back
+has the frame's spelling and dtypes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
+
+from tidyusage import answers, engines, relations, schema
+from tidyusage.answers import Query
+from tidyusage.columns import Columns, columns
+from tidyusage.errors import FrameError
+from tidyusage.metrics import source
+from tidyusage.sqltext import clauses, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import duckdb
+    import polars as pl
+
+    from tidyusage.typing import FrameT
+
+ROW: Final = "tu__row"
+
+
+def wide(frame: object) -> Columns:
+    """Look at a frame's columns; raise if it is no wide one."""
+    found = columns(frame)
+    if found.layout != "wide":
+        hint = "to_wide() makes it of a long one." if found.layout == "long" else ""
+        raise FrameError(f"This is a frame of {found.layout}; a wide one is needed.", hint)
+    return found
+
+
+def usage(found: Columns, wanted: Iterable[str] | None = None) -> str:
+    """Return the step ``usage``: the wanted fields, null where absent; without any, all columns."""
+    if wanted is None:
+        parts = {path: quote(column) for path, column in found.known.items()}
+        parts |= {name: quote(name) for name in found.own}
+    else:
+        parts = {
+            path: quote(found.known[path]) if path in found.known else source.null(path)
+            for path in dict.fromkeys(wanted)
+        }
+    named = [f"{sql} as {quote(name)}" for name, sql in parts.items()]
+    rows = clauses([*named, f"row_number() over () - 1 as {ROW}"])
+    return f"usage as (\n  select\n    {rows}\n  from {engines.FRAME}\n)"
+
+
+def rewritten(
+    frame: FrameT,
+    found: Columns,
+    sql: str,
+    *,
+    changed: Iterable[str] = (),
+    added: Mapping[str, pa.DataType] | None = None,
+    guard: str = "",
+) -> FrameT:
+    """Return the rows that SQL makes of all of a frame's columns, in its order.
+
+    ``sql`` are the steps after ``usage``; its last select names every column of the frame by
+    its dotted name, then those ``added``.  Columns that are ``changed`` take the catalogue's
+    dtypes, all others keep their own.  A ``guard`` is as in `answers.Query`.
+    """
+    own = [*found.known.values(), *found.own]
+    keys = {column: path for path, column in found.known.items()}
+    new = {schema.rename(name, found.sep): type_ for name, type_ in (added or {}).items()}
+    if meeting := [name for name in new if name in own]:
+        raise FrameError(
+            f"The frame has a column {meeting[0]!r}, as the answer would.", "Rename or drop it."
+        )
+    catalogued = schema.layout_types("wide", remote_data=True, extra=True)
+    renewed = {found.known[path]: catalogued[path] for path in changed if path in found.known}
+    nested = {
+        column: catalogued[path]
+        for path, column in found.known.items()
+        if pa.types.is_nested(catalogued[path])
+    }
+    query = Query(
+        f"with {usage(found)},\n{sql}",
+        tuple(own),
+        {**dict.fromkeys(own), **nested, **renewed, **new},
+        {name: name for name in own if name not in nested and name not in renewed},
+        guard=guard,
+        kinds=source.kinds(found, [path for path in found.known if path in source.DTYPES]),
+        keys={**keys, **{schema.rename(name, found.sep): name for name in added or {}}},
+    )
+    return answers.answer(frame, query)
+
+
+def chosen(frame: FrameT, found: Columns, sql: str, fields: Iterable[str]) -> FrameT:
+    """Return some of a frame's rows, as they are and in their order.
+
+    ``sql`` are the steps after ``usage``, which holds the ``fields``; its last select gives the
+    `ROW` of each row to keep.
+    """
+    fields = tuple(fields)
+    needs = tuple(found.known[path] for path in fields if path in found.known)
+    query = Query(
+        f"with {usage(found, fields)},\n{sql}",
+        needs or (found.known["id"],),
+        {ROW: pa.int64()},
+        {},
+        kinds=source.kinds(found, [path for path in fields if path in source.DTYPES]),
+    )
+    if engines.backend_of(frame) == "duckdb":
+        return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))
+    if engines.is_lazy(frame):
+        lazy = cast("pl.LazyFrame", frame)
+        kept = lazy.map_batches(lambda eager: _taken(eager, query), schema=lazy.collect_schema())
+        return cast("FrameT", kept)
+    return cast("FrameT", _taken(frame, query))
+
+
+def _taken(frame: Any, query: Query) -> Any:
+    """Return the rows of an eager frame that a query names."""
+    import numpy as np
+
+    backend = engines.backend_of(frame)
+    asked = frame[list(query.needs)] if backend == "pandas" else frame.select(list(query.needs))
+    places = np.sort(engines.collected(answers.answer(asked, query))[ROW].to_numpy())
+    if backend == "pandas":
+        return frame.iloc[places]
+    if backend == "polars":
+        return frame[places]
+    return engines.to_arrow(frame).take(pa.array(places, pa.int64()))
+
+
+def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:
+    numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
+    plain = {
+        name: relations.plain(name, str(type_))
+        for name, type_ in zip(relation.columns, relation.types, strict=True)
+        if name in query.needs
+    }
+    rows = ", ".join(f"{sql} as {quote(name)}" for name, sql in plain.items())
+    # The query's frame is a step here, so that the rows it names are the relation's own.
+    steps = query.sql.removeprefix("with ")
+    frame = "tu__frame"
+    return engines.queried(
+        numbered,
+        f"""with tu__all as materialized (select * from {engines.FRAME}),
+{frame} as (select {rows} from tu__all)
+select * exclude ({ROW}) from tu__all
+where {ROW} in (with {steps.replace(engines.FRAME, frame)})
+order by {ROW}""",
+    )

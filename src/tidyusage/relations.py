@@ -1,0 +1,36 @@
+"""A relation's columns as queries see them, and back in its types."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from tidyusage import schema
+from tidyusage.sqltext import quote
+
+_INSTANT: Final = "TIMESTAMP WITH TIME ZONE"
+
+
+def plain(name: str, type_: str) -> str:
+    """Return the SQL of a column, of a type as DuckDB writes it, as queries are to see it."""
+    column = quote(name)
+    if type_ == _INSTANT:
+        return f"timezone('UTC', {column})"
+    if type_.startswith(("TIMESTAMP", "DATE")):
+        return f"cast({column} as timestamp)"
+    if type_ in {"DOUBLE", "FLOAT"}:
+        return f"nullif({column}, cast('nan' as double))"
+    return f"cast({column} as varchar)" if type_.startswith("ENUM") else column
+
+
+def typed(column: str, type_: pa.DataType) -> str:
+    """Return the SQL of a quoted column of an answer in its type."""
+    if pa.types.is_timestamp(type_):
+        return f"timezone('UTC', {column})"
+    return f"cast({column} as {schema.duckdb_type(type_)})"
+
+
+def of_own_type(column: str, type_: str) -> str:
+    """Return the SQL of a quoted column of an answer in the type that it has in the relation."""
+    return f"timezone('UTC', {column})" if type_ == _INSTANT else f"cast({column} as {type_})"
