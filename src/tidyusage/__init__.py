@@ -21,6 +21,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
+from tidyusage.prepare import at_grain, grains, overlaps
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -30,6 +31,7 @@ _accessor.register()
 __all__ = [
     "acceptance_rate",
     "active_users",
+    "at_grain",
     "cache_hit_rate",
     "cache_savings",
     "charges",
@@ -40,7 +42,9 @@ __all__ = [
     "estimate_cost",
     "explain",
     "flatten_usage",
+    "grains",
     "load_example",
+    "overlaps",
     "read_usage",
     "resources",
     "restore",

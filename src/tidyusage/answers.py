@@ -58,10 +58,13 @@ class Query:
     guard: str = ""
     kinds: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    look: Callable[..., Any] | None = None
 
 
 def answer(frame: FrameT, query: Query) -> FrameT:
     """Return a query's answer as a frame of the same library; a lazy one stays lazy."""
+    if query.look:
+        frame = query.look(frame, needs=query.needs)
     if isinstance(frame, Table):
         return cast("FrameT", written(frame, query.sql, query.needs))
     backend = engines.backend_of(frame)

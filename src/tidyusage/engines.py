@@ -92,6 +92,15 @@ def to_arrow(frame: Any) -> pa.Table:
     )
 
 
+def column(frame: Any, name: str) -> Any:
+    """Return a column of an eager frame, or None if Arrow has no type for it."""
+    try:
+        one = frame[[name]] if backend_of(frame) == "pandas" else frame.select([name])
+        return to_arrow(one)[name]
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+        return None
+
+
 def collected(frame: Any) -> pa.Table:
     """Return any frame as an Arrow table: a lazy one and a relation are asked for their rows."""
     if is_lazy(frame):

@@ -9,13 +9,15 @@
     ├── FrameError           TypeError     an object that is no frame, or no usage frame
     ├── SourceError          FileNotFoundError   nothing to read at that place
     ├── RecordError          ValueError    records that cannot be read
+    ├── OverlapError         ValueError    rows at several grains count the same twice
     └── MissingExtraError    ImportError   a package that an extra installs
 
     UsageWarning (UserWarning)
     ├── RejectWarning        records were set aside
     ├── UnknownKeyWarning    keys that the schema does not know
     ├── DuplicateWarning     one id several times
-    └── ChargeTypeWarning    charge types that the schema does not know
+    ├── ChargeTypeWarning    charge types that the schema does not know
+    └── OverlapWarning       rows at several grains count the same twice
 """
 
 import functools
@@ -69,6 +71,10 @@ class RecordError(UsageError, ValueError):
     """Records cannot be read."""
 
 
+class OverlapError(UsageError, ValueError):
+    """Rows at several grains count the same twice."""
+
+
 class MissingExtraError(UsageError, ImportError):
     """A package is missing that one of tidyusage's extras installs."""
 
@@ -91,6 +97,10 @@ class DuplicateWarning(UsageWarning):
 
 class ChargeTypeWarning(UsageWarning):
     """Charges have types that the schema does not know."""
+
+
+class OverlapWarning(UsageWarning):
+    """Rows at several grains count the same twice."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

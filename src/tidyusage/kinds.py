@@ -44,14 +44,18 @@ _UNFIT: Final[tuple[Callable[[Any], bool], ...]] = (
 def check(wanted: Mapping[str, str], found: Mapping[str, str]) -> None:
     """Raise if a column holds what does not belong there; one without values may be of any type."""
     for name, kind in wanted.items():
-        # What is text may be written as numbers, as ids often are.
-        fitting = {kind, ""} | ({"number", "boolean"} if kind == "text" else set())
-        if found.get(name, "") not in fitting:
+        if not fits(kind, found.get(name, "")):
             holds, belong = _WORDS[found[name]], _WORDS[kind]
             raise FrameError(
                 f"The column {name!r} holds {holds}, and {belong} belong there.",
                 "tu.restore(frame) brings a frame's columns to their dtypes.",
             )
+
+
+def fits(wanted: str, found: str) -> bool:
+    """Tell whether a column of one kind can be read as another."""
+    # What is text may be written as numbers, as ids often are.
+    return found in {wanted, ""} or (wanted == "text" and found in {"number", "boolean"})
 
 
 def check_dimensions(schema: pa.Schema, dimensions: Iterable[str]) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage import schema
+from tidyusage import engines, schema
 from tidyusage.sqltext import quote
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+ALL: Final = "tu__all"
+_PLAIN: Final = "tu__plain"
 _INSTANT: Final = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -34,3 +41,21 @@ def typed(column: str, type_: pa.DataType) -> str:
 def of_own_type(column: str, type_: str) -> str:
     """Return the SQL of a quoted column of an answer in the type that it has in the relation."""
     return f"timezone('UTC', {column})" if type_ == _INSTANT else f"cast({column} as {type_})"
+
+
+def beside(relation: duckdb.DuckDBPyRelation, needs: Iterable[str], sql: str) -> tuple[str, str]:
+    """Return the step `ALL`, a relation's own rows, and a query beside it over the plain ones.
+
+    Both see the rows in one order.
+    """
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    columns = ", ".join(f"{plain(name, types[name])} as {quote(name)}" for name in needs)
+    steps = f"""with {ALL} as materialized (
+  select *
+  from {engines.FRAME}
+),
+{_PLAIN} as (
+  select {columns}
+  from {ALL}
+)"""
+    return steps, sql.replace(engines.FRAME, _PLAIN)

@@ -45,6 +45,8 @@ Conventions: TypeAlias = Convention | Mapping[str, Convention]
 AcceptanceKind: TypeAlias = Literal["tab", "edit", "line", "tool"]
 Freq: TypeAlias = Literal["1h", "1d", "1w", "1mo", "1q", "1y"]
 End: TypeAlias = Literal["exclusive", "inclusive"]
+Grain: TypeAlias = Literal["finest", "coarsest"]
+Overlap: TypeAlias = Literal["warn", "ignore", "raise"]
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = "Record | Iterable[Any] | str | bytes | Frame"

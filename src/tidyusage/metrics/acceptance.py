@@ -14,7 +14,7 @@ from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import End, FrameT, Freq
+    from tidyusage.typing import End, FrameT, Freq, Overlap
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
 KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
@@ -33,6 +33,7 @@ def acceptance_rate(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of what was offered that was accepted, one row a group and kind.
 
@@ -58,6 +59,10 @@ def acceptance_rate(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def acceptance_rate(
     2  line    5614.0  22780.0         0.246444
     """
     return answers.answer(
-        frame, acceptance_query(usage(frame, by, Periods.of(freq, tz, end)), kind)
+        frame, acceptance_query(usage(frame, by, Periods.of(freq, tz, end), overlap=overlap), kind)
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.answers import Query
-    from tidyusage.typing import End, FrameT
+    from tidyusage.typing import End, FrameT, Overlap
 
 
 @known_options
@@ -26,6 +26,7 @@ def stickiness(
     tz: str = "UTC",
     end: End = "exclusive",
     people: Mapping[str, str] | None = None,
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return by calendar month how many of its users come on a day.
 
@@ -45,6 +46,10 @@ def stickiness(
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
     people
         Who is meant by a user id or e-mail, in any case, to join those of one person.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def stickiness(
           period       dau  mau  stickiness
     0 2026-01-01  1.333333    2    0.666667
     """
-    asked = usage(frame, by, Periods("1d", tz, end), whole=True)
+    asked = usage(frame, by, Periods("1d", tz, end), whole=True, overlap=overlap)
     return answers.answer(frame, stickiness_query(asked, people))
 
 

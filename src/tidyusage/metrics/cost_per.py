@@ -17,7 +17,7 @@ from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quot
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, End, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, End, FrameT, Freq, Overlap, Rates
 
     Seats = float | Mapping[Any, float]
 
@@ -38,6 +38,7 @@ def cost_per(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what one of something cost each group.
 
@@ -77,6 +78,10 @@ def cost_per(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -113,14 +118,14 @@ def cost_per(
                 raise OptionError(
                     f"{option}= is about users, and {measure!r} is asked for.", "Ask for 'users'."
                 )
-        query = _of_count(usage(frame, by, periods), money, measure, per)
+        query = _of_count(usage(frame, by, periods, overlap=overlap), money, measure, per)
     elif periods is not None:
         raise OptionError(
             "The cost of users has no freq=: money is split over periods, and users are not.",
             "Ask cost_by(freq=…) and active_users(freq=…).",
         )
     else:
-        query = _of_users(usage(frame, by), money, per, seats, people)
+        query = _of_users(usage(frame, by, overlap=overlap), money, per, seats, people)
     return answers.answer(frame, query)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.metrics import estimates, policy, prices, users
-from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import conventions, estimates, policy, prices, users
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.money import Money, code
 from tidyusage.metrics.topics import Topic
@@ -71,11 +70,11 @@ def pairs_topic(chosen: Mapping[str, Any]) -> Topic:
     title = "Cost of a token: the sum of costs over the sum of tokens"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        convention = chosen.get("token_convention", tokens_.AUTO)
-        decided = tokens_.decided(asked, convention, "tu__cost", source="amounts")
+        convention = chosen.get("token_convention", conventions.AUTO)
+        decided = conventions.decided(asked, convention, "tu__cost", source="amounts")
         return f"{money.amounts()},\n{decided}", "decided"
 
-    return Topic("pairs", title, rules, steps, lambda _: (*tokens_.FIELDS, *money.fields))
+    return Topic("pairs", title, rules, steps, lambda _: (*conventions.FIELDS, *money.fields))
 
 
 def cost_per_topic(chosen: Mapping[str, Any]) -> Topic:
@@ -132,7 +131,7 @@ def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
     title = "Estimate: tokens of each sort at its price, apart from what was billed"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        convention = chosen.get("token_convention", tokens_.AUTO)
+        convention = chosen.get("token_convention", conventions.AUTO)
         of = _prices(chosen)
         return estimates.estimate_steps(asked, of, money, scope, convention), "users"
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 from tidyusage import answers
 from tidyusage.errors import known_options, one_of
+from tidyusage.metrics import conventions
 from tidyusage.metrics import prices as prices_
-from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics.money import Money
 from tidyusage.metrics.prices import MILLION, SORTS, Prices
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
@@ -17,7 +17,7 @@ from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, FrameT
+    from tidyusage.typing import Charge, Conventions, FrameT, Overlap
     from tidyusage.typing import Prices as PricesLike
 
 
@@ -28,6 +28,7 @@ def cache_savings(
     prices: PricesLike | None = None,
     per: float = MILLION,
     currency: str = "USD",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what the prompt cache saved, at given prices.
 
@@ -51,6 +52,10 @@ def cache_savings(
         How many tokens a price is for.
     currency
         That of the prices.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -80,7 +85,7 @@ def cache_savings(
     0      USD   18.0    1.0     17.0        1      NaN
     """
     check_per(per)
-    asked = usage(frame, by)
+    asked = usage(frame, by, overlap=overlap)
     return answers.answer(frame, savings_query(asked, Prices.of(prices, frame, per, currency)))
 
 
@@ -94,6 +99,7 @@ def estimate_cost(
     scope: Scope = "unbilled",
     charge: Charge = "billed",
     token_convention: Conventions = "auto",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what tokens without a cost would have cost, at given prices.
 
@@ -121,6 +127,10 @@ def estimate_cost(
         Which cost tells that a record is billed, as in `cost_by`.
     token_convention
         As in `tokens_by`.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -154,7 +164,7 @@ def estimate_cost(
     """
     one_of("scope", scope, get_args(Scope))
     check_per(per)
-    asked, money = usage(frame, by), Money.of(charge, None, None)
+    asked, money = usage(frame, by, overlap=overlap), Money.of(charge, None, None)
     known = Prices.of(prices, frame, per, currency)
     return answers.answer(frame, estimate_query(asked, known, money, scope, token_convention))
 
@@ -165,7 +175,7 @@ def savings_steps(asked: Usage, prices: Prices) -> str:
         "coalesce(cache_read, 0) > 0 or coalesce(cache_write, 0) > 0 or coalesce(tu__hour, 0) > 0"
     )
     is_priced = f"tu__price_input is not null and {prices.needed(SORTS[2:])}"
-    return f"""{tokens_.decided(asked, tokens_.AUTO, *prices_.columns())},
+    return f"""{conventions.decided(asked, conventions.AUTO, *prices_.columns())},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
@@ -176,7 +186,7 @@ users as (
 
 def savings_query(asked: Usage, prices: Prices) -> Query:
     """Return the query of `cache_savings`."""
-    asked.require((*tokens_.CACHED, prices_.HOUR), "cache_savings")
+    asked.require((*conventions.CACHED, prices_.HOUR), "cache_savings")
     figures = {
         "saved": f"-({prices.cost('cache_read', 'input')})",
         "spent": f"{prices.cost('cache_write', 'input')} + "
@@ -208,7 +218,7 @@ def estimate_steps(
     is_in = f"({has_sorts} or total is not null)"
     is_in += " and tu__cost is null" if scope == "unbilled" else ""
     return f"""{money.amounts()},
-{tokens_.decided(asked, convention, "tu__cost", *prices_.columns(), source="amounts")},
+{conventions.decided(asked, convention, "tu__cost", *prices_.columns(), source="amounts")},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
@@ -221,7 +231,7 @@ def estimate_query(
     asked: Usage, prices: Prices, money: Money, scope: Scope, convention: Conventions
 ) -> Query:
     """Return the query of `estimate_cost`."""
-    asked.require(tokens_.FIELDS[:-1], "estimate_cost")
+    asked.require(conventions.FIELDS[:-1], "estimate_cost")
     cost = " + ".join(prices.cost(sort) for sort in SORTS)
     sql = _answer(
         asked,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.errors import OptionError
-from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import conventions
 from tidyusage.metrics.measures import NAMES, additive
 from tidyusage.metrics.money import Limits, Money, currencies
 from tidyusage.metrics.query import NUMBER, TEXT, Usage
@@ -46,9 +46,9 @@ class Measured:
             self.fields = money.fields
             steps, value, currency, source = money.amounts(), "tu__cost", "tu__currency", "amounts"
         elif measure == TOKENS:
-            asked.require(tokens_.FIELDS[:-1], metric)
-            self.fields = tokens_.FIELDS
-            steps, value, source = tokens_.decided(asked, convention), "tokens", "decided"
+            asked.require(conventions.FIELDS[:-1], metric)
+            self.fields = conventions.FIELDS
+            steps, value, source = conventions.decided(asked, convention), "tokens", "decided"
         else:
             found = additive(asked, measure, others=(COST, TOKENS))
             self.name, self.fields, steps, value = found.name, found.fields, "", found.sql

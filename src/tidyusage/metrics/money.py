@@ -17,7 +17,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, End, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, End, FrameT, Freq, Overlap, Rates
 
 CURRENCY: Final = quote("charges.currency")
 
@@ -39,6 +39,7 @@ def cost_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what each group cost, one row a group and currency.
 
@@ -72,6 +73,10 @@ def cost_by(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -109,7 +114,8 @@ def cost_by(
     3      codex      USD  1089.21  0.216467       62      62
     4     cursor      USD   285.49  0.056738       62      62
     """
-    asked, money = usage(frame, by, Periods.of(freq, tz, end)), Money.of(charge, rates, to)
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    money = Money.of(charge, rates, to)
     return answers.answer(frame, cost_query(asked, money))
 
 

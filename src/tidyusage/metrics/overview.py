@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tidyusage import answers
 from tidyusage.errors import known_options
-from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import conventions
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.money import Money, code
 from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
@@ -15,7 +15,7 @@ from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Rates
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Overlap, Rates
 
 
 class _Figure(NamedTuple):
@@ -55,6 +55,7 @@ def summary(
     to: str | None = None,
     token_convention: Conventions = "auto",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a frame holds, one row a figure: the first thing to look at.
 
@@ -79,6 +80,10 @@ def summary(
         As in `tokens_by`.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -114,7 +119,7 @@ def summary(
     7          cost       USD      5031.76      310  1.000000
     """
     money, periods = Money.of(charge, rates, to), Periods("1d", end=end)
-    query = summary_query(usage(frame, by), money, token_convention, periods)
+    query = summary_query(usage(frame, by, overlap=overlap), money, token_convention, periods)
     return answers.answer(frame, query)
 
 
@@ -148,7 +153,7 @@ def summary_query(asked: Usage, money: Money, convention: Conventions, periods: 
     begin = "date_trunc('day', tu__from)"
     days = f"generate_series({begin}, tu__to - interval '1 microsecond', interval '1 day')"
     sql = f"""{money.amounts()},
-{tokens_.decided(asked, convention, *columns, source="amounts")},
+{conventions.decided(asked, convention, *columns, source="amounts")},
 touched as (
   select {listed(*keys)}unnest({days}) as tu__day
   from (select distinct {listed(*keys)}tu__from, tu__to from decided) as tu__windows
@@ -173,7 +178,7 @@ select {listed(*keys)}figure, unit, value, records,
 from covered
 order by {ordered(*keys, "tu__place", "value desc", "unit")}"""
     fields = (
-        *tokens_.FIELDS,
+        *conventions.FIELDS,
         *money.fields,
         *users_.fields_of(asked),
         *("product.id", "model.id"),

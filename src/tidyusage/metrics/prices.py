@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import engines
 from tidyusage.errors import MissingExtraError, OptionError, is_number, nearest
-from tidyusage.metrics.tokens import FIELDS as TOKENS
+from tidyusage.metrics.conventions import FIELDS as TOKENS
 from tidyusage.sqltext import grouped, listed, literal, quote
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import source
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
+from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension
 from tidyusage.metrics.time import DATES, PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from tidyusage.columns import Columns
     from tidyusage.metrics.time import Periods
+    from tidyusage.typing import Overlap
 
 NUMBER: Final = schema.ARROW["number"]
 TEXT: Final = schema.ARROW["string"]
@@ -54,6 +56,7 @@ class Usage:
     periods: Periods | None = None
     whole: bool = False
     lists: Lists = lists_.DUCKDB
+    overlap: Overlap = "ignore"
 
     @classmethod
     def of(
@@ -64,6 +67,7 @@ class Usage:
         *,
         whole: bool = False,
         lists: Lists = lists_.DUCKDB,
+        overlap: Overlap = "ignore",
     ) -> Usage:
         """Resolve the names of dimensions; raise for what is none."""
         if columns.layout not in {"wide", "long"}:
@@ -75,7 +79,7 @@ class Usage:
         names = [dimension.name for dimension in found]
         if twice := [name for name in names if names.count(name) > 1]:
             raise OptionError(f"The dimension {twice[0]!r} is named twice.", "Name it once.")
-        return cls(columns, found, periods, whole, lists)
+        return cls(columns, found, periods, whole, lists, overlap)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -182,6 +186,7 @@ class Usage:
             guard,
             source.kinds(self.columns, fields),
             {dimension.name: dimension.key for dimension in self.by},
+            partial(checked, overlap=self.overlap),
         )
 
     def _brings(self, derived: str) -> bool:
@@ -209,12 +214,17 @@ class Usage:
 
 
 def usage(
-    frame: object, by: Iterable[str], periods: Periods | None = None, *, whole: bool = False
+    frame: object,
+    by: Iterable[str],
+    periods: Periods | None = None,
+    *,
+    whole: bool = False,
+    overlap: Overlap = "ignore",
 ) -> Usage:
     """Look at a frame as a metric does."""
     dialect = frame.dialect if isinstance(frame, Table) else ""
     lists = lists_.DIALECTS.get(dialect, lists_.DUCKDB)
-    return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists)
+    return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists, overlap=overlap)
 
 
 def _dimension(columns: Columns, name: str, place: int) -> Dimension:

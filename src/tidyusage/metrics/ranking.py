@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tidyusage import answers, engines
 from tidyusage.errors import OptionError, is_count, known_options
-from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import conventions
 from tidyusage.metrics.measured import Measured, check_by
 from tidyusage.metrics.money import Money, code
 from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
@@ -15,7 +15,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Overlap, Rates
 
 
 @known_options
@@ -28,6 +28,7 @@ def top(
     rates: Rates | None = None,
     to: str | None = None,
     token_convention: Conventions = "auto",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the n groups with the most of a measure, and one row for all the others.
 
@@ -53,6 +54,10 @@ def top(
         The currency to which amounts are converted.
     token_convention
         Of "tokens", as in `tokens_by`.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -88,7 +93,7 @@ def top(
     if not by:
         raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
     check_by(by, engines.columns(frame))
-    asked, money = usage(frame, by), Money.of(charge, rates, to)
+    asked, money = usage(frame, by, overlap=overlap), Money.of(charge, rates, to)
     return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
 
 
@@ -104,6 +109,7 @@ def trend(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return a measure by period, with its change from the period before.
 
@@ -135,6 +141,10 @@ def trend(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -170,12 +180,13 @@ def trend(
     1 2026-01-05      USD  1228.87  535.18     0.771497
     """
     check_by(by, engines.columns(frame))
-    asked, money = usage(frame, by, Periods(freq, tz, end)), Money.of(charge, rates, to)
+    asked = usage(frame, by, Periods(freq, tz, end), overlap=overlap)
+    money = Money.of(charge, rates, to)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))
 
 
 def top_query(
-    asked: Usage, n: int, measure: str, money: Money, convention: Conventions = tokens_.AUTO
+    asked: Usage, n: int, measure: str, money: Money, convention: Conventions = conventions.AUTO
 ) -> Query:
     """Return the query of `top`."""
     measured = Measured(asked, measure, money, convention, "top")
@@ -224,7 +235,7 @@ order by {ordered("currency", "tu__place")}"""
 
 
 def trend_query(
-    asked: Usage, measure: str, money: Money, convention: Conventions = tokens_.AUTO
+    asked: Usage, measure: str, money: Money, convention: Conventions = conventions.AUTO
 ) -> Query:
     """Return the query of `trend`; its question has periods."""
     measured = Measured(asked, measure, money, convention, "trend")

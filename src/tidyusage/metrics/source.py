@@ -24,6 +24,7 @@ DTYPES: Final = {field.column: field.dtype for field in catalogue.SCALARS} | {
     **dict.fromkeys((f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES), "number"),
     "charges.currency": "string",
     COUNTS: "counts",
+    "resources": "entries",
     **dict.fromkeys(DERIVED, "number"),
 }
 _TYPES: Final = {
@@ -32,6 +33,7 @@ _TYPES: Final = {
     "string": "varchar",
     "timestamp": "timestamp",
     "counts": schema.duckdb_type(schema.COUNTS),
+    "entries": schema.duckdb_type(schema.list_type("resources")),
 }
 _KINDS: Final = {
     "number": "number",
@@ -39,6 +41,7 @@ _KINDS: Final = {
     "string": "text",
     "timestamp": "time",
     "counts": "list",
+    "entries": "list",
 }
 # Fields that long holds as the unit of certain metrics.
 _UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"}
@@ -124,9 +127,22 @@ def kinds(columns: Columns, fields: Iterable[str]) -> dict[str, str]:
     return {known[field]: _KINDS[DTYPES.get(field, "number")] for field in own if field in known}
 
 
+def cast(columns: Columns, field: str) -> str:
+    """Return the SQL of a field of a wide frame whose columns have their dotted names already."""
+    if field not in columns.known:
+        return null(field)
+    return (
+        quote(field) if DTYPES[field] == "timestamp" else f"cast({quote(field)} as {_type(field)})"
+    )
+
+
 def null(field: str) -> str:
     """Return the SQL of a field that is not there."""
-    return f"cast(null as {_TYPES[DTYPES.get(field, 'string')]})"
+    return f"cast(null as {_type(field)})"
+
+
+def _type(field: str) -> str:
+    return _TYPES[DTYPES.get(field, "string")]
 
 
 def _dimension(dimension: Dimension, lists: Lists, *, is_long: bool) -> str:
@@ -143,7 +159,11 @@ def _from_wide(columns: Columns, field: str) -> str:
     if field not in columns.known:
         return null(field)
     column, dtype = quote(columns.known[field]), DTYPES[field]
-    return column if dtype in {"timestamp", "counts"} else f"cast({column} as {_TYPES[dtype]})"
+    return (
+        column
+        if dtype in {"timestamp", "counts", "entries"}
+        else f"cast({column} as {_TYPES[dtype]})"
+    )
 
 
 def _from_long(columns: Columns, field: str) -> str:

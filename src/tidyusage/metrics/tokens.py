@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING
 
 from tidyusage import answers
-from tidyusage.errors import OptionError, known_options, one_of
+from tidyusage.errors import known_options
+from tidyusage.metrics import conventions
 from tidyusage.metrics.query import NUMBER, Usage, usage
-from tidyusage.metrics.time import WEIGHT, Periods
-from tidyusage.sqltext import grouped, is_about, listed, literal, ordered, quote
-from tidyusage.typing import Convention
+from tidyusage.metrics.time import Periods
+from tidyusage.sqltext import grouped, listed, ordered, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Conventions, End, FrameT, Freq
-
-AUTO: Final = "auto"
-_NAMES: Final = ("input", "output", "cache_read", "cache_write", "total")
-_TTL: Final = ("cache_write_ephemeral_5m", "cache_write_ephemeral_1h")
-CACHED: Final = ("usage.tokens.cache_read", "usage.tokens.cache_write", f"usage.tokens.{_TTL[0]}")
-PROVIDER: Final = "model.provider"
-FIELDS: Final = (*(f"usage.tokens.{name}" for name in (*_NAMES, *_TTL)), PROVIDER)
+    from tidyusage.typing import Conventions, End, FrameT, Freq, Overlap
 
 
 @known_options
@@ -32,6 +24,7 @@ def tokens_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return how many tokens each group used, by sort.
 
@@ -59,6 +52,10 @@ def tokens_by(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -83,8 +80,8 @@ def tokens_by(
        input  output  cache_read  cache_write  tokens
     0   10.0     5.0        60.0          NaN    75.0
     """
-    periods = Periods.of(freq, tz, end)
-    return answers.answer(frame, tokens_query(usage(frame, by, periods), token_convention))
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    return answers.answer(frame, tokens_query(asked, token_convention))
 
 
 @known_options
@@ -95,6 +92,7 @@ def cache_hit_rate(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of the prompt tokens that the cache served.
 
@@ -116,6 +114,10 @@ def cache_hit_rate(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -139,13 +141,13 @@ def cache_hit_rate(
        cache_read  prompt_tokens  cache_hit_rate
     0        60.0           80.0            0.75
     """
-    asked = usage(frame, by, Periods.of(freq, tz, end))
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
     return answers.answer(frame, cache_hit_query(asked, token_convention))
 
 
-def tokens_query(asked: Usage, convention: Conventions = AUTO) -> Query:
+def tokens_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Query:
     """Return the query of `tokens_by`."""
-    asked.require(FIELDS[:-1], "tokens_by")
+    asked.require(conventions.FIELDS[:-1], "tokens_by")
     keys = asked.keys
     sums = {
         "input": "input",
@@ -165,26 +167,26 @@ def tokens_query(asked: Usage, convention: Conventions = AUTO) -> Query:
         "tokens": "case when tu__inclusive = 1 then tu__within else tu__separate end",
     }
     results = ",\n  ".join(f"sum({sql}) as {quote(name)}" for name, sql in totals.items())
-    sql = f"""{counted(asked)},
+    sql = f"""{conventions.counted(asked)},
 sums as (
   select {listed(*keys)}provider, tu__own, {asked.votes} as tu__count, {added}
   from counted
   group by {listed(*keys)}provider, tu__own
 ),
-{conventions(convention)}
+{conventions.decision(convention)}
 select {listed(*keys)}{results}
 from conventions
 {grouped(*keys)}
 order by {ordered(*asked.period, "tokens desc", *asked.dimensions)}"""
-    return asked.query(sql, FIELDS, dict.fromkeys(totals, NUMBER))
+    return asked.query(sql, conventions.FIELDS, dict.fromkeys(totals, NUMBER))
 
 
-def cache_hit_query(asked: Usage, convention: Conventions = AUTO) -> Query:
+def cache_hit_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Query:
     """Return the query of `cache_hit_rate`."""
     asked.require(("usage.tokens.cache_read",), "cache_hit_rate")
     keys = asked.keys
     both = "input is not null and cache_read is not null"
-    sql = f"""{counted(asked)},
+    sql = f"""{conventions.counted(asked)},
 sums as (
   select {listed(*keys)}provider, tu__own, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cache_read")} end) as tu__read,
@@ -193,7 +195,7 @@ sums as (
   from counted
   group by {listed(*keys)}provider, tu__own
 ),
-{conventions(convention)},
+{conventions.decision(convention)},
 rates as (
   select {listed(*keys)}sum(tu__read) as cache_read,
     sum(case when tu__inclusive = 1 then tu__input else tu__input + tu__cached end) as prompt_tokens
@@ -205,86 +207,4 @@ select {listed(*keys)}cache_read, prompt_tokens,
 from rates
 order by {ordered(*asked.period, "cache_hit_rate desc", *asked.dimensions)}"""
     names: tuple[str, ...] = ("cache_read", "prompt_tokens", "cache_hit_rate")
-    return asked.query(sql, FIELDS, dict.fromkeys(names, NUMBER))
-
-
-def counted(asked: Usage, *more: str, source: str = "usage") -> str:
-    """Return the steps to ``counted``: each record's tokens, and what it tells of its input.
-
-    ``tu__own`` is 1 if its input holds the cached tokens, 0 if not, null if it does not show.
-    ``tu__separate`` and ``tu__within`` are its total if its input does not hold them, or does.
-    """
-    keys = asked.keys
-    names = {name: quote(f"usage.tokens.{name}") for name in (*_NAMES, *_TTL)}
-    five, hour = (names[name] for name in _TTL)
-    either = f"coalesce({five}, {hour}) is not null"
-    parts = f"case when {either} then coalesce({five}, 0) + coalesce({hour}, 0) end"
-    columns = [f"{names[name]} as {name}" for name in ("input", "output", "cache_read", "total")]
-    columns += [f"coalesce({names['cache_write']}, {parts}) as cache_write"]
-    columns += [f"{quote(PROVIDER)} as provider", *more]
-    kept = [sql.rpartition(" as ")[2] for sql in columns]
-    within = "input + coalesce(output, 0)"
-    apart = "coalesce(input, 0) + coalesce(output, 0) + tu__cached"
-    inside = "coalesce(input, tu__cached) + coalesce(output, 0)"
-    any_ = "coalesce(input, output, cache_read, cache_write) is not null"
-    return f"""parts as (
-  select {listed(*keys, *asked.marks)}{", ".join(columns)}
-  from {source}
-),
-cached as (
-  select *, coalesce(cache_read, 0) + coalesce(cache_write, 0) as tu__cached
-  from parts
-),
-counted as (
-  select {listed(*keys, *asked.marks, *kept)}tu__cached,
-    case
-      when not tu__cached > 0 then null
-      when {is_about(f"{within} + tu__cached", "total")} then 0
-      when {is_about(within, "total")} then 1
-    end as tu__own,
-    coalesce(total, case when {any_} then {apart} end) as tu__separate,
-    coalesce(total, case when {any_} then {inside} end) as tu__within
-  from cached
-)"""
-
-
-def decided(asked: Usage, convention: Conventions, *more: str, source: str = "usage") -> str:
-    """Return the steps to ``decided``: each record's tokens, by what its input holds.
-
-    ``tokens`` is its total; ``tu__fresh`` its input that no cache served or kept.
-    """
-    count = WEIGHT if asked.is_split else "1"
-    return f"""{counted(asked, *more, source=source)},
-voters as (
-  select *, {count} as tu__count
-  from counted
-),
-{conventions(convention, source="voters")},
-decided as (
-  select *, case when tu__inclusive = 1 then tu__within else tu__separate end as tokens,
-    case when tu__inclusive = 1 then input - tu__cached else input end as tu__fresh
-  from conventions
-)"""
-
-
-def conventions(convention: Conventions, source: str = "sums") -> str:
-    """Return the step that decides for each group of records whether input holds cached tokens.
-
-    A record's own figures decide; else the majority of its provider's records that tell.
-    """
-    chosen = dict(convention) if isinstance(convention, Mapping) else {"*": convention}
-    for name, value in chosen.items():
-        if not isinstance(name, str):
-            raise OptionError(f"token_convention= names {name!r}.", "Name providers as text.")
-        one_of("token_convention", value, get_args(Convention))
-    votes = "sum(tu__count * (2 * tu__own - 1)) over (partition by provider)"
-    majority = f"case when provider is not null and {votes} > 0 then 1 else 0 end"
-    auto = f"coalesce(tu__own, {majority})"
-    sql = {"auto": auto, "exclusive": "0", "inclusive": "1"}
-    default = sql[chosen.pop("*", AUTO)]
-    cases = " ".join(f"when {literal(name)} then {sql[value]}" for name, value in chosen.items())
-    decided = f"case provider {cases} else {default} end" if cases else default
-    return f"""conventions as (
-  select *, {decided} as tu__inclusive
-  from {source}
-)"""
+    return asked.query(sql, conventions.FIELDS, dict.fromkeys(names, NUMBER))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.metrics import tokens as tokens_
-from tidyusage.metrics import users
+from tidyusage.metrics import conventions, users
 from tidyusage.metrics.acceptance import KINDS
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.time import DATES, Periods
@@ -38,7 +37,7 @@ class Topic:
 
 def tokens_topic(chosen: Mapping[str, Any]) -> Topic:
     """Return the topic of how a record's tokens are counted."""
-    convention = chosen.get("token_convention", tokens_.AUTO)
+    convention = chosen.get("token_convention", conventions.AUTO)
     is_in = "input is not null and tu__cached > 0"
     rules = {
         "counted": ("have tokens, and are used", "tokens is not null"),
@@ -55,10 +54,10 @@ def tokens_topic(chosen: Mapping[str, Any]) -> Topic:
     title = f"Tokens of a record: its total, else its parts; token_convention={convention!r}"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        return tokens_.decided(asked, convention), "decided"
+        return conventions.decided(asked, convention), "decided"
 
     within = ("total", "parts", "inside", "beside", "shown")
-    return Topic("tokens", title, rules, steps, lambda _: tokens_.FIELDS, within)
+    return Topic("tokens", title, rules, steps, lambda _: conventions.FIELDS, within)
 
 
 def cache_topic(chosen: Mapping[str, Any]) -> Topic:
@@ -71,9 +70,10 @@ def cache_topic(chosen: Mapping[str, Any]) -> Topic:
     title = "Cache hit rate: cache_read over fresh input + cache_read + cache_write"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        return tokens_.decided(asked, chosen.get("token_convention", tokens_.AUTO)), "decided"
+        convention = chosen.get("token_convention", conventions.AUTO)
+        return conventions.decided(asked, convention), "decided"
 
-    return Topic("cache", title, rules, steps, lambda _: tokens_.FIELDS)
+    return Topic("cache", title, rules, steps, lambda _: conventions.FIELDS)
 
 
 def users_topic(_: Mapping[str, Any]) -> Topic:

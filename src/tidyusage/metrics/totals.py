@@ -15,7 +15,7 @@ from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quot
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import End, FrameT, Freq
+    from tidyusage.typing import End, FrameT, Freq, Overlap
 
 _QUANTITY: Final = "usage.quantity"
 _NAME: Final = "metric_name"
@@ -31,6 +31,7 @@ def totals(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the sum of every measure that may be added, one row a group and measure.
 
@@ -53,6 +54,10 @@ def totals(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -84,7 +89,8 @@ def totals(
     0  usage.requests.total  requests    6.0        2
     1        usage.quantity        GB    4.0        2
     """
-    return answers.answer(frame, totals_query(usage(frame, by, Periods.of(freq, tz, end))))
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    return answers.answer(frame, totals_query(asked))
 
 
 def totals_query(asked: Usage) -> Query:

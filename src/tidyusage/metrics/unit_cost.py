@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 from tidyusage import answers
 from tidyusage.errors import OptionError, is_number, known_options, one_of
-from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import conventions
 from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
@@ -15,7 +15,7 @@ from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Overlap, Rates
 
 
 @known_options
@@ -31,6 +31,7 @@ def cost_per_token(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a token cost each group, over the records that have a cost and tokens.
 
@@ -62,6 +63,10 @@ def cost_per_token(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -91,7 +96,8 @@ def cost_per_token(
     """
     one_of("tokens", tokens, get_args(Tokens))
     check_per(per)
-    asked, money = usage(frame, by, Periods.of(freq, tz, end)), Money.of(charge, rates, to)
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    money = Money.of(charge, rates, to)
     query = cost_per_token_query(asked, money, per=per, tokens=tokens, convention=token_convention)
     return answers.answer(frame, query)
 
@@ -108,11 +114,11 @@ def cost_per_token_query(
     *,
     per: float = 1,
     tokens: Tokens = "total",
-    convention: Conventions = tokens_.AUTO,
+    convention: Conventions = conventions.AUTO,
 ) -> Query:
     """Return the query of `cost_per_token`."""
     asked.require(money.charges, "cost_per_token")
-    asked.require(tokens_.FIELDS[:-1], "cost_per_token")
+    asked.require(conventions.FIELDS[:-1], "cost_per_token")
     keys = asked.keys
     separate, within = {
         "total": ("tu__separate", "tu__within"),
@@ -121,7 +127,7 @@ def cost_per_token_query(
     both = f"cost is not null and {separate} is not null"
     amount = ("tu__cost as cost", "tu__currency as currency")
     sql = f"""{money.amounts()},
-{tokens_.counted(asked, *amount, source="amounts")},
+{conventions.counted(asked, *amount, source="amounts")},
 grouped as (
   select {listed(*keys)}currency, provider, tu__own, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cost")} end) as cost,
@@ -131,7 +137,7 @@ grouped as (
   from counted
   group by {listed(*keys)}currency, provider, tu__own
 ),
-{tokens_.conventions(convention, source="grouped")},
+{conventions.decision(convention, source="grouped")},
 sums as (
   select {listed(*keys)}currency, sum(cost) as cost, sum(records) as records,
     sum(case when tu__inclusive = 1 then tu__within else tu__separate end) as tokens
@@ -146,7 +152,7 @@ sums as (
         "cost_per_token": NUMBER,
         "records": INTEGER,
     }
-    return asked.query(sql, (*tokens_.FIELDS, *money.fields), types, **money.limits)
+    return asked.query(sql, (*conventions.FIELDS, *money.fields), types, **money.limits)
 
 
 def unit_costs(asked: Usage, money: Money, quantity: str, name: str, per: float) -> str:

@@ -14,7 +14,7 @@ from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, literal, ordered, quote, trimmed
 
 if TYPE_CHECKING:
-    from tidyusage.typing import End, FrameT, Freq
+    from tidyusage.typing import End, FrameT, Freq, Overlap
 
 ID: Final = "user.id"
 EMAIL: Final = "user.email"
@@ -42,6 +42,7 @@ def active_users(
     tz: str = "UTC",
     end: End = "exclusive",
     people: Mapping[str, str] | None = None,
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return how many users were active in each group.
 
@@ -68,6 +69,10 @@ def active_users(
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
     people
         Who is meant by a user id or e-mail, in any case, to join those of one person.
+    overlap
+        Where rows at several grains look as if they count the same twice, as `overlaps` shows
+        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
+        collected; a DuckDB relation can raise then, and cannot warn.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def active_users(
     (datetime.date(2025, 12, 29), 6)
     """
     periods = Periods.of(freq, tz, end)
-    asked = usage(frame, by, periods, whole=True)
+    asked = usage(frame, by, periods, whole=True, overlap=overlap)
     return answers.answer(frame, active_users_query(asked, rolling=rolling, people=people))
 
 

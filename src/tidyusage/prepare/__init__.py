@@ -1,3 +1,6 @@
 """What is done to a frame before it is measured; each gives back a frame of the same library."""
 
-__all__: list[str] = []
+from tidyusage.prepare.at_grain import at_grain
+from tidyusage.prepare.grain import grains, overlaps
+
+__all__ = ["at_grain", "grains", "overlaps"]

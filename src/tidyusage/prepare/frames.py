@@ -134,20 +134,12 @@ def _taken(frame: Any, query: Query) -> Any:
 
 def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:
     numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
-    plain = {
-        name: relations.plain(name, str(type_))
-        for name, type_ in zip(relation.columns, relation.types, strict=True)
-        if name in query.needs
-    }
-    rows = ", ".join(f"{sql} as {quote(name)}" for name, sql in plain.items())
-    # The query's frame is a step here, so that the rows it names are the relation's own.
-    steps = query.sql.removeprefix("with ")
-    frame = "tu__frame"
+    steps, places = relations.beside(numbered, query.needs, query.sql)
     return engines.queried(
         numbered,
-        f"""with tu__all as materialized (select * from {engines.FRAME}),
-{frame} as (select {rows} from tu__all)
-select * exclude ({ROW}) from tu__all
-where {ROW} in (with {steps.replace(engines.FRAME, frame)})
+        f"""{steps}
+select * exclude ({ROW})
+from {relations.ALL}
+where {ROW} in ({places})
 order by {ROW}""",
     )

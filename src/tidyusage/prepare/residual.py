@@ -1,0 +1,164 @@
+"""What a coarser row has beyond the finer rows that it holds, as a row of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tidyusage import catalogue
+from tidyusage.catalogue import CHARGE_TYPES
+from tidyusage.columns import rebuilt_charges
+from tidyusage.metrics.policy import cost
+from tidyusage.metrics.time import DATES
+from tidyusage.prepare.frames import ROW
+from tidyusage.reshape import COUNTS
+from tidyusage.sqltext import clauses, listed, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tidyusage.columns import Columns
+
+_CHARGES: Final = tuple(f"charges.{type_}" for type_ in CHARGE_TYPES)
+_QUANTITY: Final = "usage.quantity"
+_MEASURES: Final = tuple(field.column for field in catalogue.MEASURES)
+_ADDED: Final = tuple(f.column for f in catalogue.MEASURES if f.addition != "never")
+CHANGED: Final = (*_MEASURES, *_CHARGES)
+# What a sum of floats is off by, and no residual.
+_NOISE: Final = "1e-9"
+
+
+def residuals(found: Columns, columns: Iterable[str]) -> str:
+    """Return the steps from ``coarser_rows`` and ``finer_rows`` to ``residuals``.
+
+    A row a cell and currency; the first row of a cell has the measures that are not money.
+    """
+    measures = [name for name in _ADDED if name in found.known]
+    counts = COUNTS in found.known
+    shown = dict.fromkeys(filter(found.known.__contains__, CHANGED), "null")
+    shown |= {name: f"m.{quote(name)}" for name in measures}
+    shown |= {name: f"c.{quote(name)}" for name in _CHARGES if name in found.known}
+    shown |= {name: _bound(name) for name in DATES if name in found.known}
+    shown |= {COUNTS: "a.actions"} if counts else {}
+    shown |= {"charges": "c.charges"} if "charges" in found.known else {}
+    picked = [f"{shown.get(name, f'r.{quote(name)}')} as {quote(name)}" for name in columns]
+    actions = f"\n  left join actions a on a.spot = c.spot and m.{ROW} is not null" * counts
+    tests = ["coalesce(m.tu__any, false)", "c.tu__any", *["a.spot is not null"] * counts]
+    return f"""parts as materialized (
+  select spot, {ROW}, 1 as tu__sign
+  from coarser_rows
+  union all
+  select spot, {ROW}, -1
+  from finer_rows
+  where spot in (select spot from coarser_rows)
+),
+{_measured(measures, has_unit="usage.unit" in found.known)},
+{_charged()},
+{_actions() if counts else ""}residuals as (
+  select r.{ROW}, {", ".join(picked)}
+  from charged c
+  join usage r using ({ROW})
+  join spots s using (spot)
+  left join measured m on m.spot = c.spot and m.{ROW} = c.{ROW}{actions}
+  where {" or ".join(tests)}
+)"""
+
+
+def _measured(measures: list[str], *, has_unit: bool) -> str:
+    """Return the step to ``measured``: by cell, its first coarser row and the measures left."""
+    unit = f"arg_min({quote('usage.unit')}, {ROW}) filter (tu__sign = 1)"
+    first = f"{unit} over (partition by spot)" if has_unit else "cast(null as varchar)"
+    others = {_QUANTITY: f"{quote('usage.unit')} is not distinct from tu__unit"} if has_unit else {}
+    sums = [_left(quote(name), others.get(name, "true")) for name in measures]
+    values = [f"{value} as {quote(name)}" for name, (value, _) in zip(measures, sums, strict=True)]
+    tests = " or ".join(test for _, test in sums) or "false"
+    return f"""of_unit as (
+  select spot, tu__sign, usage.*, {first} as tu__unit
+  from parts
+  join usage using ({ROW})
+),
+measured as (
+  select spot, min({ROW}) filter (tu__sign = 1) as {ROW}, {listed(*values)}{tests} as tu__any
+  from of_unit
+  group by spot
+)"""
+
+
+def _charged() -> str:
+    """Return the steps to ``charged``: by cell and currency, what is left of each charge.
+
+    Where what was billed would be another sum, all of it is one charge.
+    """
+    values = [f"{_left(quote(name))[0]} as {quote(name)}" for name in _CHARGES]
+    bill, is_left = _left("tu__cost")
+    billed = f"abs({cost('billed')} - tu__bill) <= {_NOISE} * abs(tu__all)"
+    is_same = f"coalesce({billed}, tu__bill is null)"
+    kept = [
+        f"case when tu__is_same then {quote(name)} "
+        f"{'else tu__bill ' if name == 'charges.net' else ''}end as {quote(name)}"
+        for name in _CHARGES
+    ]
+    money = 'tu__currency as "charges.currency"'
+    return f"""left_over as (
+  select spot, tu__currency, min({ROW}) filter (tu__sign = 1) as {ROW},
+    count(*) filter (tu__sign = 1) as tu__rows,
+    sum(tu__cost) filter (tu__sign = 1) as tu__all, {bill} as tu__bill, {is_left} as tu__any,
+    {clauses(values)}
+  from parts
+  join figures using ({ROW})
+  group by spot, tu__currency
+  having count(*) filter (tu__sign = 1) > 0
+),
+told as (
+  select *, {is_same} as tu__is_same
+  from left_over
+),
+renamed as (
+  select spot, {ROW}, tu__rows, tu__any, {money},
+    {clauses(kept)}
+  from told
+),
+charged as (
+  select *, case when tu__any then {rebuilt_charges()} end as charges
+  from renamed
+)"""
+
+
+def _actions() -> str:
+    """Return the steps to ``actions``: by cell, what is left of each tool's counts."""
+    counts = quote(COUNTS)
+    value, is_left = _left("tu__e.count")
+    return f"""entries as (
+  select spot, tu__sign, unnest({counts}) as tu__e
+  from parts
+  join usage using ({ROW})
+),
+by_action as (
+  select spot, tu__e.tool as tool, tu__e.action as action, {value} as count
+  from entries
+  group by spot, tu__e.tool, tu__e.action
+  having {is_left}
+),
+actions as (
+  select spot, list({{tool: tool, action: action, count: count}} order by tool, action) as actions
+  from by_action
+  group by spot
+),
+"""
+
+
+def _left(value: str, where: str = "true") -> tuple[str, str]:
+    """Return the SQL of a sum of coarser rows less the finer ones', and whether that is any.
+
+    It is null where the coarser have none, and zero for a float's noise.
+    """
+    coarse = f"sum({value}) filter (tu__sign = 1)"
+    fine = f"coalesce(sum({value}) filter (tu__sign = -1 and {where}), 0)"
+    is_any = f"coalesce(abs({coarse} - {fine}) > {_NOISE} * abs({coarse}), false)"
+    left = f"case when {is_any} then {coarse} - {fine} when {coarse} is not null then 0e0 end"
+    return left, is_any
+
+
+def _bound(name: str) -> str:
+    """Return the SQL of a bound of a residual's window: the cell's, if it has several rows."""
+    bound = {"start_date": "s.tu__from", "end_date": "s.tu__to"}[name]
+    return f"case when c.tu__rows > 1 and r.start_date is not null then {bound} else r.{name} end"
