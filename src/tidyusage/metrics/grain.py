@@ -93,9 +93,8 @@ def named(
     )
     organization, product, metric = map(quote, KEYS)
     where = [] if products is None else [f"({_is_one(product, products)})"]
-    where += [
-        f"coalesce(try_cast({mark.key} as boolean), false) = false" for mark in _mark(columns)
-    ]
+    marks = () if has_residuals else _mark(columns)
+    where += [f"not coalesce(try_cast({mark.key} as boolean), false)" for mark in marks]
     return f"""windows as (
   select *, coalesce(start_date, {_NEVER}) as tu__from,
     coalesce({Periods("1d").ends()}, {_NEVER}) as tu__to

@@ -40,6 +40,8 @@ def checked(frame: Any, overlap: Overlap, needs: Iterable[str]) -> Any:
         return frame if overlap == "warn" else _guarded(frame)
     if engines.is_lazy(frame):
         return _lazily(frame, overlap, needs)
+    if engines.backend_of(frame) == "pyarrow":
+        frame = engines.to_arrow(frame)  # a reader can be read but once
     _tell(found(frame, columns(frame)), overlap)
     return frame
 
@@ -50,6 +52,8 @@ def found(frame: Any, columns_: Columns) -> list[dict[str, Any]]:
     if not products:
         return []
     table, known = _read(frame, columns_)
+    if columns_.layout == "long" and not {"metric", "value"} <= set(known.known):
+        return []
     query = answers.Query(
         f"with {steps(known, products)}\n{_PAIRS}",
         grain.needs(known),

@@ -68,18 +68,22 @@ def _measured(measures: list[str], *, has_unit: bool) -> str:
     unit = f"arg_min({quote('usage.unit')}, {ROW}) filter (tu__sign = 1)"
     first = f"{unit} over (partition by spot)" if has_unit else "cast(null as varchar)"
     others = {_QUANTITY: f"{quote('usage.unit')} is not distinct from tu__unit"} if has_unit else {}
-    sums = [_left(quote(name), others.get(name, "true")) for name in measures]
-    values = [f"{value} as {quote(name)}" for name, (value, _) in zip(measures, sums, strict=True)]
-    tests = " or ".join(test for _, test in sums) or "false"
+    sums = [_sums(name, others.get(name, "true")) for name in measures]
+    left = [_left(name) for name in measures]
+    tests = " or ".join(is_any for _, is_any in left) or "false"
     return f"""of_unit as (
   select spot, tu__sign, usage.*, {first} as tu__unit
   from parts
   join usage using ({ROW})
 ),
-measured as (
-  select spot, min({ROW}) filter (tu__sign = 1) as {ROW}, {listed(*values)}{tests} as tu__any
+measured_sums as (
+  select spot, {listed(*sums)}min({ROW}) filter (tu__sign = 1) as {ROW}
   from of_unit
   group by spot
+),
+measured as (
+  select spot, {ROW}, {listed(*(value for value, _ in left))}{tests} as tu__any
+  from measured_sums
 )"""
 
 
@@ -88,25 +92,30 @@ def _charged() -> str:
 
     Where what was billed would be another sum, all of it is one charge.
     """
-    values = [f"{_left(quote(name))[0]} as {quote(name)}" for name in _CHARGES]
-    bill, is_left = _left("tu__cost")
-    billed = f"abs({cost('billed')} - tu__bill) <= {_NOISE} * abs(tu__all)"
-    is_same = f"coalesce({billed}, tu__bill is null)"
+    sums = clauses(_sums(name) for name in ("tu__cost", *_CHARGES))
+    values = [value for value, _ in map(_left, _CHARGES)]
+    (bill, is_left), all_ = _left("tu__cost"), quote("coarser.tu__cost")
+    billed = f"abs({cost('billed')} - tu__cost) <= {_NOISE} * abs({all_})"
+    is_same = f"coalesce({billed}, tu__cost is null)"
     kept = [
         f"case when tu__is_same then {quote(name)} "
-        f"{'else tu__bill ' if name == 'charges.net' else ''}end as {quote(name)}"
+        f"{'else tu__cost ' if name == 'charges.net' else ''}end as {quote(name)}"
         for name in _CHARGES
     ]
     money = 'tu__currency as "charges.currency"'
-    return f"""left_over as (
+    return f"""charged_sums as (
   select spot, tu__currency, min({ROW}) filter (tu__sign = 1) as {ROW},
     count(*) filter (tu__sign = 1) as tu__rows,
-    sum(tu__cost) filter (tu__sign = 1) as tu__all, {bill} as tu__bill, {is_left} as tu__any,
-    {clauses(values)}
+    {sums}
   from parts
   join figures using ({ROW})
   group by spot, tu__currency
   having count(*) filter (tu__sign = 1) > 0
+),
+left_over as (
+  select spot, tu__currency, {ROW}, tu__rows, {all_}, {is_left} as tu__any, {bill},
+    {clauses(values)}
+  from charged_sums
 ),
 told as (
   select *, {is_same} as tu__is_same
@@ -126,17 +135,21 @@ charged as (
 def _actions() -> str:
     """Return the steps to ``actions``: by cell, what is left of each tool's counts."""
     counts = quote(COUNTS)
-    value, is_left = _left("tu__e.count")
+    value, is_left = _left("count")
     return f"""entries as (
   select spot, tu__sign, unnest({counts}) as tu__e
   from parts
   join usage using ({ROW})
 ),
-by_action as (
-  select spot, tu__e.tool as tool, tu__e.action as action, {value} as count
+action_sums as (
+  select spot, tu__e.tool as tool, tu__e.action as action, {_sums("count", of="tu__e.count")}
   from entries
   group by spot, tu__e.tool, tu__e.action
-  having {is_left}
+),
+by_action as (
+  select spot, tool, action, {value}
+  from action_sums
+  where {is_left}
 ),
 actions as (
   select spot, list({{tool: tool, action: action, count: count}} order by tool, action) as actions
@@ -146,16 +159,23 @@ actions as (
 """
 
 
-def _left(value: str, where: str = "true") -> tuple[str, str]:
-    """Return the SQL of a sum of coarser rows less the finer ones', and whether that is any.
+def _sums(name: str, where: str = "true", *, of: str = "") -> str:
+    """Return the SQL of the sums of the coarser rows and of the finer ones."""
+    value = of or quote(name)
+    coarser = f"sum({value}) filter (tu__sign = 1) as {quote(f'coarser.{name}')}"
+    finer = f"sum({value}) filter (tu__sign = -1 and {where})"
+    return f"{coarser}, coalesce({finer}, 0) as {quote(f'finer.{name}')}"
+
+
+def _left(name: str) -> tuple[str, str]:
+    """Return the SQL of the coarser sum less the finer one, and of whether that is any.
 
     It is null where the coarser have none, and zero for a float's noise.
     """
-    coarse = f"sum({value}) filter (tu__sign = 1)"
-    fine = f"coalesce(sum({value}) filter (tu__sign = -1 and {where}), 0)"
-    is_any = f"coalesce(abs({coarse} - {fine}) > {_NOISE} * abs({coarse}), false)"
-    left = f"case when {is_any} then {coarse} - {fine} when {coarse} is not null then 0e0 end"
-    return left, is_any
+    coarser, finer = quote(f"coarser.{name}"), quote(f"finer.{name}")
+    is_any = f"coalesce(abs({coarser} - {finer}) > {_NOISE} * abs({coarser}), false)"
+    left = f"case when {is_any} then {coarser} - {finer} when {coarser} is not null then 0e0 end"
+    return f"{left} as {quote(name)}", is_any
 
 
 def _bound(name: str) -> str:

@@ -1,0 +1,311 @@
+"""One grain of a frame: what is kept, what is left over, and that the total stays."""
+
+import datetime as dt
+import math
+
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tidyusage as tu
+from conftest import columns, rows
+from flavours import FLAVOURS, frame_of
+from test_grain import record, roll_up
+from tidyusage.errors import FrameError, OptionError, RecordError
+
+EACH = pytest.mark.parametrize("flavour", FLAVOURS)
+KEPT = ("user.id", "charges.net", "usage.tokens.total", "unattributed")
+
+
+def at(records, which="finest", flavour="polars", names=KEPT, **options):
+    found = rows(tu.at_grain(frame_of(records, flavour, **options), which))
+    return [tuple(clean(row[name]) for name in names) for row in found]
+
+
+def clean(value):
+    return None if value is None or value is pd.NA or value != value else value  # noqa: PLR0124 - NaN
+
+
+# By hand
+
+
+@EACH
+def test_the_finest_grain_and_what_is_left_over(flavour):
+    # a day of 10.50 USD, of which the users have 4 and 6; all 100 tokens are theirs
+    assert at(roll_up(extra=0.5), flavour=flavour) == [
+        (None, 0.5, 0, True),
+        ("ada", 4, 60, False),
+        ("bob", 6, 40, False),
+        (None, 0.5, 0, True),
+        ("ada", 4, 60, False),
+        ("bob", 6, 40, False),
+    ]
+
+
+@EACH
+def test_nothing_is_left_of_a_roll_up_that_equals_its_parts(flavour):
+    users = ["ada", "bob", "ada", "bob"]
+    assert [row[0] for row in at(roll_up(), flavour=flavour)] == users
+
+
+@EACH
+def test_the_coarsest_grain_is_the_roll_up(flavour):
+    names = KEPT[:3]
+    expected = [(None, 10.5, 100), (None, 10.5, 100)]
+    assert at(roll_up(extra=0.5), "coarsest", flavour, names) == expected
+    frame = frame_of(roll_up(), flavour)
+    assert columns(tu.at_grain(frame, "coarsest")) == columns(frame)
+
+
+@EACH
+def test_columns_keep_their_names_order_and_dtypes(flavour):
+    frame = frame_of(roll_up(extra=0.5), flavour, sep="_")
+    found = tu.at_grain(frame, "finest")
+    assert columns(found) == [*columns(frame), "unattributed"]
+    if isinstance(frame, pd.DataFrame):
+        assert found.dtypes[list(frame.columns)].to_list() == frame.dtypes.to_list()
+    if isinstance(frame, pl.DataFrame):
+        assert found.select(frame.columns).schema == frame.schema
+
+
+def test_a_chain_of_grains_leaves_something_at_each():
+    records = [
+        record(10),
+        record(7, user="ada"),  # 3 are nobody's
+        record(5, user="ada", model="opus"),  # 2 of ada's are of no model
+    ]
+    found = at(records, names=("user.id", "model.id", "charges.net", "unattributed"))
+    assert found == [(None, None, 3, True), ("ada", None, 2, True), ("ada", "opus", 5, False)]
+    assert [row[1] for row in at(records, "coarsest", names=KEPT[:3])] == [10]
+
+
+def test_rows_that_complete_each_other_stay():
+    records = [record(3), record(4, user="ada"), record(10, day=2)]
+    assert [row[1] for row in at(records)] == [3, 4, 10]
+    assert [row[1] for row in at(records, "coarsest", names=KEPT[:3])] == [3, 4, 10]
+
+
+def test_a_month_less_its_days_is_one_row_of_the_month():
+    days = [record(2, 10, day, user="ada") for day in range(1, 31)]
+    found = tu.at_grain(frame_of([record(61, 300, 1, 30), *days]), "finest")
+    left = found.row(0, named=True)
+    assert left["charges.net"] == 1  # 61 less 30 days of 2
+    assert (left["start_date"].day, left["end_date"].day) == (1, 31)
+    assert found.height == 31
+
+
+def test_days_less_their_month_are_one_row_of_the_month():
+    days = [record(2, 10, day) for day in range(1, 31)]
+    found = tu.at_grain(frame_of([*days, record(59, 300, 1, 30, user="ada")]), "finest")
+    left = found.row(0, named=True)
+    assert left["charges.net"] == 1  # 30 days of 2 less 59
+    assert (left["start_date"].day, left["end_date"].day) == (1, 31)
+    assert found["charges.net"].sum() == 60
+
+
+def charged(user, tokens=0, **amounts):
+    made = record(None, tokens, user=user)
+    made["charges"] = [
+        {"type": type_, "amount": amount, "currency": "USD"} for type_, amount in amounts.items()
+    ]
+    return made
+
+
+def test_each_type_of_charge_is_taken_off_its_own():
+    records = [
+        charged(None, total=12, discount=2, net=10),
+        charged("ada", total=5, discount=1, net=4),
+    ]
+    found = tu.at_grain(frame_of(records), "finest").row(0, named=True)
+    assert (found["charges.total"], found["charges.discount"], found["charges.net"]) == (7, 1, 6)
+    entries = {entry["type"]: entry["amount"] for entry in found["charges"]}
+    assert entries == {"total": 7, "discount": 1, "net": 6}
+
+
+def test_types_that_differ_leave_one_net_charge():
+    # billed: net 10 of the whole, total 6 of the part; the types alone would leave net 10
+    records = [charged(None, total=12, net=10), charged("ada", total=6)]
+    frame = frame_of(records)
+    found = tu.at_grain(frame, "finest").row(0, named=True)
+    assert found["charges.net"] == 4
+    assert found["charges.total"] is None
+    assert found["charges"] == [{"amount": 4.0, "currency": "USD", "type": "net"}]
+    total = tu.cost_by(tu.at_grain(frame, "finest"))["cost"].to_list()
+    assert total == [10]
+
+
+def test_currencies_are_left_apart():
+    records = [
+        record(10, 100),
+        record(20, None, currency="EUR"),
+        record(9, 90, user="ada"),
+        record(15, None, user="ada", currency="EUR"),
+    ]
+    names = ("charges.currency", "charges.net", "usage.tokens.total", "unattributed")
+    left = [row for row in at(records, names=names) if row[3]]
+    assert left == [("USD", 1, 10, True), ("EUR", 5, None, True)]
+
+
+def test_measures_that_cannot_be_added_are_null_in_what_is_left():
+    whole, part = record(10, 100), record(4, 60, user="ada")
+    whole["usage"] |= {"sessions": {"distinct": 5}, "activity": {"is_active": True}}
+    part["usage"] |= {"sessions": {"distinct": 3}, "activity": {"is_active": True}}
+    names = ("usage.sessions.distinct", "usage.activity.is_active", "unattributed")
+    assert at([whole, part], names=names) == [(None, None, True), (3, True, False)]
+
+
+def test_tool_actions_are_taken_off_tool_by_tool():
+    whole, part = record(10, 100), record(4, 60, user="ada")
+    whole["usage"]["code"] = {"tool_actions": {"edit": {"accepted": 9, "rejected": 2}}}
+    part["usage"]["code"] = {"tool_actions": {"edit": {"accepted": 5, "rejected": 2}}}
+    (left,) = at([whole, part], names=("usage.code.tool_actions", "unattributed"))[:1]
+    assert left == ([{"tool": "edit", "action": "accepted", "count": 4.0}], True)
+
+
+def test_quantities_are_taken_off_within_their_unit():
+    whole, part, other = record(10), record(4, user="ada"), record(3, user="bob")
+    whole["usage"] |= {"quantity": 100, "unit": "GB"}
+    part["usage"] |= {"quantity": 60, "unit": "GB"}
+    other["usage"] |= {"quantity": 7, "unit": "hour"}
+    (left,) = at([whole, part, other], names=("usage.quantity", "usage.unit"))[:1]
+    assert left == (40, "GB")
+
+
+def test_what_the_roll_up_does_not_tell_is_not_left_over():
+    whole, part = record(10), record(4, 60, user="ada")
+    whole["usage"]["requests"] = {"total": 3}
+    names = ("usage.tokens.total", "usage.requests.total", "unattributed")
+    assert at([whole, part], names=names) == [(None, 3, True), (60, None, False)]
+
+
+def test_own_columns_come_from_the_roll_up():
+    frame = frame_of(roll_up(extra=0.5), "pandas").assign(team=list("abcdef"))
+    found = tu.at_grain(frame.set_index(frame["id"]), "finest")
+    assert found["team"].to_list() == list("abcdef")
+
+
+# What is left over is told apart
+
+
+@EACH
+def test_a_frame_at_one_grain_is_looked_at_in_peace(flavour):
+    # 30 are nobody's, and reach ada's 4: without the mark they would look like her roll-up
+    frame = frame_of([record(34, 100), record(4, 60, user="ada")], flavour)
+    found = tu.at_grain(frame, "finest")
+    assert rows(tu.cost_by(found, overlap="raise"))[0]["cost"] == 34
+    assert rows(tu.overlaps(found)) == []
+    assert [row["records"] for row in rows(tu.grains(found))] == [1, 1]
+
+
+@EACH
+def test_a_frame_at_one_grain_stays_as_it_is(flavour):
+    once = tu.at_grain(frame_of(roll_up(extra=0.5), flavour), "finest")
+    assert rows(tu.at_grain(once, "finest")) == rows(once)
+    assert rows(tu.at_grain(once, "coarsest")) == rows(once)
+
+
+# Grains that cannot be compared
+
+
+@EACH
+def test_users_beside_models_raise_and_are_named(flavour):
+    records = [record(10), record(10, user="ada"), record(10, model="opus")]
+    told = "claude: rows by user and rows by model cannot be compared"
+    with pytest.raises(Exception, match=told) as error:
+        rows(tu.at_grain(frame_of(records, flavour), "finest"))
+    assert flavour in {"duckdb", "polars lazy"} or isinstance(error.value, RecordError)
+    assert len(rows(tu.at_grain(frame_of(records, flavour), "coarsest"))) == 1
+
+
+def test_users_beside_models_without_a_roll_up_raise_either_way():
+    for which in ("finest", "coarsest"):
+        with pytest.raises(RecordError, match="rows by user and rows by model"):
+            at([record(10, user="ada"), record(10, model="opus")], which)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        record(10, model="opus", day=2),
+        record(None, 5, model="opus"),
+        record(10, model="opus", currency="EUR"),
+        record(10, model="opus", product="codex"),
+        record(10, model="opus", metric="storage"),
+    ],
+)
+def test_users_and_models_that_never_meet_are_no_matter(other):
+    assert len(at([record(10, user="ada"), other])) == 2
+
+
+# Bad input
+
+
+def test_only_a_wide_frame_has_one_grain():
+    with pytest.raises(FrameError, match="a wide one is needed"):
+        tu.at_grain(tu.load_example(layout="long"), "finest")
+    with pytest.raises(OptionError, match="which='fine'"):
+        tu.at_grain(tu.load_example(), "fine")
+
+
+@EACH
+def test_an_empty_frame_stays_empty(flavour):
+    for which in ("finest", "coarsest"):
+        assert rows(tu.at_grain(frame_of([], flavour), which)) == []
+
+
+def test_columns_may_be_absent():
+    frame = frame_of(roll_up(extra=0.5)).select("id", "user.id", "charges.net", "charges.currency")
+    # without dates all is one window: 2 x 10.50 less 4 + 6 + 4 + 6
+    assert tu.at_grain(frame, "finest")["charges.net"].to_list() == [1, 4, 6, 4, 6]
+
+
+# The law: whatever is drawn, the total is the roll-ups' and that of the days without one
+
+
+QUARTERS = st.integers(0, 40).map(lambda number: number / 4)
+
+
+@st.composite
+def days(draw):
+    """Return records of some days, and the cost and tokens that they have in all."""
+    records, cost, tokens = [], 0.0, 0.0
+    for day in range(1, draw(st.integers(2, 5))):
+        parts = [
+            record(draw(QUARTERS), draw(st.integers(0, 50)), day, user=user, model=model)
+            for user in "ab"
+            for model in draw(st.lists(st.sampled_from("xy"), unique=True))
+        ]
+        users = []
+        if draw(st.booleans()):  # the users' rows, with what no model has
+            users = [roll(parts, draw, day, user) for user in "ab"]
+        top = [each for each in (users or parts) if each]
+        if draw(st.booleans()):
+            top = [roll(top, draw, day)]
+        cost += math.fsum(each["charges"][0]["amount"] for each in top)
+        tokens += math.fsum(each["usage"]["tokens"]["total"] for each in top)
+        records += draw(
+            st.permutations([*parts, *users, *(t for t in top if t not in users + parts)])
+        )
+    return records, cost, tokens
+
+
+def roll(parts, draw, day, user=None):
+    those = [each for each in parts if user in {None, each["user"]["id"]}]
+    cost = math.fsum(each["charges"][0]["amount"] for each in those) + draw(QUARTERS)
+    tokens = sum(each["usage"]["tokens"]["total"] for each in those) + draw(st.integers(0, 20))
+    return record(cost, tokens, day, user=user)
+
+
+@EACH
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(drawn=days(), which=st.sampled_from(["finest", "coarsest"]))
+def test_the_total_stays_the_roll_ups(flavour, drawn, which):
+    records, cost, tokens = drawn
+    found = rows(tu.at_grain(frame_of(records, flavour), which))
+    sums = [math.fsum(clean(row[name]) or 0 for row in found) for name in KEPT[1:3]]
+    assert sums == [cost, tokens]
+    ids = [row["id"] for row in found]
+    assert len(ids) == len(set(ids))
+    assert all(isinstance(row["start_date"], dt.datetime) for row in found)
