@@ -41,6 +41,7 @@ FLOORS = [
     "__init__",
     "console",
     "questions",
+    "checkups",
     "cli",
 ]
 

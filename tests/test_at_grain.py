@@ -81,6 +81,44 @@ def test_a_chain_of_grains_leaves_something_at_each():
     assert [row[1] for row in at(records, "coarsest", names=KEPT[:3])] == [10]
 
 
+def test_a_grain_between_may_be_there_on_some_days_alone():
+    records = [
+        record(10),
+        record(7, user="ada"),
+        record(5, user="ada", model="opus"),
+        record(20, day=2),
+        record(8, day=2, user="ada", model="opus"),
+    ]
+    found = at(records, names=("user.id", "model.id", "charges.net", "unattributed"))
+    assert found == [
+        (None, None, 3, True),
+        ("ada", None, 2, True),
+        ("ada", "opus", 5, False),
+        (None, None, 12, True),  # 20 less ada's 8, of whom there is no other row that day
+        ("ada", "opus", 8, False),
+    ]
+
+
+def test_finer_rows_of_two_grains_are_both_taken_off():
+    # ada has a row of her own, bob has one of his model's alone: 20 less 7 and 8
+    records = [
+        record(20),
+        record(7, user="ada"),
+        record(5, user="ada", model="opus"),
+        record(8, user="bob", model="opus"),
+    ]
+    assert [row[1] for row in at(records)] == [5, 2, 5, 8]
+
+
+def test_days_and_months_of_one_grain_are_taken_off_together():
+    # 100 a month, which ada's days and bob's month make but for 10
+    days = [record(2, user="ada", day=day) for day in range(1, 31)]
+    records = [record(100, days=30), *days, record(30, days=30, user="bob")]
+    found = at(records)
+    assert found[0][1] == 10
+    assert math.fsum(row[1] for row in found) == 100
+
+
 def test_rows_that_complete_each_other_stay():
     records = [record(3), record(4, user="ada"), record(10, day=2)]
     assert [row[1] for row in at(records)] == [3, 4, 10]

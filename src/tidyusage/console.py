@@ -87,6 +87,15 @@ def source(sources: list[str]) -> list[str] | IO[bytes]:
     return sys.stdin.buffer
 
 
+def records(sources: list[str], options: dict[str, Any]) -> pa.Table:
+    """Read what a command is given, with a bar on a terminal."""
+    from tidyusage import progress, read
+
+    with progress.bar("Reading"):
+        table: pa.Table = read.read_usage(source(sources), backend="pyarrow", **options)
+    return table
+
+
 def show(table: pa.Table) -> None:
     """Print the first rows, in as many columns as the terminal holds."""
     from rich.console import Console

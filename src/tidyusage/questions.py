@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from tidyusage.console import plainly, show_answer, source
+from tidyusage.console import plainly, records, show_answer
 from tidyusage.errors import OptionError
 from tidyusage.typing import (
     AcceptanceKind,
@@ -85,8 +85,8 @@ def summary(
     unknown: Keys = "warn",
 ) -> None:
     """Show what the records hold: users, models, tokens, cost, and how many tell of each."""
-    reading = _reading(rejects, currency, duplicates, unknown)
-    _ask("summary", sources, by, format_, reading, charge=charge, rates=rate, to=to)
+    how = reading(rejects, currency, duplicates, unknown)
+    _ask("summary", sources, by, format_, how, charge=charge, rates=rate, to=to)
 
 
 def cost(
@@ -105,9 +105,9 @@ def cost(
     unknown: Keys = "warn",
 ) -> None:
     """Show what each group cost, by currency."""
-    reading = _reading(rejects, currency, duplicates, unknown)
+    how = reading(rejects, currency, duplicates, unknown)
     options = {"charge": charge, "freq": freq, "tz": tz, "rates": rate, "to": to}
-    _ask("cost_by", sources, by, format_, reading, **options)
+    _ask("cost_by", sources, by, format_, how, **options)
 
 
 def tokens(
@@ -122,8 +122,8 @@ def tokens(
     unknown: Keys = "warn",
 ) -> None:
     """Show how many tokens each group used, by sort."""
-    reading = _reading(rejects, None, duplicates, unknown)
-    _ask("tokens_by", sources, by, format_, reading, freq=freq, tz=tz)
+    how = reading(rejects, None, duplicates, unknown)
+    _ask("tokens_by", sources, by, format_, how, freq=freq, tz=tz)
 
 
 def users(
@@ -141,8 +141,8 @@ def users(
     unknown: Keys = "warn",
 ) -> None:
     """Show how many users were active in each group."""
-    reading = _reading(rejects, None, duplicates, unknown)
-    _ask("active_users", sources, by, format_, reading, freq=freq, rolling=rolling, tz=tz)
+    how = reading(rejects, None, duplicates, unknown)
+    _ask("active_users", sources, by, format_, how, freq=freq, rolling=rolling, tz=tz)
 
 
 def acceptance(
@@ -158,13 +158,14 @@ def acceptance(
     unknown: Keys = "warn",
 ) -> None:
     """Show how much of what was offered was accepted."""
-    reading = _reading(rejects, None, duplicates, unknown)
-    _ask("acceptance_rate", sources, by, format_, reading, kind=kind, freq=freq, tz=tz)
+    how = reading(rejects, None, duplicates, unknown)
+    _ask("acceptance_rate", sources, by, format_, how, kind=kind, freq=freq, tz=tz)
 
 
-def _reading(
+def reading(
     rejects: str | None, currency: str | None, duplicates: Duplicates, unknown: Unknown
 ) -> dict[str, Any]:
+    """Return the options of reading that commands share."""
     options = {"rejects": rejects, "currency": currency}
     return {**options, "duplicates": duplicates, "unknown": unknown}
 
@@ -174,18 +175,16 @@ def _ask(
     sources: list[str],
     by: list[str] | None,
     format_: Form,
-    reading: dict[str, Any],
+    how: dict[str, Any],
     **options: Any,
 ) -> None:
     """Read records, ask a metric of them, and print the answer."""
-    from tidyusage import metrics, progress, read
+    from tidyusage import metrics
 
     with plainly():
         if options.get("rates"):
             options["rates"] = dict(map(_rate, options["rates"]))
-        with progress.bar("Reading"):
-            table = read.read_usage(source(sources), backend="pyarrow", **reading)
-        answer: pa.Table = getattr(metrics, metric)(table, *(by or ()), **options)
+        answer: pa.Table = getattr(metrics, metric)(records(sources, how), *(by or ()), **options)
         show_answer(answer, format_)
 
 

@@ -79,7 +79,7 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     columns = [*found.known, *(name for name in found.own if name != UNATTRIBUTED)]
     is_marked = UNATTRIBUTED in found.own
     dropped = "coarser_rows" if which == "finest" else "finer_rows"
-    steps = ",\n".join([_overlapping(found), _pairs(which), _members(), _kept(dropped), _clashes()])
+    steps = ",\n".join([_overlapping(found), _spots(), _members(), _kept(dropped), _clashes()])
     if which == "coarsest":
         sql = f"{steps}\n{_select([*columns, UNATTRIBUTED] if is_marked else columns, 'kept')}"
         return frames.rewritten(frame, found, sql, guard=_CLASH)
@@ -108,71 +108,65 @@ def _overlapping(found: Columns) -> str:
     )
 
 
-def _pairs(which: Grain) -> str:
-    """Return the steps to ``chosen``, the pairs that count, and ``spots``, their cells.
-
-    The finest grain is kept by taking each from the nearest coarser one.
-    """
-    keys = ", ".join(f"overlapping.{name}" for name in _PAIR)
-    one_product = grain.same("a", "b", *GROUP[:2])
-    nearest = f"""
-  where coarse = fine or not exists (
-    select 1
-    from linked a
-    join linked b on {one_product}
-      and a.tu__finer_metric is not distinct from b.tu__metric and a.fine = b.coarse
-    where {grain.same("a", "linked", *GROUP[:3], "coarse")}
-      and {grain.same("b", "linked", "tu__finer_metric", "fine")}
-      and a.coarse <> a.fine and b.coarse <> b.fine
-  )"""
+def _spots() -> str:
+    """Return the steps to ``linked``, the pairs that overlap, and ``spots``, their cells."""
+    keys = ", ".join(f"overlapping.{name}" for name in (*_PAIR, "tu__metric", "tu__finer_metric"))
     return f"""linked as materialized (
-  select distinct {keys}, tu__metric, tu__finer_metric
+  select distinct {keys}
   from overlapping
-),
-chosen as materialized (
-  select *
-  from linked{nearest if which == "finest" else ""}
 ),
 spots as materialized (
   select row_number() over () as spot, *, tu__to - tu__from as tu__length
   from (
-    select distinct {", ".join(_PAIR)}, tu__metric, tu__finer_metric, {", ".join(CELL)},
-      tu__from, tu__to
+    select distinct {", ".join((*GROUP[:3], "coarse", *CELL))}, tu__from, tu__to
     from cells
-    join chosen using (pair)
-    where tu__telling = 1
+    join linked using (pair)
   )
 )"""
 
 
 def _members() -> str:
-    """Return the steps to ``coarser_rows`` and ``finer_rows``: which row counts in which cell."""
+    """Return the steps to ``coarser_rows`` and ``finer_rows``: which row counts in which cell.
+
+    A cell has the coarser rows of exactly its window, or, if it is a finer row's window, all that
+    lie in it.  A finer row is in the cell of the nearest coarser rows: of the finest grain, then of
+    the shortest window.
+    """
     inside = "s.tu__from <= f.tu__from and f.tu__to <= s.tu__to"
     length = "f.tu__to - f.tu__from"
     masked = "\n    and ".join(
-        f"(coarse & {1 << bit} = 0 or f.{name} is not distinct from s.{name})"
+        f"(s.coarse & {1 << bit} = 0 or f.{name} is not distinct from s.{name})"
         for bit, name in enumerate(CELL)
     )
-    return f"""coarser_rows as (
-  select {ROW}, spot
+    return f"""candidates as (
+  select {ROW}, spot, tu__length, case when {length} = tu__length then 1 else 0 end as tu__exact
   from figures f
   join spots s on {grain.same("f", "s", *GROUP[:3], *CELL)}
     and f.tu__grain = s.coarse and {inside}
-  where coarse <> fine or {length} = tu__length
-  qualify row_number() over (
-    partition by {ROW}
-    order by case when coarse = fine then 0 else 1 end, tu__length, spot
-  ) = 1
 ),
-finer_rows as (
+coarser_rows as materialized (
+  select {ROW}, spot
+  from (
+    select *, max(tu__exact) over (partition by spot) as tu__any_exact
+    from candidates
+  )
+  where tu__exact = tu__any_exact
+  qualify row_number() over (partition by {ROW} order by tu__length desc, spot) = 1
+),
+finer_rows as materialized (
   select {ROW}, spot
   from figures f
-  join spots s on {grain.same("f", "s", *GROUP[:2])}
-    and f.tu__metric is not distinct from s.tu__finer_metric
-    and f.tu__grain = s.fine and {inside}
+  join linked p on {grain.same("f", "p", *GROUP[:2])}
+    and f.tu__metric is not distinct from p.tu__finer_metric and f.tu__grain = p.fine
+  join spots s on {grain.same("s", "p", *GROUP[:3], "coarse")}
+    and {inside}
     and {masked}
-  where coarse <> fine or {length} < tu__length
-  qualify row_number() over (partition by {ROW}, pair order by tu__length, spot) = 1
+  where (p.coarse <> p.fine or {length} < tu__length)
+    and spot in (select spot from coarser_rows)
+  qualify row_number() over (
+    partition by {ROW}
+    order by bit_count(s.coarse) desc, tu__length, spot
+  ) = 1
 )"""
 
 

@@ -49,7 +49,6 @@ def residuals(found: Columns, columns: Iterable[str]) -> str:
   union all
   select spot, {ROW}, -1
   from finer_rows
-  where spot in (select spot from coarser_rows)
 ),
 {_measured(measures, has_unit="usage.unit" in found.known)},
 {_charged()},
