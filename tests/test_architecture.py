@@ -30,6 +30,8 @@ FLOORS = [
     "metrics.cost_topics",
     "metrics.explain",
     "metrics prepare.frames",
+    "prepare.parts prepare.weights",
+    "prepare.allocate",
     "prepare checks",
     "accessor warehouse",
     "assemble",

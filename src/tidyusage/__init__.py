@@ -21,6 +21,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
+from tidyusage.prepare import allocate
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -30,6 +31,7 @@ _accessor.register()
 __all__ = [
     "acceptance_rate",
     "active_users",
+    "allocate",
     "cache_hit_rate",
     "cache_savings",
     "charges",

@@ -1,3 +1,5 @@
 """What is done to a frame before it is measured; each gives back a frame of the same library."""
 
-__all__: list[str] = []
+from tidyusage.prepare.allocate import allocate
+
+__all__ = ["allocate"]
