@@ -21,7 +21,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
-from tidyusage.prepare import allocate
+from tidyusage.prepare import allocate, allocate_shared
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -32,6 +32,7 @@ __all__ = [
     "acceptance_rate",
     "active_users",
     "allocate",
+    "allocate_shared",
     "cache_hit_rate",
     "cache_savings",
     "charges",

@@ -15,7 +15,8 @@
     ├── RejectWarning        records were set aside
     ├── UnknownKeyWarning    keys that the schema does not know
     ├── DuplicateWarning     one id several times
-    └── ChargeTypeWarning    charge types that the schema does not know
+    ├── ChargeTypeWarning    charge types that the schema does not know
+    └── AllocationWarning    shared rows that nothing bears
 """
 
 import functools
@@ -91,6 +92,10 @@ class DuplicateWarning(UsageWarning):
 
 class ChargeTypeWarning(UsageWarning):
     """Charges have types that the schema does not know."""
+
+
+class AllocationWarning(UsageWarning):
+    """Shared rows were not allocated."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

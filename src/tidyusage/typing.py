@@ -46,6 +46,7 @@ AcceptanceKind: TypeAlias = Literal["tab", "edit", "line", "tool"]
 Freq: TypeAlias = Literal["1h", "1d", "1w", "1mo", "1q", "1y"]
 End: TypeAlias = Literal["exclusive", "inclusive"]
 Divided: TypeAlias = Literal["resources"]
+Where: TypeAlias = str | Mapping[str, Any]
 Weights: TypeAlias = str | Mapping[str, float] | Callable[[Any], Any]
 
 Record: TypeAlias = Mapping[str, Any]

@@ -1,5 +1,6 @@
 """What is done to a frame before it is measured; each gives back a frame of the same library."""
 
 from tidyusage.prepare.allocate import allocate
+from tidyusage.prepare.shared import allocate_shared
 
-__all__ = ["allocate"]
+__all__ = ["allocate", "allocate_shared"]
