@@ -167,10 +167,7 @@ from parts"""
 
 
 def _shares(weights: Weights) -> str:
-    """Return the steps to ``shares``: the shares of each record's resources.
-
-    Weights are brought to the largest of their record first, so that no sum of them overflows.
-    """
+    """Return the steps to ``shares``: the shares of each record's resources."""
     count = "greatest(coalesce(len(resources), 0), 1) as tu__count"
     if not weights.sql:
         even = "list_transform(range(tu__count), lambda tu__i: 1e0 / tu__count)"
@@ -182,7 +179,9 @@ shares as (
   select *, {even} as tu__shares
   from counted
 )"""
-    scaled = "list_transform(tu__weights, lambda tu__w: tu__w / tu__most)"
+    # Where all are 0, or none is there, the guard speaks.
+    most = "case when tu__most > 0 then tu__most end"
+    scaled = f"list_transform(tu__weights, lambda tu__w: {parts.scaled('tu__w', most)})"
     share = "list_transform(tu__scaled, lambda tu__w: tu__w / tu__all)"
     return f"""weighed as (
   select *, {count}, {weights.sql} as tu__weights

@@ -44,6 +44,14 @@ def measures(found: Columns, share: str, is_part: str) -> dict[str, str]:
     return {path: sql for path, sql in parts.items() if path in found.known}
 
 
+def scaled(weight: str, most: str) -> str:
+    """Return the SQL of a weight brought near 1, so that no sum of several overflows.
+
+    It is divided by a power of two, which is exact, near the greatest of them.
+    """
+    return f"{weight} / pow(2e0, greatest(floor(log2({most})) - 1, -1022))"
+
+
 def _double(path: str) -> str:
     return f"cast({quote(path)} as double)"
 

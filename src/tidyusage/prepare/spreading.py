@@ -118,7 +118,7 @@ weights as (
   group by {", ".join(borne)}
 ),
 scaled as (
-  select *, tu__weight / max(tu__weight) over ({of_cell}) as tu__scaled
+  select *, {parts.scaled("tu__weight", f"max(tu__weight) over ({of_cell})")} as tu__scaled
   from weights
   where tu__weight > 0 and isfinite(tu__weight)
 ),
