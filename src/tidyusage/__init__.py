@@ -21,7 +21,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
-from tidyusage.prepare import at_grain, grains, overlaps
+from tidyusage.prepare import allocate, allocate_shared, at_grain, grains, overlaps
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -31,6 +31,8 @@ _accessor.register()
 __all__ = [
     "acceptance_rate",
     "active_users",
+    "allocate",
+    "allocate_shared",
     "at_grain",
     "cache_hit_rate",
     "cache_savings",

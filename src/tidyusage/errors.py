@@ -17,7 +17,8 @@
     ├── UnknownKeyWarning    keys that the schema does not know
     ├── DuplicateWarning     one id several times
     ├── ChargeTypeWarning    charge types that the schema does not know
-    └── OverlapWarning       rows at several grains count the same twice
+    ├── OverlapWarning       rows at several grains count the same twice
+    └── AllocationWarning    shared rows that nothing bears
 """
 
 import functools
@@ -101,6 +102,10 @@ class ChargeTypeWarning(UsageWarning):
 
 class OverlapWarning(UsageWarning):
     """Rows at several grains count the same twice."""
+
+
+class AllocationWarning(UsageWarning):
+    """Shared rows were not allocated."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

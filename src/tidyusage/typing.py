@@ -1,6 +1,6 @@
 """The types of the public face: frames that go in and come out, and the values of options."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
@@ -47,6 +47,9 @@ Freq: TypeAlias = Literal["1h", "1d", "1w", "1mo", "1q", "1y"]
 End: TypeAlias = Literal["exclusive", "inclusive"]
 Grain: TypeAlias = Literal["finest", "coarsest"]
 Overlap: TypeAlias = Literal["warn", "ignore", "raise"]
+Divided: TypeAlias = Literal["resources"]
+Where: TypeAlias = str | Mapping[str, Any]
+Weights: TypeAlias = str | Mapping[str, float] | Callable[[Any], Any]
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = "Record | Iterable[Any] | str | bytes | Frame"

@@ -1,6 +1,8 @@
 """What is done to a frame before it is measured; each gives back a frame of the same library."""
 
+from tidyusage.prepare.allocate import allocate
 from tidyusage.prepare.at_grain import at_grain
 from tidyusage.prepare.grain import grains, overlaps
+from tidyusage.prepare.shared import allocate_shared
 
-__all__ = ["at_grain", "grains", "overlaps"]
+__all__ = ["allocate", "allocate_shared", "at_grain", "grains", "overlaps"]

@@ -19,7 +19,7 @@ from tidyusage.metrics import source
 from tidyusage.sqltext import clauses, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     import duckdb
     import polars as pl
@@ -60,15 +60,18 @@ def rewritten(
     *,
     changed: Iterable[str] = (),
     added: Mapping[str, pa.DataType] | None = None,
+    without: Container[str] = (),
     guard: str = "",
+    kinds: Mapping[str, str] | None = None,
 ) -> FrameT:
     """Return the rows that SQL makes of all of a frame's columns, in its order.
 
     ``sql`` are the steps after ``usage``; its last select names every column of the frame by
     its dotted name, then those ``added``.  Columns that are ``changed`` take the catalogue's
-    dtypes, all others keep their own.  A ``guard`` is as in `answers.Query`.
+    dtypes, all others keep their own; those of the caller's ``without`` which the answer is are
+    read alone.  A ``guard`` is as in `answers.Query`, and so are the ``kinds`` of own columns.
     """
-    own = [*found.known.values(), *found.own]
+    own = [name for name in (*found.known.values(), *found.own) if name not in without]
     keys = {column: path for path, column in found.known.items()}
     new = {schema.rename(name, found.sep): type_ for name, type_ in (added or {}).items()}
     if meeting := [name for name in new if name in own]:
@@ -84,11 +87,11 @@ def rewritten(
     }
     query = Query(
         f"with {usage(found)},\n{sql}",
-        tuple(own),
+        (*found.known.values(), *found.own),
         {**dict.fromkeys(own), **nested, **renewed, **new},
         {name: name for name in own if name not in nested and name not in renewed},
         guard=guard,
-        kinds=source.kinds(found, [path for path in found.known if path in source.DTYPES]),
+        kinds={**source.kinds(found, filter(source.DTYPES.get, found.known)), **(kinds or {})},
         keys={**keys, **{schema.rename(name, found.sep): name for name in added or {}}},
     )
     return answers.answer(frame, query)
