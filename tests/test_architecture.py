@@ -30,6 +30,8 @@ FLOORS = [
     "metrics.cost_topics",
     "metrics.explain",
     "metrics prepare.frames",
+    "prepare.keys prepare.daily prepare.complete",
+    "prepare.restate",
     "prepare checks",
     "accessor warehouse",
     "assemble",

@@ -21,6 +21,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
+from tidyusage.prepare import complete_until, daily, latest, restatements
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -33,16 +34,20 @@ __all__ = [
     "cache_hit_rate",
     "cache_savings",
     "charges",
+    "complete_until",
     "cost_by",
     "cost_per",
     "cost_per_token",
+    "daily",
     "errors",
     "estimate_cost",
     "explain",
     "flatten_usage",
+    "latest",
     "load_example",
     "read_usage",
     "resources",
+    "restatements",
     "restore",
     "sql",
     "stickiness",

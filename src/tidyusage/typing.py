@@ -5,6 +5,8 @@ from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from datetime import date, timedelta
+
     import duckdb
     import pandas as pd
     import polars as pl
@@ -45,6 +47,10 @@ Conventions: TypeAlias = Convention | Mapping[str, Convention]
 AcceptanceKind: TypeAlias = Literal["tab", "edit", "line", "tool"]
 Freq: TypeAlias = Literal["1h", "1d", "1w", "1mo", "1q", "1y"]
 End: TypeAlias = Literal["exclusive", "inclusive"]
+Ends: TypeAlias = End | Mapping[str, End]
+Lag: TypeAlias = "str | timedelta | Mapping[str, str | timedelta]"
+Instant: TypeAlias = "str | date"
+Identity: TypeAlias = Literal["id", "natural"]
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = "Record | Iterable[Any] | str | bytes | Frame"

@@ -17,7 +17,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, End, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, Ends, FrameT, Freq, Rates
 
 CURRENCY: Final = quote("charges.currency")
 
@@ -38,7 +38,7 @@ def cost_by(
     to: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
 ) -> FrameT:
     """Return what each group cost, one row a group and currency.
 
@@ -71,7 +71,8 @@ def cost_by(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
 
     Returns
     -------

@@ -10,12 +10,12 @@ from tidyusage.metrics import tokens as tokens_
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.money import Money, code
 from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import DATES, Periods
+from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Rates
 
 
 class _Figure(NamedTuple):
@@ -54,7 +54,7 @@ def summary(
     rates: Rates | None = None,
     to: str | None = None,
     token_convention: Conventions = "auto",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
 ) -> FrameT:
     """Return what a frame holds, one row a figure: the first thing to look at.
 
@@ -78,7 +78,8 @@ def summary(
     token_convention
         As in `tokens_by`.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
 
     Returns
     -------
@@ -177,7 +178,7 @@ order by {ordered(*keys, "tu__place", "value desc", "unit")}"""
         *money.fields,
         *users_.fields_of(asked),
         *("product.id", "model.id"),
-        *DATES,
+        *periods.fields,
     )
     types = {"figure": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
     types |= {"coverage": NUMBER, "start_date": INSTANT, "end_date": INSTANT}

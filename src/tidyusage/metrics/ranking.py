@@ -15,7 +15,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Rates
 
 
 @known_options
@@ -103,7 +103,7 @@ def trend(
     to: str | None = None,
     token_convention: Conventions = "auto",
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
 ) -> FrameT:
     """Return a measure by period, with its change from the period before.
 
@@ -134,7 +134,8 @@ def trend(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
 
     Returns
     -------

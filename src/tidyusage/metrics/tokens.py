@@ -14,7 +14,7 @@ from tidyusage.typing import Convention
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Conventions, End, FrameT, Freq
+    from tidyusage.typing import Conventions, Ends, FrameT, Freq
 
 AUTO: Final = "auto"
 _NAMES: Final = ("input", "output", "cache_read", "cache_write", "total")
@@ -31,7 +31,7 @@ def tokens_by(
     token_convention: Conventions = "auto",
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
 ) -> FrameT:
     """Return how many tokens each group used, by sort.
 
@@ -58,7 +58,8 @@ def tokens_by(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def cache_hit_rate(
     token_convention: Conventions = "auto",
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
 ) -> FrameT:
     """Return the share of the prompt tokens that the cache served.
 
@@ -115,7 +116,8 @@ def cache_hit_rate(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
 
     Returns
     -------
