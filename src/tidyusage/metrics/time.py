@@ -101,11 +101,14 @@ usage as (
         last = f"({TO} - interval 1 microsecond)"
         # A clock that skips a day has one of no length.
         return f"""windows as (
-  select *, start_date as {FROM}, {self.ends()} as {TO}
+  select *, start_date as {FROM},
+    {self.ends()} as {TO}
   from {source}
 ),
 clocks as (
-  select *, {self._local(FROM)} as tu__first, {self._local(last)} as tu__last
+  select *,
+    {self._local(FROM)} as tu__first,
+    {self._local(last)} as tu__last
   from windows
 ),
 bounds as (
@@ -113,7 +116,9 @@ bounds as (
   from clocks
 ),
 stretches as (
-  select *, {begin} as {BEGIN}, {until} as {UNTIL}
+  select *,
+    {begin} as {BEGIN},
+    {until} as {UNTIL}
   from bounds
 ),
 pieces as (
@@ -216,10 +221,14 @@ pieces as (
         if self.tz == UTC:
             return local
         later = f"timezone('UTC', timezone({literal(self.tz)}, {local}))"
-        before = f"({later} - interval '1 day')"
-        # A midnight that comes twice begins its day the first time, as the day before tells it.
-        earlier = f"{local} - ({self._local(before)} - {before})"
-        return f"case when {self._local(f'({earlier})')} = {local} then {earlier} else {later} end"
+        # A midnight that comes twice begins its day the first time, by the clock of the day before.
+        before = f"({local} - interval '1 day')"
+        earlier = f"({local} - ({self._local(before)} - {before}))"
+        return f"""case
+      when {self._local(earlier)} = {local}
+        then {earlier}
+      else {later}
+    end"""
 
 
 def _by_product(end: Ends) -> dict[str, End]:
