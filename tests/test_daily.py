@@ -142,7 +142,7 @@ def test_rows_stand_as_they_did_and_pieces_by_time(make):
     ]
 
 
-def hours(zone, start, end, amount=None):
+def hours(zone, start, end):
     """Return the hours of each piece of a window, and its part of as many tokens as hours."""
     start, end = (
         dt.datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)) for text in (start, end)
@@ -201,6 +201,19 @@ def test_a_day_of_23_hours_and_the_next(make):
         ("2026-03-09T04:00", "2026-03-10T04:00"),
     ]
     assert [row["charges.net"] for row in found] == pytest.approx([23, 24])
+
+
+@pytest.mark.parametrize("end", ["03:00:45", "03:30:00", "06:00:00"])
+def test_nothing_is_lost_where_clocks_go_back_over_midnight(end):
+    # In Goose Bay it was 00:01 of 7 November 2010 at 03:01 UTC, and then 23:01 of the 6th.
+    record = {
+        "id": "a",
+        "start_date": "2010-11-07T03:00:30Z",
+        "end_date": f"2010-11-07T{end}Z",
+        "usage": {"tokens": {"total": 5}},
+    }
+    frame = tu.flatten_usage(record, backend="polars")
+    assert tu.daily(frame, tz="America/Goose_Bay").equals(frame)
 
 
 def test_a_window_without_an_end_is_cut_as_24_hours(make):

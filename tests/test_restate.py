@@ -51,6 +51,7 @@ def kept(frame, **options):
         ([version(1, "2026-01-03"), version(2, "2026-01-03T00:00:00.000001Z")], 2),
         ([version(1), version(2, "2026-01-01"), version(3)], 2),  # a date beats none
         ([version(1, "2026-01-03", "2026-01-02"), version(2, "2026-01-03", "2026-01-01")], 1),
+        ([version(1, "2026-01-03", "2026-01-01"), version(2, "2026-01-02", "2026-01-02")], 1),
         ([version(1, None, "2026-01-02"), version(2, None, "2026-01-01")], 1),
         ([version(1, "2026-01-03"), version(2, "2026-01-03")], 2),  # the last seen
         ([version(1), version(2), version(3)], 3),
