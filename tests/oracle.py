@@ -100,6 +100,17 @@ def window(record):
     return start, end if end and end > start else start + timedelta(days=1)
 
 
+def ended(record, end):
+    """Return a record whose end is the first instant after its window, where a day is meant."""
+    if isinstance(end, dict):
+        end = end.get(get(record, "product.id"), end.get("*", "exclusive"))
+    last = get(record, "end_date")
+    last = last and datetime.fromisoformat(last).astimezone(UTC)
+    if end == "exclusive" or last is None or last.time() != datetime.min.time():
+        return record
+    return {**record, "end_date": (last + timedelta(days=1)).isoformat()}
+
+
 def begin(instant, freq, tz):
     """Return the beginning of a period, as an instant, and its name."""
     local = instant.astimezone(ZoneInfo(tz))

@@ -37,6 +37,8 @@ FLOORS = [
     "prepare.parts prepare.weights prepare.selection prepare.bearing",
     "prepare.allocate prepare.spreading",
     "prepare.shared",
+    "prepare.keys prepare.daily prepare.complete",
+    "prepare.restate",
     "prepare checks",
     "accessor warehouse",
     "assemble",

@@ -118,7 +118,9 @@ FREQ = st.sampled_from([None, None, "1d", "1w", "1mo", "1q", "1y", "1h"])
 ZONE = st.sampled_from(["UTC", "UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata"])
 CHARGE = st.sampled_from(["billed", "net", "total", {"cursor": "total", "*": "billed"}])
 CONVENTION = st.sampled_from(["auto", "exclusive", "inclusive", {"openai": "inclusive"}])
-PERIODS = {"freq": FREQ, "tz": ZONE}
+BY_PRODUCT = [{"cursor": "inclusive"}, {"cursor": "exclusive", "*": "inclusive"}]
+END = st.sampled_from(["exclusive", "exclusive", "inclusive", *BY_PRODUCT])
+PERIODS = {"freq": FREQ, "tz": ZONE, "end": END}
 DATED = [
     {"currency": code, "date": dt.date(2026, month, 1), "rate": rate}
     for code, month, rate in [("EUR", 1, 1.5), ("EUR", 3, 2.0), ("GBP", 2, 0.5)]
@@ -163,6 +165,7 @@ METRICS = {
     "active_users": (
         {
             "tz": ZONE,
+            "end": END,
             "freq, rolling": FREQ.flatmap(
                 lambda freq: st.tuples(
                     st.just(freq), st.none() | st.sampled_from([1, 2, 7]) if freq else st.none()
@@ -191,8 +194,11 @@ METRICS = {
         },
         "estimated_cost",
     ),
-    "summary": ({"charge": CHARGE, "token_convention": CONVENTION, **EXCHANGE}, "value"),
-    "stickiness": ({"tz": ZONE}, "stickiness"),
+    "summary": (
+        {"charge": CHARGE, "token_convention": CONVENTION, "end": END, **EXCHANGE},
+        "value",
+    ),
+    "stickiness": ({"tz": ZONE, "end": END}, "stickiness"),
     "top": (
         {
             "n": st.integers(1, 3),
@@ -209,6 +215,7 @@ METRICS = {
             "token_convention": CONVENTION,
             "freq": FREQ.filter(bool),
             "tz": ZONE,
+            "end": END,
         },
         "",
     ),
@@ -366,6 +373,8 @@ def frame_of(records, flavour, **options):
 def expected(records, name, by, options):
     renamed = {NAMES.get(option, option): value for option, value in options.items()}
     leading = [renamed.pop(option) for option in LEADING.get(name, ())]
+    end = renamed.pop("end", "exclusive")
+    records = [oracle.ended(each, end) for each in records]
     try:
         return getattr(oracle, name)(records, *leading, tuple(by), **renamed)
     except ValueError as error:

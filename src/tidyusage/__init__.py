@@ -21,7 +21,17 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
-from tidyusage.prepare import allocate, allocate_shared, at_grain, grains, overlaps
+from tidyusage.prepare import (
+    allocate,
+    allocate_shared,
+    at_grain,
+    complete_until,
+    daily,
+    grains,
+    latest,
+    overlaps,
+    restatements,
+)
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -37,18 +47,22 @@ __all__ = [
     "cache_hit_rate",
     "cache_savings",
     "charges",
+    "complete_until",
     "cost_by",
     "cost_per",
     "cost_per_token",
+    "daily",
     "errors",
     "estimate_cost",
     "explain",
     "flatten_usage",
     "grains",
+    "latest",
     "load_example",
     "overlaps",
     "read_usage",
     "resources",
+    "restatements",
     "restore",
     "sql",
     "stickiness",

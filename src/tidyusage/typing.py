@@ -5,6 +5,8 @@ from os import PathLike
 from typing import IO, TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from datetime import date, timedelta
+
     import duckdb
     import pandas as pd
     import polars as pl
@@ -50,6 +52,10 @@ Overlap: TypeAlias = Literal["warn", "ignore", "raise"]
 Divided: TypeAlias = Literal["resources"]
 Where: TypeAlias = str | Mapping[str, Any]
 Weights: TypeAlias = str | Mapping[str, float] | Callable[[Any], Any]
+Ends: TypeAlias = End | Mapping[str, End]
+Lag: TypeAlias = "str | timedelta | Mapping[str, str | timedelta]"
+Instant: TypeAlias = "str | date"
+Identity: TypeAlias = Literal["id", "natural"]
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = "Record | Iterable[Any] | str | bytes | Frame"

@@ -1,5 +1,7 @@
 """Read by the type checkers, never run: uses that must pass, and uses that must not."""
 
+from datetime import timedelta
+
 import pandas as pd
 import polars as pl
 
@@ -30,11 +32,19 @@ def uses() -> None:
     rules: dict[str, int] = dict(tu.explain(frame, "cost_by", "model.id").counts)
     text: str = tu.sql("cost_by", "model.id", sep=".", dialect="spark")
 
+    days: pl.LazyFrame = tu.daily(lazy, end={"cursor": "inclusive"}, tz="Asia/Tokyo")
+    newest: pd.DataFrame = tu.latest(frame, key="natural")
+    restated: pl.DataFrame = tu.restatements(eager, end="inclusive")
+    whole: pd.DataFrame = tu.complete_until(frame, {"claude": "30d", "*": timedelta(3)})
+
     tu.flatten_usage([], layout="lng")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.flatten_usage([], layot="long")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     tu.read_usage("x", backend="dask")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.to_long([1, 2])  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
     tu.cost_by(frame, charge="nett")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.cost_by(frame, end={"cursor": "open"})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    tu.latest(frame, key="ids")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.complete_until(frame, 3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.cost_by(frame, freq="1m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.acceptance_rate(frame, kind="tabs")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.top(frame, "user.id")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

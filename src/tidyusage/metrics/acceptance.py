@@ -14,7 +14,7 @@ from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import End, FrameT, Freq, Overlap
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
 KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
@@ -32,7 +32,7 @@ def acceptance_rate(
     kind: AcceptanceKind | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of what was offered that was accepted, one row a group and kind.
@@ -58,7 +58,8 @@ def acceptance_rate(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is

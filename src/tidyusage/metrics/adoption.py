@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.answers import Query
-    from tidyusage.typing import End, FrameT, Overlap
+    from tidyusage.typing import Ends, FrameT, Overlap
 
 
 @known_options
@@ -24,7 +24,7 @@ def stickiness(
     frame: FrameT,
     *by: str,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     people: Mapping[str, str] | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
@@ -43,7 +43,8 @@ def stickiness(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     people
         Who is meant by a user id or e-mail, in any case, to join those of one person.
     overlap

@@ -17,7 +17,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, End, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates
 
 CURRENCY: Final = quote("charges.currency")
 
@@ -38,7 +38,7 @@ def cost_by(
     to: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what each group cost, one row a group and currency.
@@ -72,7 +72,8 @@ def cost_by(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is

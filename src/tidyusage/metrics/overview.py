@@ -10,12 +10,12 @@ from tidyusage.metrics import conventions
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.money import Money, code
 from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import DATES, Periods
+from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Overlap, Rates
 
 
 class _Figure(NamedTuple):
@@ -54,7 +54,7 @@ def summary(
     rates: Rates | None = None,
     to: str | None = None,
     token_convention: Conventions = "auto",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a frame holds, one row a figure: the first thing to look at.
@@ -79,7 +79,8 @@ def summary(
     token_convention
         As in `tokens_by`.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
@@ -182,7 +183,7 @@ order by {ordered(*keys, "tu__place", "value desc", "unit")}"""
         *money.fields,
         *users_.fields_of(asked),
         *("product.id", "model.id"),
-        *DATES,
+        *periods.fields,
     )
     types = {"figure": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
     types |= {"coverage": NUMBER, "start_date": INSTANT, "end_date": INSTANT}

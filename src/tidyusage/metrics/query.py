@@ -23,7 +23,7 @@ from tidyusage.metrics import source
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension
-from tidyusage.metrics.time import DATES, PART, PERIOD, WEIGHT
+from tidyusage.metrics.time import PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
 from tidyusage.sqltext import quote
 
@@ -161,7 +161,7 @@ class Usage:
         portable: bool = True,
     ) -> Query:
         """Return a metric's query; ``sql`` are its steps after ``usage``, made of ``fields``."""
-        fields = tuple(dict.fromkeys((*fields, *(DATES if self.periods else ()))))
+        fields = tuple(dict.fromkeys((*fields, *(self.periods.fields if self.periods else ()))))
         period = {PERIOD: self.periods.type} if self.periods else {}
         names = [dimension.name for dimension in self.by]
         taken = {name.lower() for name in (*period, *results)}

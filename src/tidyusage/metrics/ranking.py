@@ -15,7 +15,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates
 
 
 @known_options
@@ -108,7 +108,7 @@ def trend(
     to: str | None = None,
     token_convention: Conventions = "auto",
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return a measure by period, with its change from the period before.
@@ -140,7 +140,8 @@ def trend(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is

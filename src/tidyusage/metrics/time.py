@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, get_args
@@ -10,16 +11,25 @@ from zoneinfo import available_timezones
 import pyarrow as pa
 
 from tidyusage.errors import OptionError, one_of
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import clauses, literal, quote
 from tidyusage.typing import End, Freq
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tidyusage.typing import Ends
+
 UTC: Final = "UTC"
 PERIOD: Final = "period"
 WEIGHT: Final = "tu__weight"
 PART: Final = "tu__part"  # the share of a piece in its window, whatever lists split besides
+# A window as it is read, and a piece of it; the ends are the first instants after.
+FROM: Final = "tu__from"
+TO: Final = "tu__to"
+BEGIN: Final = "tu__begin"
+UNTIL: Final = "tu__until"
+PRODUCT: Final = "product.id"
+INCLUSIVE: Final = "inclusive"
 DATES: Final = ("start_date", "end_date")
 _UNITS: Final[dict[Freq, str]] = {
     "1h": "hour",
@@ -43,19 +53,19 @@ class Periods:
 
     freq: Freq
     tz: str = UTC
-    end: End = "exclusive"
+    end: Ends = "exclusive"
 
     def __post_init__(self) -> None:
         """Refuse what is no length, no zone, no kind of end."""
         one_of("freq", self.freq, get_args(Freq))
-        one_of("end", self.end, get_args(End))
+        _by_product(self.end)  # raises for what is none
         if self.tz != UTC and self.tz not in _zones():
             raise OptionError(
                 f"tz={self.tz!r} is no time zone.", "Give an IANA name such as 'Europe/Berlin'."
             )
 
     @classmethod
-    def of(cls, freq: Freq | None, tz: str, end: End) -> Periods | None:
+    def of(cls, freq: Freq | None, tz: str, end: Ends) -> Periods | None:
         """Return the periods of a length, None without one; refuse what no option has."""
         periods = cls("1d" if freq is None else freq, tz, end)
         return periods if freq is not None else None
@@ -65,43 +75,76 @@ class Periods:
         """The type of a period: a date, or an instant in the zone."""
         return pa.timestamp("us", tz=self.tz) if self.freq == "1h" else pa.date32()
 
-    def split(self, source: str, columns: Iterable[str]) -> str:
-        """Return the steps from records to their pieces, each with its period and its share.
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (*DATES, *([PRODUCT] if isinstance(self.end, Mapping) else []))
 
-        A record without dates is one piece, of which the period is null.
-        """
-        none = "[cast(null as timestamp)]"
-        kept = ", ".join(quote(column) for column in columns)
-        first, last = self._local("tu__from"), self._local("tu__to - interval 1 microsecond")
-        unit, step = _UNITS[self.freq], self.step()
-        if self.freq == "1h":  # an hour that comes twice in the zone is two
-            begin = f"tu__from - ({first} - date_trunc('hour', {first}))"
-            bounds = f"generate_series({begin}, tu__to - interval 1 microsecond, interval 1 hour)"
-            lower, upper = "tu__bound", "tu__bound + interval 1 hour"
-        else:
-            begin = f"date_trunc({literal(unit)}, {first})"
-            bounds = f"generate_series({begin}, {last}, {step})"
-            lower = self._instant("tu__bound")
-            upper = self._instant(f"tu__bound + {step}")
-        inside = f"date_diff('microsecond', greatest(tu__from, {lower}), least(tu__to, {upper}))"
-        all_ = "date_diff('microsecond', tu__from, tu__to)"
-        return f"""windows as (
-  select *, start_date as tu__from, {self.ends()} as tu__to
-  from {source}
-),
-bounds as (
-  select *, unnest(case when tu__from is null then {none} else {bounds} end) as tu__bound
-  from windows
-),
-pieces as (
-  select *, {self.named("tu__bound")} as period,
-    coalesce(cast({inside} as double) / {all_}, 1e0) as {PART}
-  from bounds
-),
+    def split(self, source: str, columns: Iterable[str]) -> str:
+        """Return the steps from records to ``usage``: their pieces, weighed by their share."""
+        kept = ", ".join(map(quote, dict.fromkeys(columns)))
+        return f"""{self.pieces(source)},
 usage as (
   select {kept}, period, {PART}, {WEIGHT} * {PART} as {WEIGHT}
   from pieces
 )"""
+
+    def pieces(self, source: str, period: str = PERIOD) -> str:
+        """Return the steps from records to ``pieces``, each with its period and its share.
+
+        A record without dates is one piece, of which the period is null.
+        """
+        none = "[cast(null as timestamp)]"
+        series, begin, until = self._bounds()
+        inside = f"date_diff('microsecond', {BEGIN}, {UNTIL})"
+        all_ = f"date_diff('microsecond', {FROM}, {TO})"
+        last = f"({TO} - interval 1 microsecond)"
+        # A clock that skips a day has one of no length.
+        return f"""windows as (
+  select *, start_date as {FROM},
+    {self.ends()} as {TO}
+  from {source}
+),
+clocks as (
+  select *,
+    {self._local(FROM)} as tu__first,
+    {self._local(last)} as tu__last
+  from windows
+),
+bounds as (
+  select *, unnest(case when {FROM} is null then {none} else {series} end) as tu__bound
+  from clocks
+),
+stretches as (
+  select *,
+    {begin} as {BEGIN},
+    {until} as {UNTIL}
+  from bounds
+),
+pieces as (
+  select *, {self.named("tu__bound")} as {period},
+    coalesce(cast({inside} as double) / {all_}, 1e0) as {PART}
+  from stretches
+  where {FROM} is null or {BEGIN} < {UNTIL}
+)"""
+
+    def _bounds(self) -> tuple[str, str, str]:
+        """Return the SQL of a window's bounds, and of where its piece at one begins and ends.
+
+        Whatever a clock does, the first piece begins and the last ends with the window.
+        """
+        if self.freq == "1h":  # an hour that comes twice in the zone is two
+            first = f"{FROM} - (tu__first - date_trunc('hour', tu__first))"
+            series = f"generate_series({first}, {TO} - interval 1 microsecond, interval 1 hour)"
+            end = "tu__bound + interval 1 hour"
+            return series, f"greatest({FROM}, tu__bound)", f"least({TO}, {end})"
+        first, step = f"date_trunc({literal(_UNITS[self.freq])}, tu__first)", self.step()
+        lower, upper = self._instant("tu__bound"), self._instant(f"(tu__bound + {step})")
+        return (
+            f"generate_series({first}, greatest(tu__first, tu__last), {step})",
+            f"case when tu__bound > tu__first then greatest({FROM}, {lower}) else {FROM} end",
+            f"case when tu__bound + {step} <= tu__last then least({TO}, {upper}) else {TO} end",
+        )
 
     def step(self, periods: int = 1) -> str:
         """Return the SQL of the length of so many periods."""
@@ -145,10 +188,20 @@ usage as (
     def ends(self) -> str:
         """Return the SQL of the first instant after a record's window."""
         end = "end_date"
-        if self.end == "inclusive":
-            is_date = "end_date = date_trunc('day', end_date)"
-            end = f"case when {is_date} then end_date + interval '1 day' else end_date end"
+        if is_moved := self.moved():
+            end = f"case when {is_moved} then end_date + interval '1 day' else end_date end"
         return f"case when {end} > start_date then {end} else start_date + interval '1 day' end"
+
+    def moved(self) -> str:
+        """Return the test of an end that means a whole day; empty if none does."""
+        is_date = "end_date = date_trunc('day', end_date)"
+        ends = _by_product(self.end)
+        default = ends.pop("*")
+        if not ends:
+            return is_date if default == INCLUSIVE else ""
+        cases = [f"when {literal(product)} then {_flag(end)}" for product, end in ends.items()]
+        named = f"case {quote(PRODUCT)} {clauses(cases, '')} else {_flag(default)} end"
+        return f"{named} = 1 and {is_date}"
 
     def _of(self, instant: str) -> str:
         """Return the SQL of the period of an instant."""
@@ -168,5 +221,25 @@ usage as (
         if self.tz == UTC:
             return local
         later = f"timezone('UTC', timezone({literal(self.tz)}, {local}))"
-        earlier = f"{later} - interval '1 hour'"  # a midnight that comes twice begins its day once
-        return f"case when {self._local(f'({earlier})')} = {local} then {earlier} else {later} end"
+        # A midnight that comes twice begins its day the first time, by the clock of the day before.
+        before = f"({local} - interval '1 day')"
+        earlier = f"({local} - ({self._local(before)} - {before}))"
+        return f"""case
+      when {self._local(earlier)} = {local}
+        then {earlier}
+      else {later}
+    end"""
+
+
+def _by_product(end: Ends) -> dict[str, End]:
+    """Return what each product means by an end, and under * what all others do."""
+    ends: dict[str, End] = dict(end) if isinstance(end, Mapping) else {"*": end}
+    for product, each in ends.items():
+        if not isinstance(product, str):
+            raise OptionError(f"end= names the product {product!r}.", "Name products as text.")
+        one_of("end", each, get_args(End))
+    return {"*": "exclusive", **ends}
+
+
+def _flag(end: End) -> int:
+    return int(end == INCLUSIVE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage.metrics import conventions, users
 from tidyusage.metrics.acceptance import KINDS
 from tidyusage.metrics.measures import countable
-from tidyusage.metrics.time import DATES, Periods
+from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -164,7 +164,9 @@ placed as (
             "placed",
         )
 
-    return Topic("windows", f"Periods: {freq} in the zone {tz}", rules, steps, lambda _: DATES)
+    return Topic(
+        "windows", f"Periods: {freq} in the zone {tz}", rules, steps, lambda _: periods.fields
+    )
 
 
 _SAME: Final = "same as (\n  select *\n  from usage\n)"

@@ -15,7 +15,7 @@ from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quot
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import End, FrameT, Freq, Overlap
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap
 
 _QUANTITY: Final = "usage.quantity"
 _NAME: Final = "metric_name"
@@ -30,7 +30,7 @@ def totals(
     *by: str,
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the sum of every measure that may be added, one row a group and measure.
@@ -53,7 +53,8 @@ def totals(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is

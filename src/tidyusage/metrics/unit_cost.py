@@ -15,7 +15,7 @@ from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates
 
 
 @known_options
@@ -30,7 +30,7 @@ def cost_per_token(
     to: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a token cost each group, over the records that have a cost and tokens.
@@ -62,7 +62,8 @@ def cost_per_token(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is

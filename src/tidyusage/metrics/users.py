@@ -14,7 +14,7 @@ from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, literal, ordered, quote, trimmed
 
 if TYPE_CHECKING:
-    from tidyusage.typing import End, FrameT, Freq, Overlap
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap
 
 ID: Final = "user.id"
 EMAIL: Final = "user.email"
@@ -40,7 +40,7 @@ def active_users(
     freq: Freq | None = None,
     rolling: int | None = None,
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
     people: Mapping[str, str] | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
@@ -66,7 +66,8 @@ def active_users(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     people
         Who is meant by a user id or e-mail, in any case, to join those of one person.
     overlap

@@ -2,7 +2,20 @@
 
 from tidyusage.prepare.allocate import allocate
 from tidyusage.prepare.at_grain import at_grain
+from tidyusage.prepare.complete import complete_until
+from tidyusage.prepare.daily import daily
 from tidyusage.prepare.grain import grains, overlaps
+from tidyusage.prepare.restate import latest, restatements
 from tidyusage.prepare.shared import allocate_shared
 
-__all__ = ["allocate", "allocate_shared", "at_grain", "grains", "overlaps"]
+__all__ = [
+    "allocate",
+    "allocate_shared",
+    "at_grain",
+    "complete_until",
+    "daily",
+    "grains",
+    "latest",
+    "overlaps",
+    "restatements",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.metrics import tokens as tokens_
+from tidyusage.metrics import conventions
 from tidyusage.metrics.measured import COST, TOKENS
 from tidyusage.metrics.measures import additive
 from tidyusage.metrics.money import Money
@@ -44,15 +44,15 @@ class Bearing:
     def of(cls, found: Columns, by: str, charge: Charge, convention: Conventions) -> Bearing:
         """Return a measure by its name; raise for what has no sum or is not there."""
         asked, money = Usage.of(found, ()), Money.of(charge, None, None)
-        tokens_.conventions(convention)  # raises for what is none
+        conventions.decision(convention)  # raises for what is none
         if by == EVEN:
             return cls(by, asked, money)
         if by == COST:
             asked.require(money.charges, "allocate_shared")
             return cls(by, asked, money, (), cost(charge))
         if by == TOKENS:
-            asked.require(tokens_.FIELDS[:-1], "allocate_shared")
-            return cls(by, asked, money, tokens_.FIELDS, "tokens", convention)
+            asked.require(conventions.FIELDS[:-1], "allocate_shared")
+            return cls(by, asked, money, conventions.FIELDS, "tokens", convention)
         measure = additive(asked, by, others=(COST, TOKENS, EVEN))
         return cls(by, asked, money, measure.fields, measure.sql)
 
@@ -66,7 +66,7 @@ class Bearing:
         names = tuple(carried)
         before = ""
         if self.convention is not None:
-            decided = tokens_.decided(self.asked, self.convention, *names, source=source)
+            decided = conventions.decided(self.asked, self.convention, *names, source=source)
             before, source = f"{decided},\n", "decided"
         return f"""{before}valued as (
   select {", ".join(names)}, {self.value} as tu__value

@@ -1,0 +1,247 @@
+"""Restatements: the newest version of each record, and what changed on the way to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from tidyusage import answers, catalogue, columns, reshape, schema
+from tidyusage.answers import Query
+from tidyusage.engines import FRAME
+from tidyusage.errors import known_options
+from tidyusage.metrics import source
+from tidyusage.metrics.money import code
+from tidyusage.metrics.time import FROM, TO, Periods
+from tidyusage.prepare import frames, keys
+from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from tidyusage.columns import Columns
+    from tidyusage.typing import Ends, FrameT, Identity
+
+_NUMBER: Final = schema.ARROW["number"]
+_INSTANT: Final = schema.ARROW["timestamp"]
+_WIDE: Final = (
+    *reshape.LONG_KEYS,
+    *(field.column for field in catalogue.MEASURES),
+    *catalogue.CHARGE_COLUMNS,
+    *("usage.unit", "resources", "charges", reshape.COUNTS),
+    *STAMPS,
+)
+_DAY: Final = 86_400e6  # microseconds
+
+
+@known_options
+def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
+    """Return the newest version of each record.
+
+    Of the rows of one key it is the one with the greatest `updated_at`, then `created_at`, then
+    the last seen: the rule of `flatten_usage(duplicates="latest")`, for frames that were put
+    together of several pulls.
+
+    Parameters
+    ----------
+    frame
+        A wide frame of any library, of either spelling; absent columns count as null.
+    key
+        "id", or "natural" where a vendor gives a restated record a new `id`: rows then are
+        versions of one record if they agree in product, `metric_name`, organization, user, model,
+        `surface`, resources and window.
+
+    Returns
+    -------
+    frame
+        Of the same library; lazy frames and relations stay lazy.  Some of its rows, as they are
+        and in their order, with their index in pandas.
+
+    Raises
+    ------
+    OptionError
+        For what is no key.
+    FrameError
+        If the frame is no wide one.
+
+    Notes
+    -----
+    Of "id": a row without an id is kept.  Of "natural": null agrees with null; a user is
+    `user.id`, else the e-mail in lower case, else the name, all trimmed; a model is its id and
+    provider; resources are the set of their ids, in any order; a window without an end is the 24
+    hours from its start.  The currency is no part of the key.  What the schema has no field for
+    cannot tell records apart: a vendor's rows by terminal, or two events of one instant without an
+    id of their own, would be taken for versions of one.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [
+    ...     {"id": "a", "updated_at": "2026-01-03", "charges": [{"type": "net", "amount": 7}]},
+    ...     {"id": "a", "updated_at": "2026-01-02", "charges": [{"type": "net", "amount": 5}]},
+    ... ]
+    >>> df = tu.flatten_usage(records, duplicates="keep")
+    >>> tu.latest(df)[["id", "charges.net"]]
+      id  charges.net
+    0  a          7.0
+    """
+    fields, found = keys.fields_of(key), frames.wide(frame)
+    sql = f"""{_typed(found, fields)},
+{keys.versions(key, "typed")}
+select {frames.ROW}
+from versions
+where {VERSION} = {VERSIONS}"""
+    return frames.chosen(frame, found, sql, fields)
+
+
+@known_options
+def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive") -> FrameT:
+    """Return what changed from one version of a record to the next: by how much, and how late.
+
+    Parameters
+    ----------
+    frame
+        A wide frame of any library that holds the versions: of one pull, read it with
+        `duplicates="keep"`; of several, put them one below the other.
+    key
+        "id" or "natural", as in `latest`.
+    end
+        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
+        mapping from product id to either.  It decides from where `lag` counts.
+
+    Returns
+    -------
+    frame
+        Of the same library; lazy frames and relations stay lazy.  One row a measure that differs
+        between a version and the one before it: `id` (str, of the newest version), `product.id`
+        (str), `metric` (str, dotted as in long: `usage.tokens.input`, `charges.net`), `unit` (str;
+        a charge's is its currency), `before`, `after` and `change` (float64, in that unit; change
+        is `after` − `before`), `version` (int64, of the later one, from 2), `versions` (int64, how
+        many the record has), `start_date` (timestamp, UTC), `restated_at` (timestamp, UTC: the
+        later version's `updated_at`, else `created_at`), `lag` (float64, days from the window's
+        end to then).  By the order of rows in the frame, then version and metric.
+
+    Raises
+    ------
+    OptionError
+        For what is no key, or no kind of end.
+    FrameError
+        If the frame is no wide one, or dtypes do not fit.
+
+    Notes
+    -----
+    Each step is a row, so that the changes of a measure add up to its last figure less its first.
+    A figure that was missing before, or is after, is null there and its change is null.  A charge
+    that changes its currency is two rows: one that ends, one that begins.  Flags are 0 and 1.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [
+    ...     {"id": "a", "start_date": "2026-01-01", "updated_at": f"2026-01-{day}",
+    ...      "charges": [{"type": "net", "amount": amount, "currency": "USD"}]}
+    ...     for day, amount in [("03", 5), ("05", 7)]
+    ... ]
+    >>> df = tu.flatten_usage(records, duplicates="keep")
+    >>> tu.restatements(df)[["id", "metric", "unit", "before", "after", "change", "lag"]]
+      id       metric unit  before  after  change  lag
+    0  a  charges.net  USD     5.0    7.0     2.0  3.0
+    """
+    keys.fields_of(key)  # raises for what is none
+    found, days = frames.wide(frame), Periods("1d", end=end)
+    wanted = tuple(name for name in _WIDE if name in found.known)
+    own = {name: schema.rename(name, found.sep) for name in ("id", "product.id", "start_date")}
+    query = Query(
+        f"with {_usage(found)},\n{_steps(key, days)}",
+        tuple(found.known[name] for name in wanted),
+        {
+            own["id"]: None,
+            own["product.id"]: None,
+            "metric": schema.ARROW["string"],
+            "unit": schema.ARROW["string"],
+            **dict.fromkeys(("before", "after", "change"), _NUMBER),
+            **dict.fromkeys(("version", "versions"), pa.int64()),
+            **dict.fromkeys((own["start_date"], "restated_at"), _INSTANT),
+            "lag": _NUMBER,
+        },
+        {own[name]: found.known.get(name) for name in ("id", "product.id")},
+        kinds=source.kinds(found, [name for name in wanted if name in source.DTYPES]),
+        keys={spelled: name for name, spelled in own.items()},
+    )
+    return answers.answer(frame, query)
+
+
+def _typed(found: Columns, fields: tuple[str, ...]) -> str:
+    """Return the step ``typed``: columns that may be without any value have their types too."""
+    casts = [
+        f"cast({quote(name)} as {schema.duckdb_type(type_)}) as {quote(name)}"
+        for name, type_ in columns.layout_types("wide").items()
+        if name in fields and name in found.known and type_ != _INSTANT
+    ]
+    return f"typed as (\n  select * replace ({', '.join(casts)})\n  from usage\n)"
+
+
+def _usage(found: Columns) -> str:
+    """Return the step ``usage``: the columns of wide that count, typed, each row with its place."""
+    rows = columns.typed(FRAME, found, _WIDE)
+    if "charges" not in found.known:
+        rows = f"(select * replace ({columns.rebuilt_charges()} as charges) from {rows})"
+    times = ", ".join(
+        f"cast({quote(name)} as timestamp) as {quote(name)}" for name in (*STAMPS, *_DATES)
+    )
+    return f"""usage as (
+  select * replace ({times}), row_number() over () - 1 as {frames.ROW}
+  from {rows}
+)"""
+
+
+def _steps(key: Identity, days: Periods) -> str:
+    """Return the steps from ``usage`` to the rows of the answer."""
+    own = (KEY, VERSION, VERSIONS)
+    currency = code("unit")
+    return f"""{keys.versions(key)},
+restated as materialized (
+  select *
+  from versions
+  where {VERSIONS} > 1
+),
+measures as (
+  {reshape.long("restated", own=own).strip()}
+),
+sides as (
+  select {KEY}, {VERSION}, metric, unit, cast(null as double) as before, value as after
+  from measures
+  where {VERSION} > 1
+  union all
+  select {KEY}, {VERSION} + 1 as {VERSION}, metric, unit, value as before, null as after
+  from measures
+  where {VERSION} < {VERSIONS}
+),
+named as (
+  select {KEY}, {VERSION}, metric, before, after,
+    case when metric like 'charges%' then {currency} else unit end as unit
+  from sides
+),
+changes as (
+  select {KEY}, {VERSION}, metric, unit, max(before) as before, max(after) as after
+  from named
+  group by {KEY}, {VERSION}, metric, unit
+),
+windows as (
+  select *, start_date as {FROM}, {days.ends()} as {TO},
+    coalesce(updated_at, created_at) as restated_at,
+    last_value("id") over (
+      partition by {KEY} order by {VERSION}
+      rows between unbounded preceding and unbounded following
+    ) as tu__newest
+  from restated
+)
+select tu__newest as "id", "product.id", metric, unit, before, after, after - before as change,
+  {VERSION} as version, {VERSIONS} as versions, start_date, restated_at,
+  cast(date_diff('microsecond', {TO}, restated_at) as double) / {_DAY!r} as lag
+from changes
+join windows using ({KEY}, {VERSION})
+where before is distinct from after
+order by {KEY}, {VERSION}, metric, unit nulls last"""
+
+
+_DATES: Final = ("start_date", "end_date")
