@@ -1,5 +1,6 @@
 """Every kind of frame, made of the same Arrow table: what a function of frames is tried on."""
 
+import atexit
 import functools
 
 import duckdb
@@ -15,6 +16,7 @@ def abroad():
     """Return a connection whose session is in another zone; relations live as long as it does."""
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'America/New_York'")
+    atexit.register(abroad.cache_clear)
     return connection
 
 
