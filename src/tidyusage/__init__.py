@@ -21,6 +21,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
+from tidyusage.prepare import model_names, rename_models
 from tidyusage.read import flatten_usage, load_example, read_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
@@ -41,7 +42,9 @@ __all__ = [
     "explain",
     "flatten_usage",
     "load_example",
+    "model_names",
     "read_usage",
+    "rename_models",
     "resources",
     "restore",
     "sql",

@@ -15,7 +15,8 @@
     ├── RejectWarning        records were set aside
     ├── UnknownKeyWarning    keys that the schema does not know
     ├── DuplicateWarning     one id several times
-    └── ChargeTypeWarning    charge types that the schema does not know
+    ├── ChargeTypeWarning    charge types that the schema does not know
+    └── ModelWarning         models of whose names nothing is known
 """
 
 import functools
@@ -91,6 +92,10 @@ class DuplicateWarning(UsageWarning):
 
 class ChargeTypeWarning(UsageWarning):
     """Charges have types that the schema does not know."""
+
+
+class ModelWarning(UsageWarning):
+    """Nothing is known of the names of models."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
