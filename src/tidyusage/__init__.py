@@ -3,6 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors
+from tidyusage.checks import drift
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -37,6 +38,7 @@ __all__ = [
     "cost_by",
     "cost_per",
     "cost_per_token",
+    "drift",
     "errors",
     "estimate_cost",
     "explain",
