@@ -3,7 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors
-from tidyusage.checks import drift
+from tidyusage.checks import drift, reconcile
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -46,6 +46,7 @@ __all__ = [
     "load_example",
     "model_names",
     "read_usage",
+    "reconcile",
     "rename_models",
     "resources",
     "restore",

@@ -9,11 +9,9 @@ from tidyusage.answers import Query
 from tidyusage.checks.facts import FACT, PRODUCT, TYPE, Facts, dtypes
 from tidyusage.errors import OptionError, is_count, is_number, known_options
 from tidyusage.metrics.query import NUMBER, TEXT
-from tidyusage.sqltext import literal, ordered, values
+from tidyusage.sqltext import given, literal, ordered, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tidyusage.typing import Frame, FrameT
 
 _KINDS: Final = ("key", "value", "dtype", "nulls", "volume")
@@ -126,7 +124,7 @@ def _changed(ours: Facts, theirs: Facts) -> list[tuple[str, str, str]]:
 def _compared(theirs: list[tuple[Any, ...]], types: list[tuple[str, str, str]]) -> str:
     """Return the steps to ``compared``: how many records of each pull have what, side by side."""
     return f"""theirs as (
-  {_rows(theirs, FACT, "seen")}
+  {given(FACT, theirs)}
 ),
 sides as (
   select product, kind, name, value, seen as old, null as new
@@ -151,20 +149,8 @@ compared as (
   from counted
 ),
 types as (
-  {_rows(types, ("name", "old", "new"))}
+  {given(dict.fromkeys(("name", "old", "new"), "varchar"), types)}
 )"""
-
-
-def _rows(rows: Iterable[tuple[Any, ...]], names: tuple[str, ...], number: str = "") -> str:
-    """Write rows as a query; without any it has none."""
-    casts = [f"cast({n} as {'bigint' if n == number else 'varchar'}) as {n}" for n in names]
-    lines = ",\n    ".join(f"({', '.join(map(literal, row))})" for row in rows)
-    nothing = f"({', '.join('null' for _ in names)})"
-    where = "" if lines else "\n  where false"
-    return f"""select {", ".join(casts)}
-  from (values
-    {lines or nothing}
-  ) as tu__rows({", ".join(names)}){where}"""
 
 
 def _changes(nulls: float, volume: float, min_records: int) -> str:

@@ -31,7 +31,10 @@ VALUES: Final = (
     "usage.unit",
     "charges.currency",
 )
-FACT: Final = ("product", "kind", "name", "value", "seen")
+FACT: Final = {
+    **dict.fromkeys(("product", "kind", "name", "value"), "varchar"),
+    "seen": "bigint",
+}
 _AMOUNTS: Final = {f"charges.{type_}": type_ for type_ in catalogue.CHARGE_TYPES}
 _IDENTITY: Final = ("id", PRODUCT)
 
@@ -40,7 +43,8 @@ _IDENTITY: Final = ("id", PRODUCT)
 class Facts:
     """A wide frame's columns with their Arrow types, by dotted name, and the SQL of its facts.
 
-    A fact is a row of `FACT`: so many records of a product (``seen``) have a key, or a value.
+    A fact is a row of the columns `FACT`: so many records of a product (``seen``) have a key, or
+    a value.
     """
 
     found: Columns
