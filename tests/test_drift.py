@@ -259,6 +259,8 @@ def test_shares_of_few_records_are_not_told():
     few = (with_model(29, 29), with_model(10, 29))
     assert told(*few) == []
     assert len(told(*few, min_records=29)) == 1
+    assert told(with_model(29, 29), with_model(10, 40)) == []
+    assert told(with_model(40, 40), with_model(10, 29)) == []
 
 
 def test_an_amount_that_becomes_rare_is_told():

@@ -334,6 +334,16 @@ def test_empty_cells_and_currencies_of_an_invoice():
     ]
 
 
+def test_an_amount_of_an_invoice_is_what_was_billed_whatever_is_compared():
+    charges = [{"type": "net", "amount": 8, "currency": "USD"}]
+    charges += [{"type": "total", "amount": 10, "currency": "USD"}]
+    df = flat({"product": {"id": "claude"}, "start_date": "2026-01-01", "charges": charges})
+    lines = invoice(("2026-01", "claude", 10, "USD"))
+    found = tu.reconcile(df, lines, columns=NAMES, charge="total")
+    assert sides(found, "ours", "theirs", "status") == [(10, 10, "matched")]
+    assert sides(tu.reconcile(df, lines, columns=NAMES), "ours", "theirs") == [(8, 10)]
+
+
 def test_tokens_and_dimensions_of_an_invoice():
     df = flat(
         {"product": {"id": "codex"}, "model": {"id": "gpt-5"}, "usage": {"tokens": {"total": 9}}}

@@ -72,16 +72,18 @@ class Facts:
 
     def steps(self) -> str:
         """Return the steps to ``facts``."""
-        product = quote(PRODUCT) if PRODUCT in self.types else "null"
+        product = quote(self.found.known[PRODUCT]) if PRODUCT in self.types else "null"
         counts = [f"count({self._there(name)}) as {quote(name)}" for name in self.types]
         dated = "count(start_date)" if self._is("start_date", "time") else "0"
         days = "date_diff('day', min(start_date), max(start_date)) + 1"
-        span = f"select null, 'span', null, null, {days} from usage" if dated != "0" else ""
+        span = f"select null, 'span', null, null, {days} from products" if dated != "0" else ""
         facts = "\n  union all ".join(filter(None, (*self._entries(), *self._values(), span)))
-        return f"""{frames.usage(self.found)},
-products as (
-  select cast({product} as varchar) as tu__product, *
-  from usage
+        named = [f"{quote(name)} as {quote(path)}" for path, name in self.found.known.items()]
+        # Read anew by each step, of which each needs few columns; a copy would hold them all.
+        return f"""products as not materialized (
+  select cast({product} as varchar) as tu__product,
+    {clauses([*named, *map(quote, self.found.own)])}
+  from {engines.FRAME}
 ),
 sizes as (
   select tu__product, count(*) as tu__records, {dated} as tu__dated,
