@@ -3,6 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors
+from tidyusage.checks import drift, reconcile
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -29,7 +30,9 @@ from tidyusage.prepare import (
     daily,
     grains,
     latest,
+    model_names,
     overlaps,
+    rename_models,
     restatements,
 )
 from tidyusage.read import flatten_usage, load_example, read_usage
@@ -52,6 +55,7 @@ __all__ = [
     "cost_per",
     "cost_per_token",
     "daily",
+    "drift",
     "errors",
     "estimate_cost",
     "explain",
@@ -59,8 +63,11 @@ __all__ = [
     "grains",
     "latest",
     "load_example",
+    "model_names",
     "overlaps",
     "read_usage",
+    "reconcile",
+    "rename_models",
     "resources",
     "restatements",
     "restore",

@@ -18,7 +18,8 @@
     ├── DuplicateWarning     one id several times
     ├── ChargeTypeWarning    charge types that the schema does not know
     ├── OverlapWarning       rows at several grains count the same twice
-    └── AllocationWarning    shared rows that nothing bears
+    ├── AllocationWarning    shared rows that nothing bears
+    └── ModelWarning         models of whose names nothing is known
 """
 
 import functools
@@ -106,6 +107,10 @@ class OverlapWarning(UsageWarning):
 
 class AllocationWarning(UsageWarning):
     """Shared rows were not allocated."""
+
+
+class ModelWarning(UsageWarning):
+    """Nothing is known of the names of models."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

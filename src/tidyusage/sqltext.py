@@ -1,6 +1,6 @@
 """How names and values reach SQL: through these functions and no other way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def quote(name: str) -> str:
@@ -22,6 +22,18 @@ def literal(value: str | float | bool | None) -> str:
 def values(items: Iterable[str]) -> str:
     """Write strings as the inside of a list or of ``in (…)``."""
     return ", ".join(map(literal, items))
+
+
+def given(columns: Mapping[str, str], rows: Sequence[Iterable[str | float | None]]) -> str:
+    """Write rows as a query, of columns by their quoted names with their types."""
+    casts = (f"cast({name} as {type_}) as {name}" for name, type_ in columns.items())
+    lines = [f"({', '.join(map(literal, row))})" for row in rows]
+    nothing = f"({', '.join('null' for _ in columns)})"
+    return f"""select {", ".join(casts)}
+  from (values
+    {clauses(lines or [nothing])}
+  ) as tu__rows({", ".join(columns)})
+  where {"true" if rows else "false"}"""
 
 
 def clauses(items: Iterable[str], joint: str = ",") -> str:

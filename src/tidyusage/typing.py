@@ -40,6 +40,7 @@ Policy: TypeAlias = Literal["billed", ChargeType]
 Charge: TypeAlias = Policy | Mapping[str, Policy]
 Rates: TypeAlias = "Mapping[str, float] | Frame"
 Prices: TypeAlias = "Mapping[str, Mapping[str, float]] | Frame"
+Aliases: TypeAlias = "Mapping[str, str] | Frame"
 Scope: TypeAlias = Literal["unbilled", "all"]
 Tokens: TypeAlias = Literal["total", "input", "output", "cache_read", "cache_write"]
 Convention: TypeAlias = Literal["auto", "exclusive", "inclusive"]

@@ -1,3 +1,6 @@
 """Whether a frame can be trusted: schemas, findings, what changed between two pulls."""
 
-__all__: list[str] = []
+from tidyusage.checks.drift import drift
+from tidyusage.checks.reconcile import reconcile
+
+__all__ = ["drift", "reconcile"]

@@ -5,6 +5,7 @@ from tidyusage.prepare.at_grain import at_grain
 from tidyusage.prepare.complete import complete_until
 from tidyusage.prepare.daily import daily
 from tidyusage.prepare.grain import grains, overlaps
+from tidyusage.prepare.models import model_names, rename_models
 from tidyusage.prepare.restate import latest, restatements
 from tidyusage.prepare.shared import allocate_shared
 
@@ -16,6 +17,8 @@ __all__ = [
     "daily",
     "grains",
     "latest",
+    "model_names",
     "overlaps",
+    "rename_models",
     "restatements",
 ]

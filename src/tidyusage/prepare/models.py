@@ -1,0 +1,216 @@
+"""One name for each model, however vendors write it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage import answers, engines
+from tidyusage.columns import columns
+from tidyusage.errors import (
+    ModelWarning,
+    OptionError,
+    UnknownFieldError,
+    known_options,
+    named,
+    warn,
+)
+from tidyusage.metrics.query import INTEGER, TEXT, usage
+from tidyusage.prepare import names, texts
+from tidyusage.sqltext import trimmed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tidyusage.typing import Aliases, FrameT
+
+MODEL: Final = "model.id"
+_SHAPE: Final = "Give {'our-sonnet': 'claude-sonnet-4-5'}, or a frame with columns alias and model."
+
+
+@known_options
+def rename_models(frame: FrameT, aliases: Aliases | None = None, *, dated: bool = True) -> FrameT:
+    """Give each model one name, and warn of the names of which nothing is known.
+
+    A name is looked up as it stands: in `aliases`, then in a table of models and of vendors'
+    spellings (Cursor's `claude-4.5-sonnet`).  Then without what vendors put around it: a prefix
+    (`anthropic/`, `models/`, Bedrock's `us.anthropic.`), a revision (`-v1:0`), a suffix that is a
+    real date (`-20250929`, `-2024-08-06`, `@20250929`), `-latest`, and after `claude-` and `gpt-`
+    the effort (`-thinking`, `-high`).  Nothing is matched by likeness.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling.
+    aliases
+        Names of your own, `{"our-sonnet": "claude-sonnet-4-5"}`, or a frame with the columns
+        `alias` and `model`.  They come first, and again for the name that the rules give, so that
+        `{"gpt-5": "GPT-5"}` holds for `gpt-5-2025-08-07` too.  An alias to itself says that a name
+        is right.
+    dated
+        False keeps dates, for snapshots of one model whose prices differ.
+
+    Returns
+    -------
+    frame
+        Of the same library, with the same rows, order and dtypes (categories are those of the new
+        names).  Only `model.id` differs; what it held is not kept.  What matches nothing stays:
+        `model_names` lists it.  A lazy frame and a relation stay lazy; a relation's enum becomes
+        text.
+
+    Raises
+    ------
+    UnknownFieldError
+        If the frame has no `model.id`.
+    FrameError
+        If it holds no text.
+    OptionError
+        If `aliases` is no mapping of names, or names something twice.
+
+    Warns
+    -----
+    ModelWarning
+        Of names that match nothing, with how many rows have them.  A lazy frame warns when it is
+        collected; a relation cannot warn.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> models = ["claude-sonnet-4-5-20250929", "claude-4.5-sonnet", "openai/gpt-5", "default"]
+    >>> df = tu.flatten_usage([{"id": name, "model": {"id": name}} for name in models])
+    >>> tu.rename_models(df)["model.id"].tolist()
+    ['claude-sonnet-4-5', 'claude-sonnet-4-5', 'gpt-5', 'default']
+    """
+    given = _given(aliases)
+    steps = names.steps(given, dated=dated)
+    return texts.replaced(frame, _column(frame), partial(_renamed, steps=steps), steps)
+
+
+@known_options
+def model_names(frame: FrameT, aliases: Aliases | None = None, *, dated: bool = True) -> FrameT:
+    """List the names of a frame's models, what `rename_models` makes of each, and by which rule.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling.
+    aliases
+        As in `rename_models`.
+    dated
+        As in `rename_models`.
+
+    Returns
+    -------
+    frame
+        Of the same library; a lazy one stays lazy.  `model.id` (as it stands), `model` (str, its
+        one name; null if it matches nothing), `rule` (str: "alias" of yours, "known" as it stands,
+        "date" taken off, a "vendor"'s way to write it; null), `records` (int64).  First those that
+        match nothing, then by records, most first.  Records without a model are not in it.
+
+    Raises
+    ------
+    UnknownFieldError
+        If the frame has no `model.id`.
+    OptionError
+        If `aliases` is no mapping of names, or names something twice.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> models = ["gpt-4o-2024-08-06", "gpt-4o", "our-own"]
+    >>> df = tu.flatten_usage([{"id": name, "model": {"id": name}} for name in models])
+    >>> tu.model_names(df)
+                model.id   model   rule  records
+    0            our-own     NaN    NaN        1
+    1             gpt-4o  gpt-4o  known        1
+    2  gpt-4o-2024-08-06  gpt-4o   date        1
+    """
+    _column(frame)
+    asked = usage(frame, (MODEL,))
+    (key,) = asked.dimensions
+    rules = names.steps(_given(aliases), dated=dated, keys=("records",))
+    sql = f"""names as (
+  select cast({key} as varchar) as name, count(*) as records
+  from usage
+  where {trimmed(f"cast({key} as varchar)")} <> ''
+  group by {key}
+),
+{rules}
+select name as {key}, model, rule, records
+from renamed
+order by model is not null, records desc, name"""
+    types = {"model": TEXT, "rule": TEXT, "records": INTEGER}
+    return answers.answer(frame, asked.query(sql, (), types, portable=False))
+
+
+def _column(frame: object) -> str:
+    """Return the frame's own name of the column of models."""
+    known = columns(frame).known
+    if MODEL not in known:
+        raise UnknownFieldError(
+            f"The frame has no column {MODEL}.",
+            "Give the wide or the long frame, with that column.",
+        )
+    return known[MODEL]
+
+
+def _given(aliases: Aliases | None) -> dict[str, str]:
+    """Look at the option ``aliases``; refuse what would need to be renamed twice."""
+    if aliases is None:
+        return {}
+    found: dict[str, str] = {}
+    for alias, model in aliases.items() if isinstance(aliases, Mapping) else _rows(aliases):
+        if not all(isinstance(name, str) and name.strip() for name in (alias, model)):
+            raise OptionError(f"aliases= has {alias!r}: {model!r}.", _SHAPE)
+        if found.setdefault(alias, model) != model:
+            raise OptionError(f"aliases= has two names for {alias!r}.", "Keep one.")
+    for alias, model in found.items():
+        if found.get(model, model) != model:
+            raise OptionError(
+                f"aliases= sends {alias!r} to {model!r}, and that to {found[model]!r}.",
+                "Name the last one for both.",
+            )
+    return found
+
+
+def _rows(aliases: Any) -> Iterable[tuple[Any, Any]]:
+    if engines.backend_of(aliases) is None:
+        raise OptionError(f"aliases= is {type(aliases).__name__}.", _SHAPE)
+    table = engines.collected(aliases)
+    if missing := [name for name in ("alias", "model") if name not in table.column_names]:
+        raise OptionError(f"aliases= has no column {missing[0]!r}.", _SHAPE)
+    return zip(table["alias"].to_pylist(), table["model"].to_pylist(), strict=True)
+
+
+def _renamed(counts: Mapping[str, int], *, steps: str) -> dict[str, str]:
+    """Return what each name becomes, itself where it matches nothing; warn of these."""
+    table = pa.table({"name": pa.array(list(counts), pa.string())})
+    sql = f"""with names as (
+  select name
+  from {engines.FRAME}
+),
+{steps}
+select name, model
+from renamed"""
+    with engines.connect() as connection:
+        found = engines.ask(connection, table, lambda _: sql)
+    rows: Any = zip(found["name"].to_pylist(), found["model"].to_pylist(), strict=True)
+    pairs: dict[str, str | None] = dict(rows)
+    strange = Counter({name: counts[name] for name in counts if pairs[name] is None and _is(name)})
+    if +strange:
+        warn(
+            f"Nothing is known of the models {named((+strange).most_common())}; they keep their "
+            "names. Name them in aliases=; an alias to itself says that a name is right. "
+            "model_names() lists all.",
+            ModelWarning,
+        )
+    return {name: model or name for name, model in pairs.items()}
+
+
+def _is(name: str) -> bool:
+    """Tell whether a text is a name at all."""
+    return bool(name.strip(" "))
