@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import stat
 import tempfile
 
 import polars as pl
@@ -14,6 +15,7 @@ import tidyusage as tu
 from conftest import rows
 from strategies import records
 from tidyusage import engines, rejects, sources, wide
+from tidyusage.errors import OptionError
 from tidyusage.options import Options
 from tidyusage.sources import Batch, Place, Text
 
@@ -427,6 +429,15 @@ def test_infinities_and_strange_objects_in_python_are_refused_not_lost():
     for record in strange:
         with pytest.raises(tu.errors.RecordError, match="1 record cannot be read"):
             tu.flatten_usage([{"id": "good"}, record])
+
+
+def test_what_is_no_ordinary_file_is_never_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for records in (GOOD, "oops"):
+        with pytest.raises(OptionError, match="a device or a pipe"):
+            tu.flatten_usage(records, rejects=pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 def test_a_rejects_file_of_an_earlier_run_is_replaced_or_gone(tmp_path):

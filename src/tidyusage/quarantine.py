@@ -45,6 +45,10 @@ def check_target(target: str | os.PathLike[str]) -> None:
         )
     if os.path.isdir(path):
         raise OptionError(f"rejects={path!r} is a folder.", "Name a file in it.")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OptionError(
+            f"rejects={path!r} is a device or a pipe, which cannot be replaced.", "Name a file."
+        )
     if os.path.exists(path) and not _is_of_an_earlier_run(path):
         raise OptionError(
             f"rejects={path!r} is a file that holds something else; it would be replaced.",
