@@ -372,6 +372,32 @@ def test_a_frame_is_spread_twice(flavour):
 
 
 @EACH
+def test_what_was_spread_before_stays_marked(flavour):
+    records = [
+        used("fee", amount=4),
+        used("a", "ada", 3),
+        used("b", "bob", 1),
+        used("tip", amount=2, **product("cursor")),
+        used("c", "cyd", 8, **product("cursor")),
+    ]
+    first = tu.allocate_shared(
+        frame_of(records, flavour), {"user.id": None, "product.id": "claude"}, "user.id"
+    )
+    both = plain(tu.allocate_shared(first, ANYONE, "user.id"))
+    # the second call leaves the fee's rows alone, and what they are
+    assert [
+        (row["id"], row["user.id"], row["allocated"], row["allocated_share"]) for row in both
+    ] == [
+        ("fee", "ada", True, 0.75),
+        ("fee", "bob", True, 0.25),
+        ("a", "ada", False, 1),
+        ("b", "bob", False, 1),
+        ("tip", "cyd", True, 1),
+        ("c", "cyd", False, 1),
+    ]
+
+
+@EACH
 def test_resources_and_shared_cost_go_together(flavour):
     records = [
         used("support", amount=6, **product("support")),
