@@ -2,7 +2,8 @@
 
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
-from tidyusage import errors
+from tidyusage import errors, schemas
+from tidyusage.checks import filter_usage, validate_usage
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -39,11 +40,13 @@ __all__ = [
     "errors",
     "estimate_cost",
     "explain",
+    "filter_usage",
     "flatten_usage",
     "load_example",
     "read_usage",
     "resources",
     "restore",
+    "schemas",
     "sql",
     "stickiness",
     "summary",
@@ -54,4 +57,5 @@ __all__ = [
     "top",
     "totals",
     "trend",
+    "validate_usage",
 ]

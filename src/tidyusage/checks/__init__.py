@@ -1,3 +1,5 @@
 """Whether a frame can be trusted: schemas, findings, what changed between two pulls."""
 
-__all__: list[str] = []
+from tidyusage.checks.validate import filter_usage, validate_usage
+
+__all__ = ["filter_usage", "validate_usage"]

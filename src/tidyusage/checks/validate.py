@@ -1,0 +1,144 @@
+"""Validation: a frame passes as it is, or is told row by row; or is parted into good and bad."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from tidyusage import answers, engines, flavours, relations
+from tidyusage.checks import quiet
+from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
+from tidyusage.checks.rules import codes
+from tidyusage.errors import FrameError, known_options
+from tidyusage.prepare.frames import ROW
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+    import polars as pl
+
+    from tidyusage.answers import Query
+    from tidyusage.typing import FrameT
+
+
+@known_options
+def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
+    """Return a frame that keeps the rules."""
+    judged = _judged(frame, currencies)
+    if engines.is_lazy(frame):
+        lazy = cast("pl.LazyFrame", frame)
+        if judged.unfit:
+            raise _invalid(lazy, judged, _none())
+        checked = lazy.map_batches(
+            lambda eager: _validated(eager, judged), schema=lazy.collect_schema()
+        )
+        return cast("FrameT", checked)
+    return _validated(frame, judged)
+
+
+@known_options
+def filter_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> tuple[FrameT, FrameT]:
+    """Part."""
+    judged = _judged(frame, currencies)
+    if REASONS in engines.columns(frame):
+        raise FrameError(
+            f"The frame has a column {REASONS!r}, as the answer would.", "Rename or drop it."
+        )
+    if judged.unfit:  # that no row is to blame for
+        raise _invalid(frame, judged, _none())
+    query = judged.flagged()
+    if engines.backend_of(frame) == "duckdb":
+        relation = cast("duckdb.DuckDBPyRelation", frame)
+        return cast("tuple[FrameT, FrameT]", _parted_relation(relation, query))
+    if engines.is_lazy(frame):
+        return cast("tuple[FrameT, FrameT]", _parted_lazily(cast("pl.LazyFrame", frame), query))
+    return cast("tuple[FrameT, FrameT]", _parted(frame, query))
+
+
+def _judged(frame: object, currencies: Iterable[str]) -> Judged:
+    """Look at a frame; raise if it holds no usage, or can be read only once."""
+    if type(frame).__name__ == "RecordBatchReader":
+        raise FrameError("A RecordBatchReader can be read only once.", "Call its read_all() first.")
+    return Judged.of(frame, codes(currencies))
+
+
+def _validated(frame: FrameT, judged: Judged) -> FrameT:
+    failing = engines.collected(answers.answer(frame, judged.failing()))
+    if failing.num_rows or judged.unfit:
+        raise _invalid(frame, judged, failing)
+    return frame
+
+
+def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
+    """Return the error of what failed; pandera is not imported before."""
+    quiet.load()
+    from tidyusage.checks.failures import InvalidUsageError
+
+    return InvalidUsageError(frame, judged, failing)
+
+
+def _parted_lazily(lazy: pl.LazyFrame, query: Query) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    import polars as pl
+
+    schema = lazy.collect_schema()
+    return (
+        lazy.map_batches(lambda eager: _parted(eager, query)[0], schema=schema),
+        lazy.map_batches(
+            lambda eager: _parted(eager, query)[1], schema={**schema, REASONS: pl.String()}
+        ),
+    )
+
+
+def _parted(frame: Any, query: Query) -> tuple[Any, Any]:
+    """Return the rows of an eager frame that the query does not name, and those that it does."""
+    import numpy as np
+
+    found = engines.collected(answers.answer(frame, query))
+    places = found[ROW].to_numpy()
+    kept = np.ones(frame.num_rows if hasattr(frame, "num_rows") else len(frame), dtype=bool)
+    kept[places] = False
+    backend = engines.backend_of(frame)
+    if backend == "pandas":
+        reasons = flavours.flavoured(found.select([REASONS]), frame, ())[REASONS].array
+        return frame[kept], frame.iloc[places].assign(**{REASONS: reasons})
+    if backend == "polars":
+        import polars as pl
+
+        reasons = pl.Series(REASONS, found[REASONS], pl.String)
+        return frame.filter(pl.Series(kept, dtype=pl.Boolean)), frame[places].with_columns(reasons)
+    table = engines.to_arrow(frame)
+    bad = table.take(pa.array(places, pa.int64()))
+    return table.filter(pa.array(kept)), bad.append_column(REASONS, found[REASONS])
+
+
+def _parted_relation(
+    relation: duckdb.DuckDBPyRelation, query: Query
+) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyRelation]:
+    numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
+    rows = ", ".join(
+        f"{relations.plain(name, str(type_))} as {quote(name)}"
+        for name, type_ in zip(relation.columns, relation.types, strict=True)
+        if name in query.needs
+    )
+    # The query's frame is a step here, so that the rows it names are the relation's own.
+    frame, found = "tu__frame", "tu__found"
+    steps = f"""with tu__all as materialized (select * from {engines.FRAME}),
+{frame} as (select {rows} from tu__all),
+{found} as ({query.sql.replace(engines.FRAME, frame)})
+"""
+    good = f"""{steps}select * exclude ({ROW}) from tu__all
+where {ROW} not in (select {ROW} from {found})
+order by {ROW}"""
+    bad = f"""{steps}select tu__all.* exclude ({ROW}), {found}.{REASONS}
+from tu__all join {found} on tu__all.{ROW} = {found}.{ROW}
+order by tu__all.{ROW}"""
+    return engines.queried(numbered, good), engines.queried(numbered, bad)
+
+
+def _none() -> pa.Table:
+    """Return that no row is known to fail."""
+    text = [(name, pa.string()) for name in ("id", COLUMN, CHECK, CASE)]
+    return pa.schema([(ROW, pa.int64()), *text]).empty_table()
