@@ -55,6 +55,21 @@ class Judged:
         read = ["id", *(path for rule in self.rules for path in rule.reads)]
         return tuple(self.columns.known[path] for path in dict.fromkeys(read) if self._has(path))
 
+    def any_failing(self) -> Query:
+        """Return the query of whether any row breaks a rule, in a third of the time of which."""
+        alone = " or ".join(f"({rule.broken})" for rule in self.rules if not rule.groups)
+        groups = [f"({rule.groups}) as tu__groups" for rule in self.rules if rule.groups]
+        # Beside each other, not as one condition: that would copy all columns for the second look.
+        counts = [f"select count(*) as tu__count from {rows}" for rows in groups]
+        counts.append(f"select count(*) as tu__count from usage where {alone}")
+        sql = f"""with {self._usage()},
+counts as (
+  {" union all ".join(counts)}
+)
+select sum(tu__count) > 0 as fails
+from counts"""
+        return Query(sql, self.needs, {"fails": pa.bool_()}, {})
+
     def failing(self) -> Query:
         """Return the query of a row for each row and rule that it breaks."""
         entries = [
@@ -98,21 +113,25 @@ order by {ROW}"""
         return self.columns.known.get(path, schema.rename(path, self.columns.sep))
 
     def _steps(self) -> str:
-        read = dict.fromkeys(["id", *(path for rule in self.rules for path in rule.reads)])
-        rows = [f"{_column(path, self.columns)} as {quote(path)}" for path in read]
         broken = [
-            f"coalesce({rule.broken}, false) as {_BROKEN}_{place}"
+            f"coalesce({rule.breaks}, false) as {_BROKEN}_{place}"
             for place, rule in enumerate(self.rules)
         ]
-        return f"""with usage as (
-  select
-    {clauses([*rows, f"row_number() over () - 1 as {ROW}"])}
-  from {FRAME}
-),
+        return f"""with {self._usage(f"row_number() over () - 1 as {ROW}")},
 judged as (
   select *,
     {clauses(broken)}
   from usage
+)"""
+
+    def _usage(self, *more: str) -> str:
+        read = dict.fromkeys(["id", *(path for rule in self.rules for path in rule.reads)])
+        rows = [f"{_column(path, self.columns)} as {quote(path)}" for path in read]
+        # Rules that look at other rows name the step again, and need but few of its columns.
+        return f"""usage as not materialized (
+  select
+    {clauses([*rows, *more])}
+  from {FRAME}
 )"""
 
     def _any(self) -> str:
@@ -125,7 +144,7 @@ judged as (
 def verdict(rule: Rule, found: Columns) -> Query:
     """Return the query of whether each row keeps a rule, in the frame's order."""
     rows = clauses(f"{_column(path, found)} as {quote(path)}" for path in rule.reads)
-    keeps = f"not coalesce({rule.broken}, false) as keeps"
+    keeps = f"not coalesce({rule.breaks}, false) as keeps"
     sql = f"""with usage as (
   select
     {rows}, row_number() over () as {ROW}

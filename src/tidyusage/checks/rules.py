@@ -35,9 +35,10 @@ _KEYS: Final[dict[Layout, tuple[str, ...]]] = {
 class Rule:
     """What must hold of a column in every row.
 
-    ``broken`` is the SQL of a row that does not keep it; it is not broken where null.  ``reads``
-    are the columns in it, ``value`` the SQL of what is reported.  Polars' SQL can run what is
-    ``portable``.
+    ``broken`` is the SQL of a row that does not keep it; it is not broken where null.  Where rows
+    break it together, ``groups`` is the query of those that do, ``keys`` what they are known by.
+    ``reads`` are the columns that it is made of, ``value`` the SQL of what is reported.  Polars'
+    SQL can run what is ``portable``.
     """
 
     name: str
@@ -47,6 +48,14 @@ class Rule:
     reads: tuple[str, ...]
     value: str = ""
     portable: bool = True
+    keys: tuple[str, ...] = ()
+    groups: str = ""
+
+    @property
+    def breaks(self) -> str:
+        """The SQL of whether a row breaks it."""
+        listed = ", ".join(map(quote, self.keys))
+        return f"{self.broken}({listed}) in ({self.groups})" if self.groups else self.broken
 
     @property
     def reported(self) -> str:
@@ -116,7 +125,6 @@ def _long(layout: Layout, currencies: tuple[str, ...]) -> list[Rule]:
     is_counted = f"({metric} in ({values(counts)}) or starts_with({metric}, '{COUNTS}.'))"
     is_charge = f"starts_with({metric}, '{CHARGES}')"
     type_ = f"substr({metric}, {len(CHARGES) + 1})"
-    sum_ = " + ".join(map(_of_record, lifetimes))
     return [
         *_keys(layout),
         _required("metric"),
@@ -131,24 +139,10 @@ def _long(layout: Layout, currencies: tuple[str, ...]) -> list[Rule]:
         ),
         _row("not_negative", "value", _COUNTED, f"{is_counted} and {value} < 0", "metric"),
         *(
-            _row(
-                _most(of),
-                "value",
-                f"{_leaf(part)} is at most {_leaf(of)} of the same record.",
-                f"{metric} = {literal(part)} and {value} > {_of_record(of)}",
-                "metric",
-                "id",
-            )
+            _of_record(_most(of), part, (of,), f"{_leaf(part)} is at most {_leaf(of)}.", "{0} > {1}")
             for part, of in parts().items()
         ),
-        _row(
-            _SUM,
-            "value",
-            f"{_leaf(whole)} is the sum of its lifetimes, but for a float's noise.",
-            f"{metric} = {literal(whole)} and not {is_about(f'({sum_})', value)}",
-            "metric",
-            "id",
-        ),
+        _of_record(_SUM, whole, lifetimes, f"{_leaf(whole)} is the sum of its lifetimes.", _NO_SUM),
         _currency("unit", currencies, f"{is_charge} and ", "metric"),
     ]
 
@@ -173,17 +167,18 @@ def _child(layout: Layout, _: tuple[str, ...]) -> list[Rule]:
 _TYPES: Final = "Charges are of the schema's types, or of none."
 _COUNTED: Final = "A count is not negative."
 _SUM: Final = "sum_of_5m_and_1h"
+_NO_SUM: Final = f"not ({is_about('({1} + {2})', '{0}')})"
 
 
 def _keys(layout: Layout) -> list[Rule]:
     """Return the rules of what tells rows apart."""
     keys = _KEYS[layout]
     last = keys[-1]
+    sentence = "No other row has it." if len(keys) == 1 else "It stands once in its record."
     listed = ", ".join(map(quote, keys))
     repeated = f"select {listed} from usage group by {listed} having count(*) > 1"
-    sentence = "No other row has it." if len(keys) == 1 else f"It stands once in a record's {last}s."
-    unique = f"({listed}) in ({repeated})"
-    return [_required("id"), _row("unique", last, sentence, unique, *keys)]
+    unique = Rule("unique", last, sentence, "", keys, portable=False, keys=keys, groups=repeated)
+    return [_required("id"), unique]
 
 
 def _named() -> list[Rule]:
@@ -218,9 +213,8 @@ def _at_most(part: str, of: str) -> Rule:
 
 
 def _sum(whole: str, lifetimes: tuple[str, ...]) -> Rule:
-    sum_ = " + ".join(map(quote, lifetimes))
-    sentence = "It is the sum of its lifetimes where all are there, but for a float's noise."
-    broken = f"not ({is_about(f'({sum_})', quote(whole))})"
+    sentence = "It is the sum of its lifetimes, where all are there."
+    broken = _NO_SUM.format(quote(whole), *map(quote, lifetimes))
     return _row(_SUM, whole, sentence, broken, *lifetimes, portable=True)
 
 
@@ -268,10 +262,31 @@ def _is_unknown(type_: str) -> str:
     return f"not list_contains([{values(catalogue.CHARGE_TYPES)}], {type_})"
 
 
-def _of_record(metric: str) -> str:
-    """Write a record's value of a metric, in long."""
-    of = f"case when {quote('metric')} = {literal(metric)} then {quote('value')} end"
-    return f"max({of}) over (partition by {quote('id')})"
+def _of_record(
+    name: str, metric: str, others: tuple[str, ...], sentence: str, broken: str
+) -> Rule:
+    """Return the rule of a record's value of a metric, in long, beside its values of others."""
+    rows = quote("metric")
+    metrics = (metric, *others)
+    found = [
+        f"max(case when {rows} = {literal(one)} then {quote('value')} end)" for one in metrics
+    ]
+    groups = f"""select "id"
+    from usage
+    where {rows} in ({values(metrics)})
+    group by "id"
+    having {broken.format(*found)}"""
+    one = f"{rows} = {literal(metric)} and "
+    return Rule(
+        name,
+        "value",
+        f"Within a record, {sentence}",
+        one,
+        ("value", "metric", "id"),
+        portable=False,
+        keys=("id",),
+        groups=groups,
+    )
 
 
 def _cache_writes() -> tuple[str, tuple[str, ...]]:

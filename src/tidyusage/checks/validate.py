@@ -54,8 +54,8 @@ def filter_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> tuple[Fram
         relation = cast("duckdb.DuckDBPyRelation", frame)
         return cast("tuple[FrameT, FrameT]", _parted_relation(relation, query))
     if engines.is_lazy(frame):
-        return cast("tuple[FrameT, FrameT]", _parted_lazily(cast("pl.LazyFrame", frame), query))
-    return cast("tuple[FrameT, FrameT]", _parted(frame, query))
+        return cast("tuple[FrameT, FrameT]", _parted_lazily(cast("pl.LazyFrame", frame), judged))
+    return cast("tuple[FrameT, FrameT]", _parted(frame, judged))
 
 
 def _judged(frame: object, currencies: Iterable[str]) -> Judged:
@@ -66,10 +66,23 @@ def _judged(frame: object, currencies: Iterable[str]) -> Judged:
 
 
 def _validated(frame: FrameT, judged: Judged) -> FrameT:
-    failing = engines.collected(answers.answer(frame, judged.failing()))
-    if failing.num_rows or judged.unfit:
-        raise _invalid(frame, judged, failing)
+    fails = _fails(frame, judged)
+    if fails or judged.unfit:
+        raise _invalid(frame, judged, _asked(frame, judged.failing()) if fails else _none())
     return frame
+
+
+def _fails(frame: Any, judged: Judged) -> bool:
+    """Tell whether any row of a frame breaks a rule."""
+    return bool(_asked(frame, judged.any_failing())["fails"][0].as_py())
+
+
+def _asked(frame: Any, query: Query) -> pa.Table:
+    """Return a query's answer as an Arrow table."""
+    if engines.backend_of(frame) == "polars":
+        # Polars would copy every column that may hold NaN; Arrow looks first.
+        frame = engines.to_arrow(frame.select(query.needs))
+    return engines.collected(answers.answer(frame, query))
 
 
 def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
@@ -80,23 +93,24 @@ def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
     return InvalidUsageError(frame, judged, failing)
 
 
-def _parted_lazily(lazy: pl.LazyFrame, query: Query) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+def _parted_lazily(lazy: pl.LazyFrame, judged: Judged) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     import polars as pl
 
     schema = lazy.collect_schema()
     return (
-        lazy.map_batches(lambda eager: _parted(eager, query)[0], schema=schema),
+        lazy.map_batches(lambda eager: _parted(eager, judged)[0], schema=schema),
         lazy.map_batches(
-            lambda eager: _parted(eager, query)[1], schema={**schema, REASONS: pl.String()}
+            lambda eager: _parted(eager, judged)[1], schema={**schema, REASONS: pl.String()}
         ),
     )
 
 
-def _parted(frame: Any, query: Query) -> tuple[Any, Any]:
+def _parted(frame: Any, judged: Judged) -> tuple[Any, Any]:
     """Return the rows of an eager frame that the query does not name, and those that it does."""
     import numpy as np
 
-    found = engines.collected(answers.answer(frame, query))
+    query = judged.flagged()
+    found = _asked(frame, query)
     places = found[ROW].to_numpy()
     kept = np.ones(frame.num_rows if hasattr(frame, "num_rows") else len(frame), dtype=bool)
     kept[places] = False
