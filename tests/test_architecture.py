@@ -31,7 +31,7 @@ FLOORS = [
     "metrics.explain",
     "metrics prepare.frames",
     "checks.rules checks.dtypes checks.quiet",
-    "checks.judge",
+    "checks.judge checks.panderas",
     "checks.contracts",
     "schemas",
     "checks.failures",

@@ -19,25 +19,35 @@ if TYPE_CHECKING:
     from pandera.pandas import DataFrameModel as _PandasModel
     from pandera.polars import DataFrameModel as _PolarsModel
 
-    class PandasWide(_PandasModel): ...
+    class PandasWide(_PandasModel):
+        """The wide layout, of pandas."""
 
-    class PandasLong(_PandasModel): ...
+    class PandasLong(_PandasModel):
+        """The long layout, of pandas."""
 
-    class PandasCharges(_PandasModel): ...
+    class PandasCharges(_PandasModel):
+        """The layout of charges, of pandas."""
 
-    class PandasResources(_PandasModel): ...
+    class PandasResources(_PandasModel):
+        """The layout of resources, of pandas."""
 
-    class PandasToolActions(_PandasModel): ...
+    class PandasToolActions(_PandasModel):
+        """The layout of tool actions, of pandas."""
 
-    class PolarsWide(_PolarsModel): ...
+    class PolarsWide(_PolarsModel):
+        """The wide layout, of Polars."""
 
-    class PolarsLong(_PolarsModel): ...
+    class PolarsLong(_PolarsModel):
+        """The long layout, of Polars."""
 
-    class PolarsCharges(_PolarsModel): ...
+    class PolarsCharges(_PolarsModel):
+        """The layout of charges, of Polars."""
 
-    class PolarsResources(_PolarsModel): ...
+    class PolarsResources(_PolarsModel):
+        """The layout of resources, of Polars."""
 
-    class PolarsToolActions(_PolarsModel): ...
+    class PolarsToolActions(_PolarsModel):
+        """The layout of tool actions, of Polars."""
 
 
 Library: TypeAlias = Literal["pandas", "polars"]
@@ -47,8 +57,17 @@ _MODELS: Final[dict[str, tuple[Layout, Library]]] = {
     for library in get_args(Library)
     for layout in get_args(Layout)
 }
-__all__ = [  # noqa: PLE0604 - the models' names are made
-    *sorted(_MODELS),
+__all__ = [
+    "PandasCharges",
+    "PandasLong",
+    "PandasResources",
+    "PandasToolActions",
+    "PandasWide",
+    "PolarsCharges",
+    "PolarsLong",
+    "PolarsResources",
+    "PolarsToolActions",
+    "PolarsWide",
     "charges",
     "long",
     "model",
@@ -62,9 +81,120 @@ __all__ = [  # noqa: PLE0604 - the models' names are made
 def wide(
     backend: Library = "pandas", *, sep: Separator = ".", currencies: Iterable[str] = ()
 ) -> Any:
-    """Return the pandera schema of wide.
+    """Return pandera's schema of the wide layout.
+
+    All of the layout's columns must be there; columns of your own may be.  Each is of the
+    catalogue's dtype, in any flavour of its library (NumPy, nullable or Arrow in pandas).
+
+    Parameters
+    ----------
+    backend
+        The library of the frames.
+    sep
+        What joins a path into a column's name.
+    currencies
+        Further currencies that charges may have, beside three capital letters as in ISO 4217.
+
+    Returns
+    -------
+    pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
+        Of one check a rule; `failure_cases` has one row for each row and rule.  A lazy frame is
+        checked when it is collected, its data too.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> schema = tu.schemas.wide("polars")
+    >>> schema.validate(tu.load_example(backend="polars")).shape
+    (310, 78)
+    >>> schema.columns["usage.requests.tab_accepted"].checks
+    [<Check not_negative: not_negative>, <Check at_most_tab_shown>]
     """
     return _schema("wide", backend, sep, currencies)
+
+
+@known_options
+def long(
+    backend: Library = "pandas", *, sep: Separator = ".", currencies: Iterable[str] = ()
+) -> Any:
+    """Return pandera's schema of the long layout.
+
+    Parameters
+    ----------
+    backend
+        The library of the frames.
+    sep
+        What joins a path into a column's name.
+    currencies
+        Further currencies that charges may have, beside three capital letters as in ISO 4217.
+
+    Returns
+    -------
+    pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
+        As `wide` does.
+    """
+    return _schema("long", backend, sep, currencies)
+
+
+@known_options
+def charges(
+    backend: Library = "pandas", *, sep: Separator = ".", currencies: Iterable[str] = ()
+) -> Any:
+    """Return pandera's schema of charges, one row a charge.
+
+    Parameters
+    ----------
+    backend
+        The library of the frames.
+    sep
+        What joins a path into a column's name.
+    currencies
+        Further currencies that charges may have, beside three capital letters as in ISO 4217.
+
+    Returns
+    -------
+    pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
+        As `wide` does.
+    """
+    return _schema("charges", backend, sep, currencies)
+
+
+@known_options
+def resources(backend: Library = "pandas", *, sep: Separator = ".") -> Any:
+    """Return pandera's schema of resources, one row a record and resource.
+
+    Parameters
+    ----------
+    backend
+        The library of the frames.
+    sep
+        What joins a path into a column's name.
+
+    Returns
+    -------
+    pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
+        As `wide` does.
+    """
+    return _schema("resources", backend, sep, ())
+
+
+@known_options
+def tool_actions(backend: Library = "pandas", *, sep: Separator = ".") -> Any:
+    """Return pandera's schema of tool actions, one row an entry.
+
+    Parameters
+    ----------
+    backend
+        The library of the frames.
+    sep
+        What joins a path into a column's name.
+
+    Returns
+    -------
+    pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
+        As `wide` does.
+    """
+    return _schema("tool_actions", backend, sep, ())
 
 
 def _schema(layout: Layout, backend: str, sep: str, currencies: Iterable[str]) -> Any:
@@ -83,7 +213,35 @@ def _check(backend: str, sep: str) -> None:
 
 @known_options
 def model(layout: Layout = "wide", backend: Library = "pandas", *, sep: Separator = ".") -> Any:
-    """Return a class."""
+    """Return a layout as a class: a pandera model to subclass, or to name in annotations.
+
+    ``PandasWide``, ``PolarsLong`` and the like in this module are the models of dotted columns.
+
+    Parameters
+    ----------
+    layout
+        The layout.
+    backend
+        The library of the frames.
+    sep
+        What joins a path into a column's name.
+
+    Returns
+    -------
+    type
+        A subclass of pandera's ``DataFrameModel``.  Its fields are the columns: ``charges__net``
+        is the column ``charges.net``, and ``charges_net`` the column of that name.
+
+    Examples
+    --------
+    >>> import pandera.pandas as pa
+    >>> import tidyusage as tu
+    >>> class Teams(tu.schemas.PandasWide):
+    ...     team: str = pa.Field(isin=["core", "data"])
+    >>> frame = tu.load_example().assign(team="core")
+    >>> Teams.validate(frame).shape
+    (310, 79)
+    """
     one_of("layout", layout, get_args(Layout))
     _check(backend, sep)
     name = next(name for name, of in _MODELS.items() if of == (layout, backend))

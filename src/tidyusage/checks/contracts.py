@@ -1,135 +1,33 @@
-"""The rules as pandera's schemas; imported once pandera is.
-
-pandera's own check of several columns reports every column of a row that fails.  `RowCheck` hangs
-on one column, sees the whole row, and reports that column alone.
-"""
+"""The rules as pandera's schemas and models; imported once pandera is."""
 
 from __future__ import annotations
 
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa_pandas
 import pandera.polars as pa_polars
 import polars as pl
-import pyarrow as pa
-from pandera.backends.pandas.checks import PandasCheckBackend
-from pandera.backends.polars.checks import PolarsCheckBackend
-from pandera.config import get_config_context, get_config_global
-from pandera.dtypes import immutable
-from pandera.engines import pandas_engine, polars_engine
 
 from tidyusage import answers, catalogue, engines, schema
-from tidyusage.checks import dtypes
 from tidyusage.checks.judge import verdict
+from tidyusage.checks.panderas import (
+    PandasSchema,
+    PolarsSchema,
+    RowCheck,
+    pandas_dtype,
+    polars_dtype,
+)
 from tidyusage.checks.rules import Rule, rules
-from tidyusage.columns import layout_types
-from tidyusage.errors import OptionError
+from tidyusage.columns import Columns, layout_types
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
     from tidyusage.typing import Layout, Separator
 
 # Columns that a frame has only if they were asked for.
 _OPTIONAL: Final = ("remote_data", "extra", "record")
 _TITLES: Final = {field.column: field.description for field in catalogue.FIELDS}
-
-
-class RowCheck(pa_pandas.Check):
-    """A check of one column that sees the others of its row."""
-
-
-class _PandasRows(PandasCheckBackend):
-    """Hands the whole frame to a check, and reports one of its columns."""
-
-    column: Any = None
-
-    def preprocess(self, check_obj: Any, key: Any) -> Any:
-        self.column = key
-        return check_obj
-
-    def postprocess(self, check_obj: Any, check_output: Any) -> Any:
-        return self.postprocess_field(check_obj[self.column], check_output)
-
-
-RowCheck.register_backend(pd.DataFrame, _PandasRows)
-RowCheck.register_backend(pl.LazyFrame, PolarsCheckBackend)
-
-
-class PandasSchema(pa_pandas.DataFrameSchema):
-    """pandera's schema; it copies nothing."""
-
-    def validate(
-        self,
-        check_obj: Any,
-        head: int | None = None,
-        tail: int | None = None,
-        sample: int | None = None,
-        random_state: int | None = None,
-        lazy: bool = False,  # noqa: FBT002 - pandera's own order
-        inplace: bool = False,  # noqa: FBT002 - likewise
-    ) -> Any:
-        """Check a frame; the caller's is never changed, whatever ``inplace`` says."""
-        _refuse_dropping(self)
-        # pandera copies all data unless it may change the frame: it gets one that shares them.
-        shared = check_obj if inplace else check_obj.copy(deep=False)
-        return super().validate(shared, head, tail, sample, random_state, lazy, inplace=True)
-
-    @classmethod
-    def get_backend(cls, check_obj: Any = None, check_type: Any = None) -> Any:
-        """Return what checks for pandera's own class."""
-        return pa_pandas.DataFrameSchema.get_backend(check_obj, check_type)
-
-
-class PolarsSchema(pa_polars.DataFrameSchema):
-    """pandera's schema; it looks at a lazy frame's data too."""
-
-    def validate(
-        self,
-        check_obj: Any,
-        head: int | None = None,
-        tail: int | None = None,
-        sample: int | None = None,
-        random_state: int | None = None,
-        lazy: bool = False,  # noqa: FBT002 - pandera's own order
-        inplace: bool = False,  # noqa: FBT002 - likewise
-    ) -> Any:
-        """Check a frame; the data of a lazy one when it is collected."""
-        _refuse_dropping(self)
-        validate = partial(
-            super().validate,
-            head=head,
-            tail=tail,
-            sample=sample,
-            random_state=random_state,
-            lazy=lazy,
-            inplace=inplace,
-        )
-        checked = validate(check_obj)
-        if not isinstance(check_obj, pl.LazyFrame) or _has_depth():
-            return checked
-        return checked.map_batches(validate, schema=checked.collect_schema())
-
-    @classmethod
-    def get_backend(cls, check_obj: Any = None, check_type: Any = None) -> Any:
-        """Return what checks for pandera's own class."""
-        return pa_polars.DataFrameSchema.get_backend(check_obj, check_type)
-
-
-def _has_depth() -> bool:
-    """Tell whether somebody has told pandera how deep to look; then it does so at once."""
-    depths = (get_config_context(validation_depth_default=None), get_config_global())
-    return any(of.validation_depth is not None for of in depths)
-
-
-def _refuse_dropping(schema_: Any) -> None:
-    if schema_.drop_invalid_rows:
-        raise OptionError(
-            "drop_invalid_rows=True is not taken: pandera lets columns of a wrong dtype pass.",
-            "tu.filter_usage(frame) parts the rows that fail from the others.",
-        )
 
 
 def build(
@@ -195,58 +93,18 @@ def _pandas_keeps(rule: Rule, layout: Layout, sep: Separator, frame: pd.DataFram
 
 def _polars_keeps(rule: Rule, layout: Layout, sep: Separator, data: Any) -> pl.LazyFrame:
     known = _known(rule, layout, sep, data.lazyframe.collect_schema().names())
-    return answers.answer(data.lazyframe, verdict(rule, known))
+    return cast("pl.LazyFrame", answers.answer(data.lazyframe, verdict(rule, known)))
 
 
 def _known(rule: Rule, layout: Layout, sep: Separator, names: Any) -> Columns:
-    from tidyusage.columns import Columns
-
     spelled = {path: schema.rename(path, sep) for path in rule.reads}
     known = {path: name for path, name in spelled.items() if name in names}
     return Columns(layout, sep, known, ())
 
 
-@cache
 def dtype(layout: Layout, backend: str, path: str) -> type:
     """Return pandera's dtype of a column, which takes all flavours of its library."""
-    return (_of_pandas if backend == "pandas" else _of_polars)(layout_types(layout)[path])
-
-
-@cache
-def _of_pandas(wanted: pa.DataType) -> type:
-    native = engines.to_pandas(pa.table({"x": pa.array([], wanted)}))["x"].dtype
-
-    @immutable
-    class Flavoured(pandas_engine.DataType):
-        type = native
-
-        def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:
-            if data_container is None:
-                return super().check(pandera_dtype)
-            return dtypes.fits(dtypes.of_series(data_container), wanted)
-
-        def __str__(self) -> str:
-            return str(native)
-
-    return Flavoured
-
-
-@cache
-def _of_polars(wanted: pa.DataType) -> type:
-    native = pl.Series(pa.array([], wanted)).dtype
-
-    @immutable
-    class Flavoured(polars_engine.DataType):
-        type = native
-
-        def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:
-            found = getattr(pandera_dtype, "type", pandera_dtype)
-            return dtypes.fits(dtypes.of_polars(found), wanted)
-
-        def __str__(self) -> str:
-            return str(native)
-
-    return Flavoured
+    return (pandas_dtype if backend == "pandas" else polars_dtype)(layout_types(layout)[path])
 
 
 class _Ruled:

@@ -6,7 +6,7 @@ values are is not free: a number is a float64, an instant has a zone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from tidyusage.columns import Columns
 
 
-def fits(found: pa.DataType | None, wanted: pa.DataType) -> bool:
-    """Tell whether an Arrow type holds what another one does; null may stand for anything."""
+def fits(found: Any, wanted: Any) -> bool:
+    """Tell whether an Arrow type holds what another one does.
+
+    Null may stand for anything, None for nothing.
+    """
     if found is None:
         return False
     if pa.types.is_dictionary(found):
@@ -40,11 +43,11 @@ def fits(found: pa.DataType | None, wanted: pa.DataType) -> bool:
             and {member.name for member in found} == members.keys()
             and all(fits(member.type, members[member.name]) for member in found)
         )
-    return found == wanted
+    return bool(found == wanted)
 
 
-_TEXT = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_TEXT: Final = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
 def arrow_types(frame: Any, columns: Iterable[str]) -> dict[str, pa.DataType | None]:
@@ -63,7 +66,7 @@ def of_series(series: Any) -> pa.DataType | None:
     """Return the type of a pandas column; of one of objects, what its values are."""
     values = series if series.dtype == object else series.iloc[:0]
     try:
-        return pa.Array.from_pandas(values).type
+        return cast("pa.DataType", pa.Array.from_pandas(values).type)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return None
 
@@ -73,7 +76,7 @@ def of_polars(dtype: Any) -> pa.DataType | None:
     import polars as pl
 
     try:
-        return pl.Series([], dtype=dtype).to_arrow().type
+        return cast("pa.DataType", pl.Series([], dtype=dtype).to_arrow().type)
     except pl.exceptions.PolarsError:
         return None
 

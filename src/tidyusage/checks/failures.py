@@ -61,7 +61,7 @@ class InvalidUsageError(UsageError, SchemaErrors):
     def _error(self, column: str, check: str, count: int, case: str | None) -> SchemaError:
         """Return the error of one rule of one column, as pandera has it."""
         reason = "WRONG_DATATYPE" if check == "dtype" else "DATAFRAME_CHECK"
-        return SchemaError(
+        return SchemaError(  # type: ignore[no-untyped-call]
             self.schema,
             self.data,
             _line(column, check, count, case),
@@ -79,13 +79,15 @@ def _counted(failing: pa.Table) -> list[tuple[str, str, int, str | None]]:
         found = engines.ask(
             connection,
             failing,
-            lambda frame: f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*),
+            lambda frame: (
+                f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*),
   first({CASE} order by {ROW})
 from {frame}
 group by all
-order by count(*) desc, min({ROW}), 1, 2""",
+order by count(*) desc, min({ROW}), 1, 2"""
+            ),
         )
-    return [tuple(row.values()) for row in found.to_pylist()]  # type: ignore[misc]
+    return [tuple(row.values()) for row in found.to_pylist()]
 
 
 def _fact(counts: list[tuple[str, str, int, str | None]]) -> str:

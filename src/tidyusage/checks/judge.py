@@ -31,7 +31,7 @@ _TEXT: Final = schema.ARROW["string"]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A frame's columns, the ``rules`` that can be asked of it, and the columns of a wrong dtype."""
+    """A frame's columns, the ``rules`` to ask of it, and its columns of a wrong dtype."""
 
     columns: Columns
     rules: tuple[Rule, ...]
@@ -153,7 +153,9 @@ def verdict(rule: Rule, found: Columns) -> Query:
 select {keeps}
 from usage
 order by {ROW}"""
-    portable = f"with usage as (\n  select\n    {rows}\n  from {FRAME}\n)\nselect {keeps}\nfrom usage"
+    portable = (
+        f"with usage as (\n  select\n    {rows}\n  from {FRAME}\n)\nselect {keeps}\nfrom usage"
+    )
     needs = tuple(found.known[path] for path in rule.reads if path in found.known)
     return Query(sql, needs, {"keeps": pa.bool_()}, {}, portable if rule.portable else "")
 
@@ -169,4 +171,3 @@ def _column(path: str, found: Columns) -> str:
     target = "timestamp" if pa.types.is_timestamp(type_) else schema.duckdb_type(type_)
     column = quote(found.known[path]) if path in found.known else "null"
     return f"cast({column} as {target})"
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue, schema
 from tidyusage.errors import OptionError
@@ -77,7 +77,7 @@ def rules(layout: Layout, currencies: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     return tuple(sorted(every, key=lambda rule: order.index(rule.column)))
 
 
-def codes(currencies: object) -> tuple[str, ...]:
+def codes(currencies: Any) -> tuple[str, ...]:
     """Return further currencies as a frame spells them: upper case, without blanks around."""
     if isinstance(currencies, str) or not hasattr(currencies, "__iter__"):
         raise OptionError(
@@ -139,7 +139,9 @@ def _long(layout: Layout, currencies: tuple[str, ...]) -> list[Rule]:
         ),
         _row("not_negative", "value", _COUNTED, f"{is_counted} and {value} < 0", "metric"),
         *(
-            _of_record(_most(of), part, (of,), f"{_leaf(part)} is at most {_leaf(of)}.", "{0} > {1}")
+            _of_record(
+                _most(of), part, (of,), f"{_leaf(part)} is at most {_leaf(of)}.", "{0} > {1}"
+            )
             for part, of in parts().items()
         ),
         _of_record(_SUM, whole, lifetimes, f"{_leaf(whole)} is the sum of its lifetimes.", _NO_SUM),
@@ -229,9 +231,7 @@ def _not_before(later: str, earlier: str) -> Rule:
     )
 
 
-def _currency(
-    column: str, currencies: tuple[str, ...], where: str = "", *reads: str
-) -> Rule:
+def _currency(column: str, currencies: tuple[str, ...], where: str = "", *reads: str) -> Rule:
     code = quote(column)
     others = f" and {code} not in ({values(currencies)})" if currencies else ""
     return _row(
@@ -262,15 +262,11 @@ def _is_unknown(type_: str) -> str:
     return f"not list_contains([{values(catalogue.CHARGE_TYPES)}], {type_})"
 
 
-def _of_record(
-    name: str, metric: str, others: tuple[str, ...], sentence: str, broken: str
-) -> Rule:
+def _of_record(name: str, metric: str, others: tuple[str, ...], sentence: str, broken: str) -> Rule:
     """Return the rule of a record's value of a metric, in long, beside its values of others."""
     rows = quote("metric")
     metrics = (metric, *others)
-    found = [
-        f"max(case when {rows} = {literal(one)} then {quote('value')} end)" for one in metrics
-    ]
+    found = [f"max(case when {rows} = {literal(one)} then {quote('value')} end)" for one in metrics]
     groups = f"""select "id"
     from usage
     where {rows} in ({values(metrics)})
@@ -301,4 +297,3 @@ def _most(of: str) -> str:
 
 def _leaf(column: str) -> str:
     return column.rpartition(".")[2]
-

@@ -26,7 +26,53 @@ if TYPE_CHECKING:
 
 @known_options
 def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
-    """Return a frame that keeps the rules."""
+    """Return a frame that keeps the schema's rules as it is, or raise with what breaks them.
+
+    The rules are those of `schemas`: dtypes, what is required, unique ids, known types of charges,
+    currencies' shape, counts that are not negative, what is accepted against what was offered, the
+    order of dates, cache writes against their lifetimes.
+
+    Parameters
+    ----------
+    frame
+        A frame of any layout and library, of either spelling; absent columns count as null, and
+        columns of your own are not looked at.
+    currencies
+        Further currencies that charges may have, beside three capital letters as in ISO 4217: such
+        as ``["CREDITS"]``.
+
+    Returns
+    -------
+    frame
+        The same frame.  A lazy one of Polars is told of its dtypes at once, and is checked when it
+        is collected.  A relation of DuckDB is read once, at once.
+
+    Raises
+    ------
+    pandera.errors.SchemaErrors
+        If a row breaks a rule.  Its `failure_cases` is a frame of the same library (an Arrow table
+        for a relation), one row for each row and rule: `id` (str), `column` (str), `check` (str,
+        the rule), `failure_case` (str, the column's value) and `index` (the row's label in
+        pandas, its number from 0 elsewhere).  A column of a wrong dtype is one row, whose `check`
+        is "dtype".  It is a `UsageError` too.
+    FrameError
+        If the frame holds no usage.
+
+    See Also
+    --------
+    filter_usage : The good rows and the bad ones.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> frame = tu.flatten_usage({"id": "a", "usage": {"tokens": {"input": -12}}})
+    >>> try:
+    ...     tu.validate_usage(frame)
+    ... except tu.errors.UsageError as error:
+    ...     print(error.failure_cases)
+      id              column         check failure_case  index
+    0  a  usage.tokens.input  not_negative        -12.0      0
+    """
     judged = _judged(frame, currencies)
     if engines.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
@@ -41,7 +87,51 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
 
 @known_options
 def filter_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> tuple[FrameT, FrameT]:
-    """Part."""
+    """Part a frame into the rows that keep the schema's rules, and those that do not.
+
+    Parameters
+    ----------
+    frame
+        As for `validate_usage`.
+    currencies
+        As for `validate_usage`.
+
+    Returns
+    -------
+    good : frame
+        The rows that keep all rules, as they are, in their order.  `validate_usage` takes them.
+    bad : frame
+        All other rows, each once, with a last column `reasons` (str): ``column: rule``, joined by
+        ``"; "``.  Of rows that share an id, all are bad.
+
+        Both are of the same library, and keep dtypes and index; lazy frames and relations give two
+        of their kind, and nothing is read before they are.
+
+    Raises
+    ------
+    pandera.errors.SchemaErrors
+        If a column has a wrong dtype: no row is to blame for that.  It is a `UsageError` too.
+    FrameError
+        If the frame holds no usage, or has a column `reasons`.
+
+    See Also
+    --------
+    validate_usage : All or nothing.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [{"id": "a", "usage": {"tokens": {"input": tokens}}} for tokens in (1, 2)]
+    >>> records.append({"id": "b", "usage": {"tokens": {"input": 3}}})
+    >>> good, bad = tu.filter_usage(tu.flatten_usage(records, duplicates="keep"))
+    >>> good[["id", "usage.tokens.input"]]
+      id  usage.tokens.input
+    2  b                 3.0
+    >>> bad[["id", "usage.tokens.input", "reasons"]]
+      id  usage.tokens.input     reasons
+    0  a                 1.0  id: unique
+    1  a                 2.0  id: unique
+    """
     judged = _judged(frame, currencies)
     if REASONS in engines.columns(frame):
         raise FrameError(
@@ -109,8 +199,9 @@ def _parted(frame: Any, judged: Judged) -> tuple[Any, Any]:
     """Return the rows of an eager frame that the query does not name, and those that it does."""
     import numpy as np
 
-    query = judged.flagged()
-    found = _asked(frame, query)
+    if not _fails(frame, judged):
+        return _all_good(frame)
+    found = _asked(frame, judged.flagged())
     places = found[ROW].to_numpy()
     kept = np.ones(frame.num_rows if hasattr(frame, "num_rows") else len(frame), dtype=bool)
     kept[places] = False
@@ -126,6 +217,19 @@ def _parted(frame: Any, judged: Judged) -> tuple[Any, Any]:
     table = engines.to_arrow(frame)
     bad = table.take(pa.array(places, pa.int64()))
     return table.filter(pa.array(kept)), bad.append_column(REASONS, found[REASONS])
+
+
+def _all_good(frame: Any) -> tuple[Any, Any]:
+    """Return a frame whose rows are all good, and none of them as bad; nothing is copied."""
+    backend = engines.backend_of(frame)
+    if backend == "pandas":
+        none = flavours.flavoured(_none().select([CHECK]), frame, ())[CHECK].array
+        return frame.copy(deep=False), frame.iloc[:0].assign(**{REASONS: none})
+    if backend == "polars":
+        import polars as pl
+
+        return frame, frame.clear().with_columns(pl.lit(None, pl.String).alias(REASONS))
+    return frame, engines.to_arrow(frame)[:0].append_column(REASONS, pa.array([], pa.string()))
 
 
 def _parted_relation(
@@ -154,5 +258,6 @@ order by tu__all.{ROW}"""
 
 def _none() -> pa.Table:
     """Return that no row is known to fail."""
-    text = [(name, pa.string()) for name in ("id", COLUMN, CHECK, CASE)]
-    return pa.schema([(ROW, pa.int64()), *text]).empty_table()
+    empty: list[Any] = []
+    text = {name: pa.array(empty, pa.string()) for name in ("id", COLUMN, CHECK, CASE)}
+    return pa.table({ROW: pa.array(empty, pa.int64()), **text})
