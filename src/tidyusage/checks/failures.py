@@ -26,6 +26,7 @@ _DTYPES: Final = (
     "failure_cases of this error is a frame with each of them; restore(frame) brings columns to "
     "their dtypes."
 )
+_CURRENCIES: Final = "  currencies=[…] names further currencies that may be charged."
 
 
 class InvalidUsageError(UsageError, SchemaErrors):
@@ -39,6 +40,8 @@ class InvalidUsageError(UsageError, SchemaErrors):
         counts = _counted(failing)
         counts += [(of[COLUMN], of[CHECK], 1, of[CASE]) for of in dtypes]
         hint = _DTYPES if dtypes else _HINT
+        if any(check == "currency_code" for _, check, _, _ in counts):
+            hint += _CURRENCIES
         Exception.__init__(self, f"{_fact(counts)}\n\n{hint}")
         self.failure_cases = _frame(frame, judged, dtypes, failing)
         self.data = frame
