@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
-from tidyusage.checks import quiet, rules
+from tidyusage.checks import rules
 from tidyusage.errors import known_options, one_of
 from tidyusage.typing import Layout, Separator
 
@@ -200,7 +200,6 @@ def tool_actions(backend: Library = "pandas", *, sep: Separator = ".") -> Any:
 def _schema(layout: Layout, backend: str, sep: str, currencies: Iterable[str]) -> Any:
     _check(backend, sep)
     further = rules.codes(currencies)
-    quiet.load()
     from tidyusage.checks import contracts
 
     return contracts.build(layout, backend, cast("Separator", sep), further)
@@ -245,7 +244,6 @@ def model(layout: Layout = "wide", backend: Library = "pandas", *, sep: Separato
     one_of("layout", layout, get_args(Layout))
     _check(backend, sep)
     name = next(name for name, of in _MODELS.items() if of == (layout, backend))
-    quiet.load()
     from tidyusage.checks import contracts
 
     return contracts.model(layout, backend, sep, name, __name__)

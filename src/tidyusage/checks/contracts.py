@@ -1,4 +1,4 @@
-"""The rules as pandera's schemas and models; imported once pandera is."""
+"""The rules as pandera's schemas and models; importing this imports pandera."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 import pandas as pd
-import pandera.pandas as pa_pandas
-import pandera.polars as pa_polars
 import polars as pl
 
 from tidyusage import answers, catalogue, engines, schema
+from tidyusage.checks import quiet
 from tidyusage.checks.judge import verdict
 from tidyusage.checks.panderas import (
     PandasSchema,
@@ -21,6 +20,10 @@ from tidyusage.checks.panderas import (
 )
 from tidyusage.checks.rules import Rule, rules
 from tidyusage.columns import Columns, layout_types
+
+quiet.load()
+import pandera.pandas as pa_pandas  # noqa: E402 - loaded quietly first
+import pandera.polars as pa_polars  # noqa: E402
 
 if TYPE_CHECKING:
     from tidyusage.typing import Layout, Separator

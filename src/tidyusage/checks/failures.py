@@ -1,17 +1,20 @@
-"""pandera's error with a tidy frame of what failed; imported once pandera is."""
+"""pandera's error with a tidy frame of what failed; importing this imports pandera."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from tidyusage import engines, flavours, schemas
+from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.errors import UsageError
 from tidyusage.prepare.frames import ROW
 from tidyusage.sqltext import quote
+
+quiet.load()
+from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
 
 if TYPE_CHECKING:
     import pandas as pd

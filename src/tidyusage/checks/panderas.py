@@ -1,4 +1,4 @@
-"""pandera's own classes without their traps; imported once pandera is.
+"""pandera's own classes without their traps; importing this imports pandera.
 
 pandera's own check of several columns reports every column of a row that fails.  `RowCheck` hangs
 on one column, sees the whole row, and reports that column alone.  Its schemas copy a pandas frame,
@@ -11,19 +11,21 @@ from functools import cache, partial
 from typing import Any, cast
 
 import pandas as pd
-import pandera.pandas as pa_pandas
-import pandera.polars as pa_polars
 import polars as pl
 import pyarrow as pa
-from pandera.backends.pandas.checks import PandasCheckBackend
-from pandera.backends.polars.checks import PolarsCheckBackend
-from pandera.config import get_config_context, get_config_global
-from pandera.dtypes import immutable
-from pandera.engines import pandas_engine, polars_engine
 
 from tidyusage import engines
-from tidyusage.checks import dtypes
+from tidyusage.checks import dtypes, quiet
 from tidyusage.errors import OptionError
+
+quiet.load()
+import pandera.pandas as pa_pandas  # noqa: E402 - loaded quietly first
+import pandera.polars as pa_polars  # noqa: E402
+from pandera.backends.pandas.checks import PandasCheckBackend  # noqa: E402
+from pandera.backends.polars.checks import PolarsCheckBackend  # noqa: E402
+from pandera.config import get_config_context, get_config_global  # noqa: E402
+from pandera.dtypes import immutable  # noqa: E402
+from pandera.engines import pandas_engine, polars_engine  # noqa: E402
 
 
 class RowCheck(pa_pandas.Check):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from tidyusage import answers, engines, flavours, relations
-from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
 from tidyusage.errors import FrameError, known_options
@@ -177,7 +176,6 @@ def _asked(frame: Any, query: Query) -> pa.Table:
 
 def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
     """Return the error of what failed; pandera is not imported before."""
-    quiet.load()
     from tidyusage.checks.failures import InvalidUsageError
 
     return InvalidUsageError(frame, judged, failing)
