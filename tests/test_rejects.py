@@ -434,9 +434,9 @@ def test_infinities_and_strange_objects_in_python_are_refused_not_lost():
 def test_what_is_no_ordinary_file_is_never_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for records in (GOOD, "oops"):
+    for text in (GOOD, "oops"):
         with pytest.raises(OptionError, match="a device or a pipe"):
-            tu.flatten_usage(records, rejects=pipe)
+            tu.flatten_usage(text, rejects=pipe)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 

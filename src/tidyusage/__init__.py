@@ -2,8 +2,8 @@
 
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
-from tidyusage import errors
-from tidyusage.checks import drift, reconcile
+from tidyusage import errors, schemas
+from tidyusage.checks import drift, filter_usage, reconcile, validate_usage
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -59,6 +59,7 @@ __all__ = [
     "errors",
     "estimate_cost",
     "explain",
+    "filter_usage",
     "flatten_usage",
     "grains",
     "latest",
@@ -71,6 +72,7 @@ __all__ = [
     "resources",
     "restatements",
     "restore",
+    "schemas",
     "sql",
     "stickiness",
     "summary",
@@ -81,4 +83,5 @@ __all__ = [
     "top",
     "totals",
     "trend",
+    "validate_usage",
 ]

@@ -2,5 +2,6 @@
 
 from tidyusage.checks.drift import drift
 from tidyusage.checks.reconcile import reconcile
+from tidyusage.checks.validate import filter_usage, validate_usage
 
-__all__ = ["drift", "reconcile"]
+__all__ = ["drift", "filter_usage", "reconcile", "validate_usage"]

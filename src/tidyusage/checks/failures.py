@@ -1,0 +1,147 @@
+"""pandera's error with a tidy frame of what failed; importing this imports pandera."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage import engines, flavours, schemas
+from tidyusage.checks import quiet
+from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
+from tidyusage.errors import UsageError
+from tidyusage.prepare.frames import ROW
+from tidyusage.sqltext import quote
+
+quiet.load()
+from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN: Final = 8
+_COLUMNS: Final = ("id", COLUMN, CHECK, CASE)
+_HINT: Final = (
+    "failure_cases of this error is a frame with each of them; filter_usage(frame) parts the "
+    "rows that fail from the others."
+)
+_DTYPES: Final = (
+    "failure_cases of this error is a frame with each of them; restore(frame) brings columns to "
+    "their dtypes."
+)
+_CURRENCIES: Final = "  currencies=[…] names further currencies that may be charged."
+
+
+class InvalidUsageError(UsageError, SchemaErrors):
+    """A frame breaks rules; `failure_cases` has a row for each row and rule."""
+
+    def __init__(self, frame: Any, judged: Judged, failing: pa.Table) -> None:
+        dtypes = [
+            {COLUMN: judged.spelled(path), CHECK: "dtype", CASE: dtype}
+            for path, dtype in judged.unfit.items()
+        ]
+        counts = _counted(failing)
+        counts += [(of[COLUMN], of[CHECK], 1, of[CASE]) for of in dtypes]
+        hint = _DTYPES if dtypes else _HINT
+        if any(check == "currency_code" for _, check, _, _ in counts):
+            hint += _CURRENCIES
+        Exception.__init__(self, f"{_fact(counts)}\n\n{hint}")
+        self.failure_cases = _frame(frame, judged, dtypes, failing)
+        self.data = frame
+        self.schema = _schema(frame, judged)
+        self.schema_errors = [self._error(*of) for of in counts]
+        self.error_counts = {"DATAFRAME_CHECK": len(counts) - len(dtypes)}
+        if dtypes:
+            self.error_counts["WRONG_DATATYPE"] = len(dtypes)
+        self.message = {
+            "DATA": {
+                reason: [
+                    {"schema": judged.columns.layout, "column": column, "check": check, "error": n}
+                    for column, check, n, _ in counts
+                    if (check == "dtype") == (reason == "WRONG_DATATYPE")
+                ]
+                for reason in self.error_counts
+            }
+        }
+
+    def _error(self, column: str, check: str, count: int, case: str | None) -> SchemaError:
+        """Return the error of one rule of one column, as pandera has it."""
+        reason = "WRONG_DATATYPE" if check == "dtype" else "DATAFRAME_CHECK"
+        return SchemaError(  # type: ignore[no-untyped-call]
+            self.schema,
+            self.data,
+            _line(column, check, count, case),
+            check=check,
+            column_name=column,
+            reason_code=SchemaErrorReason[reason],
+        )
+
+
+def _counted(failing: pa.Table) -> list[tuple[str, str, int, str | None]]:
+    """Return column, rule, how many rows break it, and the first value that does."""
+    if not failing.num_rows:
+        return []
+    with engines.connect() as connection:
+        found = engines.ask(
+            connection,
+            failing,
+            lambda frame: (
+                f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*),
+  first({CASE} order by {ROW})
+from {frame}
+group by all
+order by count(*) desc, min({ROW}), 1, 2"""
+            ),
+        )
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def _fact(counts: list[tuple[str, str, int, str | None]]) -> str:
+    values = sum(count for _, _, count, _ in counts)
+    shown = [f"  {_line(*of)}" for of in counts[:_SHOWN]]
+    more = [f"  and {len(counts) - _SHOWN} more rules"] if len(counts) > _SHOWN else []
+    what = "value breaks" if values == 1 else "values break"
+    return "\n".join([f"{values:,} {what} a rule:", *shown, *more])
+
+
+def _line(column: str, check: str, count: int, case: str | None) -> str:
+    if check == "dtype":
+        return f"{column}: dtype {case}"
+    return f"{column}: {check} ({count:,}×, such as {case!r})"
+
+
+def _schema(frame: Any, judged: Judged) -> Any:
+    """Return the schema that pandera would have checked with; it has none for other libraries."""
+    backend = engines.backend_of(frame)
+    if backend not in {"pandas", "polars"}:
+        return None
+    return getattr(schemas, judged.columns.layout)(backend, sep=judged.columns.sep)
+
+
+def _frame(frame: Any, judged: Judged, dtypes: list[dict[str, str]], failing: pa.Table) -> Any:
+    """Return what failed as a frame of the same library; of a relation, as an Arrow table."""
+    text = pa.schema([(name, pa.string()) for name in _COLUMNS])
+    rows = failing.select(list(_COLUMNS)).cast(text)
+    told = pa.concat_tables([pa.Table.from_pylist(dtypes, schema=text), rows])
+    nowhere = pa.nulls(len(dtypes), pa.int64())
+    index = pa.chunked_array([nowhere, *failing[ROW].chunks], pa.int64())
+    backend = engines.backend_of(frame)
+    if backend == "pandas":
+        return _of_pandas(frame, told, index, judged)
+    told = told.append_column("index", index)
+    return engines.deliver(told, "polars" if backend == "polars" else "pyarrow")
+
+
+def _of_pandas(frame: pd.DataFrame, told: pa.Table, index: Any, judged: Judged) -> pd.DataFrame:
+    import pandas as pd
+
+    known = frame[list(judged.columns.known.values())]
+    answer = flavours.flavoured(told, known, ())
+    labels = frame.index.take(index.drop_null().to_numpy())
+    if isinstance(labels, pd.MultiIndex):
+        labels = labels.to_flat_index()
+    absent = index.null_count
+    if absent:
+        labels = pd.Index([None] * absent + list(labels), dtype=object)
+    answer["index"] = labels
+    return answer

@@ -1,0 +1,261 @@
+"""Validation: a frame passes as it is, or is told row by row; or is parted into good and bad."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from tidyusage import answers, engines, flavours, relations
+from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
+from tidyusage.checks.rules import codes
+from tidyusage.errors import FrameError, known_options
+from tidyusage.prepare.frames import ROW
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+    import polars as pl
+
+    from tidyusage.answers import Query
+    from tidyusage.typing import FrameT
+
+
+@known_options
+def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
+    """Return a frame that keeps the schema's rules as it is, or raise with what breaks them.
+
+    The rules are those of `schemas`: dtypes, what is required, unique ids, known types of charges,
+    currencies' shape, counts that are not negative, what is accepted against what was offered, the
+    order of dates, cache writes against their lifetimes.
+
+    Parameters
+    ----------
+    frame
+        A frame of any layout and library, of either spelling; absent columns count as null, and
+        columns of your own are not looked at.
+    currencies
+        Further currencies that charges may have, beside three capital letters as in ISO 4217: such
+        as ``["CREDITS"]``.
+
+    Returns
+    -------
+    frame
+        The same frame.  A lazy one of Polars is told of its dtypes at once, and is checked when it
+        is collected.  A relation of DuckDB is read once, at once.
+
+    Raises
+    ------
+    pandera.errors.SchemaErrors
+        If a row breaks a rule.  Its `failure_cases` is a frame of the same library (an Arrow table
+        for a relation), one row for each row and rule: `id` (str), `column` (str), `check` (str,
+        the rule), `failure_case` (str, the column's value) and `index` (the row's label in
+        pandas, its number from 0 elsewhere).  A column of a wrong dtype is one row, whose `check`
+        is "dtype".  It is a `UsageError` too.
+    FrameError
+        If the frame holds no usage.
+
+    See Also
+    --------
+    filter_usage : The good rows and the bad ones.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> frame = tu.flatten_usage({"id": "a", "usage": {"tokens": {"input": -12}}})
+    >>> try:
+    ...     tu.validate_usage(frame)
+    ... except tu.errors.UsageError as error:
+    ...     print(error.failure_cases)
+      id              column         check failure_case  index
+    0  a  usage.tokens.input  not_negative        -12.0      0
+    """
+    judged = _judged(frame, currencies)
+    if engines.is_lazy(frame):
+        lazy = cast("pl.LazyFrame", frame)
+        if judged.unfit:
+            raise _invalid(lazy, judged, _none())
+        checked = lazy.map_batches(
+            lambda eager: _validated(eager, judged), schema=lazy.collect_schema()
+        )
+        return cast("FrameT", checked)
+    return _validated(frame, judged)
+
+
+@known_options
+def filter_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> tuple[FrameT, FrameT]:
+    """Part a frame into the rows that keep the schema's rules, and those that do not.
+
+    Parameters
+    ----------
+    frame
+        As for `validate_usage`.
+    currencies
+        As for `validate_usage`.
+
+    Returns
+    -------
+    good : frame
+        The rows that keep all rules, as they are, in their order.  `validate_usage` takes them.
+    bad : frame
+        All other rows, each once, with a last column `reasons` (str): ``column: rule``, joined by
+        ``"; "``.  Of rows that share an id, all are bad.
+
+        Both are of the same library, and keep dtypes and index; lazy frames and relations give two
+        of their kind, and nothing is read before they are.
+
+    Raises
+    ------
+    pandera.errors.SchemaErrors
+        If a column has a wrong dtype: no row is to blame for that.  It is a `UsageError` too.
+    FrameError
+        If the frame holds no usage, or has a column `reasons`.
+
+    See Also
+    --------
+    validate_usage : All or nothing.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> records = [{"id": "a", "usage": {"tokens": {"input": tokens}}} for tokens in (1, 2)]
+    >>> records.append({"id": "b", "usage": {"tokens": {"input": 3}}})
+    >>> good, bad = tu.filter_usage(tu.flatten_usage(records, duplicates="keep"))
+    >>> good[["id", "usage.tokens.input"]]
+      id  usage.tokens.input
+    2  b                 3.0
+    >>> bad[["id", "usage.tokens.input", "reasons"]]
+      id  usage.tokens.input     reasons
+    0  a                 1.0  id: unique
+    1  a                 2.0  id: unique
+    """
+    judged = _judged(frame, currencies)
+    if REASONS in engines.columns(frame):
+        raise FrameError(
+            f"The frame has a column {REASONS!r}, as the answer would.", "Rename or drop it."
+        )
+    if judged.unfit:  # that no row is to blame for
+        raise _invalid(frame, judged, _none())
+    query = judged.flagged()
+    if engines.backend_of(frame) == "duckdb":
+        relation = cast("duckdb.DuckDBPyRelation", frame)
+        return cast("tuple[FrameT, FrameT]", _parted_relation(relation, query))
+    if engines.is_lazy(frame):
+        return cast("tuple[FrameT, FrameT]", _parted_lazily(cast("pl.LazyFrame", frame), judged))
+    return cast("tuple[FrameT, FrameT]", _parted(frame, judged))
+
+
+def _judged(frame: object, currencies: Iterable[str]) -> Judged:
+    """Look at a frame; raise if it holds no usage, or can be read only once."""
+    if type(frame).__name__ == "RecordBatchReader":
+        raise FrameError("A RecordBatchReader can be read only once.", "Call its read_all() first.")
+    return Judged.of(frame, codes(currencies))
+
+
+def _validated(frame: FrameT, judged: Judged) -> FrameT:
+    fails = _fails(frame, judged)
+    if fails or judged.unfit:
+        raise _invalid(frame, judged, _asked(frame, judged.failing()) if fails else _none())
+    return frame
+
+
+def _fails(frame: Any, judged: Judged) -> bool:
+    """Tell whether any row of a frame breaks a rule."""
+    return bool(_asked(frame, judged.any_failing())["fails"][0].as_py())
+
+
+def _asked(frame: Any, query: Query) -> pa.Table:
+    """Return a query's answer as an Arrow table."""
+    if engines.backend_of(frame) == "polars":
+        # Polars would copy every column that may hold NaN; Arrow looks first.
+        frame = engines.to_arrow(frame.select(query.needs))
+    return engines.collected(answers.answer(frame, query))
+
+
+def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
+    """Return the error of what failed; pandera is not imported before."""
+    from tidyusage.checks.failures import InvalidUsageError
+
+    return InvalidUsageError(frame, judged, failing)
+
+
+def _parted_lazily(lazy: pl.LazyFrame, judged: Judged) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    import polars as pl
+
+    schema = lazy.collect_schema()
+    return (
+        lazy.map_batches(lambda eager: _parted(eager, judged)[0], schema=schema),
+        lazy.map_batches(
+            lambda eager: _parted(eager, judged)[1], schema={**schema, REASONS: pl.String()}
+        ),
+    )
+
+
+def _parted(frame: Any, judged: Judged) -> tuple[Any, Any]:
+    """Return the rows of an eager frame that the query does not name, and those that it does."""
+    import numpy as np
+
+    if not _fails(frame, judged):
+        return _all_good(frame)
+    found = _asked(frame, judged.flagged())
+    places = found[ROW].to_numpy()
+    kept = np.ones(frame.num_rows if hasattr(frame, "num_rows") else len(frame), dtype=bool)
+    kept[places] = False
+    backend = engines.backend_of(frame)
+    if backend == "pandas":
+        reasons = flavours.flavoured(found.select([REASONS]), frame, ())[REASONS].array
+        return frame[kept], frame.iloc[places].assign(**{REASONS: reasons})
+    if backend == "polars":
+        import polars as pl
+
+        reasons = pl.Series(REASONS, found[REASONS], pl.String)
+        return frame.filter(pl.Series(kept, dtype=pl.Boolean)), frame[places].with_columns(reasons)
+    table = engines.to_arrow(frame)
+    bad = table.take(pa.array(places, pa.int64()))
+    return table.filter(pa.array(kept)), bad.append_column(REASONS, found[REASONS])
+
+
+def _all_good(frame: Any) -> tuple[Any, Any]:
+    """Return a frame whose rows are all good, and none of them as bad; nothing is copied."""
+    backend = engines.backend_of(frame)
+    if backend == "pandas":
+        none = flavours.flavoured(_none().select([CHECK]), frame, ())[CHECK].array
+        return frame.copy(deep=False), frame.iloc[:0].assign(**{REASONS: none})
+    if backend == "polars":
+        import polars as pl
+
+        return frame, frame.clear().with_columns(pl.lit(None, pl.String).alias(REASONS))
+    return frame, engines.to_arrow(frame)[:0].append_column(REASONS, pa.array([], pa.string()))
+
+
+def _parted_relation(
+    relation: duckdb.DuckDBPyRelation, query: Query
+) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyRelation]:
+    numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
+    rows = ", ".join(
+        f"{relations.plain(name, str(type_))} as {quote(name)}"
+        for name, type_ in zip(relation.columns, relation.types, strict=True)
+        if name in query.needs
+    )
+    # The query's frame is a step here, so that the rows it names are the relation's own.
+    frame, found = "tu__frame", "tu__found"
+    steps = f"""with tu__all as materialized (select * from {engines.FRAME}),
+{frame} as (select {rows} from tu__all),
+{found} as ({query.sql.replace(engines.FRAME, frame)})
+"""
+    good = f"""{steps}select * exclude ({ROW}) from tu__all
+where {ROW} not in (select {ROW} from {found})
+order by {ROW}"""
+    bad = f"""{steps}select tu__all.* exclude ({ROW}), {found}.{REASONS}
+from tu__all join {found} on tu__all.{ROW} = {found}.{ROW}
+order by tu__all.{ROW}"""
+    return engines.queried(numbered, good), engines.queried(numbered, bad)
+
+
+def _none() -> pa.Table:
+    """Return that no row is known to fail."""
+    empty: list[Any] = []
+    text = {name: pa.array(empty, pa.string()) for name in ("id", COLUMN, CHECK, CASE)}
+    return pa.table({ROW: pa.array(empty, pa.int64()), **text})
