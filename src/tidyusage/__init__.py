@@ -3,6 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors
+from tidyusage.checks import findings
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -39,6 +40,7 @@ __all__ = [
     "errors",
     "estimate_cost",
     "explain",
+    "findings",
     "flatten_usage",
     "load_example",
     "read_usage",

@@ -1,3 +1,5 @@
 """Whether a frame can be trusted: schemas, findings, what changed between two pulls."""
 
-__all__: list[str] = []
+from tidyusage.checks.findings.report import findings
+
+__all__ = ["findings"]
