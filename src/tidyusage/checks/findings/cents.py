@@ -37,7 +37,7 @@ _CLUMP: Final = 3  # records, or days, of each clump
 _KNOWN: Final = 5  # of each where nothing is counted
 _GROUP: Final = ("product.id", "model.id", "metric_name", "usage.unit", "currency", "kind")
 _KEYS: Final = ", ".join(map(quote, _GROUP))
-_DAYS: Final = 4  # the kind of a day's cost; the others count tokens by sort, in all, a quantity
+_SORTED, _IN_ALL, _QUANTITY, _DAYS = range(1, 5)  # the kinds: what a cost is set against
 
 
 def _unit_costs(_: Usage) -> str:
@@ -52,7 +52,8 @@ def _unit_costs(_: Usage) -> str:
     )
     keys = _KEYS.replace('"currency"', "tu__currency")
     return f"""sizes as (
-  select *, case when {any_} then 1 when tokens is not null then 2 else 3 end as kind,
+  select *, case when {any_} then {_SORTED}
+      when tokens is not null then {_IN_ALL} else {_QUANTITY} end as kind,
     case when {any_} then {weighed} else coalesce(tokens, "usage.quantity") end as size
   from decided
   where cost > 0
@@ -142,19 +143,20 @@ jumps as (
     and most <= {_SPREAD} * least and low_most <= {_SPREAD} * low_least
     and middle between {_NEAREST} * low_middle and {_FARTHEST} * low_middle
     and (tu__first > low_tu__last or tu__last < low_tu__first
-      or kind <> {_DAYS} and whole = tu__count and low_whole < low_tu__count)
+      or kind in ({_SORTED}, {_IN_ALL}) and whole = tu__count and low_whole < low_tu__count)
 )"""
 
 
 def _amounts_in_cents(_: Usage) -> str:
     of = named("product.id", "model.id", "metric_name")
     currency = "coalesce(currency, 'an unknown currency')"
-    each = "case kind when 3 then 'unit of quantity' else 'token' end"
+    each = f"case kind when {_QUANTITY} then 'unit of quantity' else 'token' end"
+    days = counted("tu__count", "day", "days")
     jump = sentence(
         "Of {}, {} in {} cost about {} times what the others do{}; if they are in cents,"
         " divide them by 100.",
         of,
-        f"case kind when {_DAYS} then {counted('tu__count', 'day', 'days')} else {counted('tu__count')} end",
+        f"case kind when {_DAYS} then {days} else {counted('tu__count')} end",
         currency,
         figure("round(middle / low_middle)"),
         f"case kind when {_DAYS} then '' else ' for each ' || {each} end",
@@ -173,7 +175,7 @@ def _amounts_in_cents(_: Usage) -> str:
     return f"""dear as (
   select {_KEYS}, sum(tu__count) as tu__count, sum(amount) as amount, sum(size) as size
   from bins as tu__a
-  where kind = 1 and currency in ({values(_DOLLARS)})
+  where kind = {_SORTED} and currency in ({values(_DOLLARS)})
     and not exists (select 1 from jumps as tu__b where {same})
   group by {_KEYS}
   having sum(tu__count) >= {_DEAR_RECORDS} and sum(size) >= {_TOKENS}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage import schema
+from tidyusage import catalogue, schema
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
     from tidyusage.typing import Severity
 
-Steps = "Callable[[Usage], str]"
 RESULTS: Final[Mapping[str, pa.DataType]] = {
     "check": pa.string(),
     "severity": pa.string(),
@@ -27,6 +26,7 @@ RESULTS: Final[Mapping[str, pa.DataType]] = {
     "message": pa.string(),
     "records": pa.int64(),
 }
+_MEASURED: Final = {*(field.column for field in catalogue.MEASURES), *catalogue.CHARGE_COLUMNS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,13 @@ class Check:
 
     def applies(self, asked: Usage) -> bool:
         """Tell whether a frame may hold what the check looks at."""
-        return all(any(map(asked.holds, choice)) for choice in self.needs)
+        return all(any(holds(asked, path) for path in choice) for choice in self.needs)
+
+
+def holds(asked: Usage, path: str) -> bool:
+    """Tell whether a frame may hold a field: any measure may be a row of long."""
+    is_row = asked.columns.layout == "long" and path in _MEASURED
+    return is_row or path in asked.columns.known
 
 
 def found(

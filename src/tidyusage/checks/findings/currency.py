@@ -10,7 +10,6 @@ from tidyusage.checks.findings.check import (
     counted,
     found,
     named,
-    only_one,
     sentence,
     spelled,
 )

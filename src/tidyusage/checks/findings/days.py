@@ -166,13 +166,12 @@ def _late_days(asked: Usage) -> str:
         ),
         records="tu__count",
     )
-    kinds = (
-        f"select {_KEYS}, day, 1 as rank, 'cost' || coalesce(' in ' || currency, '') as what,"
-        " sum(cost) as figure from daily where cost is not null group by all",
-        f"select {_KEYS}, day, 2, 'tokens', sum(tokens) from daily"
-        " where tokens is not null group by all",
-        f"select {_KEYS}, day, 3, 'records', sum(tu__count) from daily group by all",
-    )
+    of = {"cost": "'cost' || coalesce(' in ' || currency, '')", "tokens": "'tokens'"}
+    kinds = [
+        f"select {_KEYS}, day, {rank} as rank, {what} as what, sum({name}) as figure from daily"
+        f" where {name} is not null group by all"
+        for rank, (name, what) in enumerate({**of, "tu__count": "'records'"}.items(), 1)
+    ]
     union = "\n  union all\n  ".join(kinds)
     keys = f"{_KEYS}, rank, what"
     return f"""figures as (
@@ -204,7 +203,7 @@ compared as (
 dropped as (
   select *, row_number() over (partition by {_KEYS} order by rank, what) as tu__place
   from compared
-  where last_figure < {_HALF} * usual
+  where usual > 0 and last_figure < {_HALF} * usual
     and usual - last_figure >= {_DEEPER} * (usual - lowest)
     and usual - last_figure >= {_DEVIATIONS} * greatest({_SIGMA} * deviation, {_LEAST} * usual)
 ),

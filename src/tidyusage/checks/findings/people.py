@@ -20,9 +20,9 @@ _MACHINE: Final = (
     r"@([a-z0-9-]+\.)*gserviceaccount\.com$|\[bot\]@"
     r"|^(svc|service[-_.]?account|api[-_.]?key)[-_.+@]"
 )
-_PLACES: Final = "|".join(
-    "prod production staging stage dev test ci cd live backend server deploy build batch cron"
-    " shared default".split()
+_PLACES: Final = (
+    "prod|production|staging|stage|dev|test|ci|cd|live|backend|server|deploy|build|batch|cron"
+    "|shared|default"
 )
 # Names that people give to keys and machines.  "Key" and "Bot" are surnames too: alone, or after a
 # first name, they tell nothing.

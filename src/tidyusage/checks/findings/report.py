@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,6 @@ from tidyusage.metrics.query import usage
 from tidyusage.sqltext import clauses, literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tidyusage.answers import Query
     from tidyusage.checks.findings.check import Check
     from tidyusage.metrics.query import Usage
@@ -33,17 +32,67 @@ _RANKS: Final = ("error", "warning", "info")
 def findings(frame: FrameT, *, only: str | Iterable[str] | None = None) -> FrameT:
     """Return what is legal in a frame but suspect, one row a finding.
 
+    What breaks a rule of the schema is not looked for here.  The page on findings has each check's
+    exact rule, its tolerance, and what to do.
+
     Parameters
     ----------
     frame
-        A wide or long frame of any library, of either spelling.
+        A wide or long frame of any library, of either spelling.  Where it lacks the columns that a
+        check looks at, that check has nothing to say; long lacks the list `charges`.
     only
-        The name of a check, or several; all if not given.
+        The name of a check, or several; all of them if not given.
 
     Returns
     -------
     frame
-        Of the same library; a lazy one stays lazy.
+        Of the same library; a lazy one stays lazy.  `check` (str), `severity` (str: "error" where
+        figures contradict each other, "warning" where an answer may be wrong, "info" where one
+        should know), `id` (str; null where it is about several records), `column` (str, as the
+        frame spells it), `value` and `expected` (str, since they are numbers, dates or names; a
+        number has up to six decimals, and `expected` is null where nothing in particular is),
+        `message` (str: the fact, and what to do), `records` (int64, how many it is about).  By
+        severity, then check, then the most records first, then id.
+
+    Raises
+    ------
+    OptionError
+        For a name that no check has.
+    FrameError
+        For a frame that is neither wide nor long, or a column that holds values of a wrong kind.
+
+    Notes
+    -----
+    ===========================  ========  ====================================================
+    check                        severity  what it finds
+    ===========================  ========  ====================================================
+    parts_not_total              error     charges whose parts do not make their total
+    net_not_total_less_discount  error     a net that is not the total less the discount
+    tokens_not_total             error     a total of tokens that its parts make in no way
+    cache_write_not_parts        error     cache writes that their two lifetimes do not make
+    cached_exceeds_input         error     more cached tokens than the input that holds them
+    running_totals               error     amounts that run up over the month
+    discount_without_net         warning   a total that may be before or after its discount
+    duplicate_charge_types       warning   one type of charge twice in a record
+    currency_missing             warning   an amount without a currency
+    amounts_in_cents             warning   amounts that are a hundred times too much
+    api_key_users                warning   users who are keys or machines
+    email_with_several_ids       warning   one e-mail that counts as several people
+    id_with_several_emails       warning   one id that several people may share
+    missing_days                 warning   days without a record within a daily series
+    currency_not_iso             info      amounts in what is no currency, such as credits
+    late_days                    info      a last day that falls far below those before
+    ===========================  ========  ====================================================
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> charges = [{"type": "total", "amount": 9}, {"type": "committed", "amount": 5},
+    ...            {"type": "on_demand", "amount": 3}]
+    >>> df = tu.flatten_usage({"id": "a", "charges": charges}, currency="USD")
+    >>> tu.findings(df)[["check", "severity", "id", "column", "value", "expected"]]
+                 check severity id         column value expected
+    0  parts_not_total    error  a  charges.total     9        8
     """
     asked = usage(frame, ())
     chosen = [check for check in _chosen(only) if check.applies(asked)]
@@ -54,9 +103,12 @@ def _chosen(only: str | Iterable[str] | None) -> list[Check]:
     """Return the checks of these names; raise for a name that none has."""
     if only is None:
         return list(CHECKS.values())
-    names = [only] if isinstance(only, str) else list(only)
+    names = [only] if isinstance(only, str) else only
+    if not isinstance(names, Iterable):
+        raise OptionError(f"only={only!r} names no check.", "Give a name, or a list of names.")
+    names = list(names)
     for name in names:
-        if name not in CHECKS:
+        if not isinstance(name, str) or name not in CHECKS:
             raise OptionError(f"There is no check {name!r}.", nearest(str(name), CHECKS))
     return [CHECKS[name] for name in dict.fromkeys(names)]
 

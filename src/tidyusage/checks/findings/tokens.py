@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.checks.findings.check import Check, figure, found, sentence, spelled
+from tidyusage.checks.findings.check import Check, figure, found, holds, sentence, spelled
 from tidyusage.metrics.money import CURRENCY
 from tidyusage.metrics.policy import BILLED, cost, fields_of
 from tidyusage.metrics.tokens import AUTO, decided
@@ -52,6 +52,11 @@ token_counts as (
 
 
 def _tokens_not_total(asked: Usage) -> str:
+    sums = sentence(
+        "input and output make {}, with cached ones {}", figure("within"), figure("apart")
+    )
+    least = sentence("its parts are at least {}", figure("makes"))
+    parts = f"case when is_whole then {sums} else {least} end"
     said = found(
         id_="id",
         column=spelled(asked, "usage.tokens.total"),
@@ -61,7 +66,7 @@ def _tokens_not_total(asked: Usage) -> str:
             "The total is {} tokens, and {}; find out what the vendor counts before you rely"
             " on either.",
             figure("total"),
-            f"case when is_whole then 'input and output make ' || {figure('within')} || ', with cached ones ' || {figure('apart')} else 'its parts are at least ' || {figure('makes')} end",
+            parts,
         ),
     )
     return f"""token_sums as (
@@ -93,7 +98,9 @@ def _tells_cached(asked: Usage) -> str:
     """
     if asked.columns.layout == "long":
         return "(select count(*) from token_counts where cached > 0) > 0"
-    is_told = asked.holds("usage.tokens.cache_read") and any(map(asked.holds, _WRITES))
+    is_told = holds(asked, "usage.tokens.cache_read") and any(
+        holds(asked, path) for path in _WRITES
+    )
     return "true" if is_told else "false"
 
 
