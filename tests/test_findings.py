@@ -266,6 +266,18 @@ def test_a_part_of_the_cached_tokens_that_the_frame_lacks_may_be_in_the_total():
     assert [row["id"] for row in rows(found)] == ["b"]
 
 
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_columns_without_values_and_lists_of_ones_own_are_read(library):
+    net = [{"type": "net", "amount": 1.0}, {"type": "net", "amount": 2.0}]
+    frame = {"id": ["a", "b"], "charges.total": [5.0, None], "charges.currency": ["USD", None]}
+    names = ("start_date", "end_date", "user.id", "usage.tokens.total")
+    empty = {name: [None, None] for name in names}
+    for charges in ([None, None], [[], []]):
+        assert rows(tu.findings(library({**frame, **empty, "charges": charges}))) == []
+    (found,) = rows(tu.findings(library({**frame, "charges": [None, net]})))
+    assert (found["id"], found["column"], found["value"]) == ("b", "charges.net", "1, 2")
+
+
 def test_the_first_of_many_ids_are_named():
     frame = flat([user(str(n), id=f"u{n}", email="ada@x.org") for n in range(7)])
     (found,) = rows(tu.findings(frame, only="email_with_several_ids"))

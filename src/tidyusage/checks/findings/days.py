@@ -25,7 +25,9 @@ _DATES: Final = ("start_date", "end_date")
 _FIELDS: Final = ("id", *SERIES, *_DATES)
 CHARGED: Final = tuple(field for field in fields_of(BILLED) if field != "charges.currency")
 DAILY: Final = (*_FIELDS, "metric_name", *fields_of(BILLED), *_TOKENS)
-DAY: Final = "(end_date is null or end_date <= start_date + interval 1 day)"
+# A column without any value may have no type.
+_START, _END = (f"cast({name} as timestamp)" for name in _DATES)
+_DAY: Final = f"({_END} is null or {_END} <= {_START} + interval 1 day)"
 _LONGEST: Final = 366  # days of a window; what is longer tells of no day
 _ENOUGH: Final = 5  # days of a kind, below which nothing is known of it
 _SHARE: Final = 0.75  # of a kind's days, from which a series is there every day
@@ -42,13 +44,13 @@ _LEAST: Final = 0.1  # of the median, below which no deviation is taken to be
 def _covered(_: Usage) -> str:
     """Return the steps to ``covered``: each day of each series that a record's window touches."""
     return f"""windows as (
-  select {_KEYS}, date_trunc('day', start_date) as tu__first,
-    case when {DAY} then date_trunc('day', start_date)
-      else date_trunc('day', end_date - interval 1 microsecond) end as tu__last,
+  select {_KEYS}, date_trunc('day', {_START}) as tu__first,
+    case when {_DAY} then date_trunc('day', {_START})
+      else date_trunc('day', {_END} - interval 1 microsecond) end as tu__last,
     count(*) as tu__count
   from usage
   where start_date is not null
-    and (end_date is null or end_date <= start_date + interval {_LONGEST} day)
+    and ({_END} is null or {_END} <= {_START} + interval {_LONGEST} day)
   group by all
 ),
 touched as (
@@ -73,7 +75,7 @@ def _missing_days(asked: Usage) -> str:
         value=gap,
         expected="'a record every day'",
         message=sentence(
-            "{} has records on almost every day like these, and none on {}; read those days"
+            "Of {} there are records on most days of this kind, and none on {}; read those days"
             " again, or say that they are missing where you compare periods.",
             named(*SERIES),
             gap,
@@ -128,11 +130,11 @@ def daily(_: Usage) -> str:
     parts = 'coalesce("usage.tokens.input", 0) + coalesce("usage.tokens.output", 0)'
     any_ = 'coalesce("usage.tokens.input", "usage.tokens.output") is not null'
     return f"""raw_days as (
-  select {_KEYS}, "metric_name", date_trunc('day', start_date) as day,
+  select {_KEYS}, "metric_name", date_trunc('day', {_START}) as day,
     {CURRENCY} as tu__currency, {cost(BILLED)} as cost,
     coalesce("usage.tokens.total", case when {any_} then {parts} end) as tokens
   from usage
-  where start_date is not null and {DAY}
+  where start_date is not null and {_DAY}
 ),
 raw_daily as (
   select {_KEYS}, "metric_name", day, tu__currency,
@@ -156,21 +158,21 @@ def _late_days(asked: Usage) -> str:
         value=figure("last_figure"),
         expected=figure("usual"),
         message=sentence(
-            "{} ends on {} with {} of {}, and days like it had {} before; the day is likely"
-            " not whole yet, so read it again later or leave it out.",
-            named(*SERIES),
+            "On {}, the last day of {}, the {} is {}, and on days of its kind it was {} before;"
+            " the day is likely not whole yet, so read it again later or leave it out.",
             "strftime(day, '%Y-%m-%d')",
-            figure("last_figure"),
+            named(*SERIES),
             "what",
+            figure("last_figure"),
             figure("usual"),
         ),
         records="tu__count",
     )
-    of = {"cost": "'cost' || coalesce(' in ' || currency, '')", "tokens": "'tokens'"}
+    of = {"cost": "'cost' || coalesce(' in ' || currency, '')", "tokens": "'sum of tokens'"}
     kinds = [
         f"select {_KEYS}, day, {rank} as rank, {what} as what, sum({name}) as figure from daily"
         f" where {name} is not null group by all"
-        for rank, (name, what) in enumerate({**of, "tu__count": "'records'"}.items(), 1)
+        for rank, (name, what) in enumerate({**of, "tu__count": "'number of records'"}.items(), 1)
     ]
     union = "\n  union all\n  ".join(kinds)
     keys = f"{_KEYS}, rank, what"

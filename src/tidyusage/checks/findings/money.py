@@ -24,6 +24,8 @@ _PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee", "inclu
 _TYPES: Final = ("total", "net", "discount", *_PARTS)
 _FIELDS: Final = ("id", "product.id", *(f"charges.{type_}" for type_ in _TYPES))
 CHARGES: Final = "charges"
+# By name: entries of the caller's own making need not have all of them.
+_ENTRY: Final = 'struct(amount double, currency varchar, "type" varchar)'
 ENTRIES: Final = "tu__entries"
 
 
@@ -71,8 +73,8 @@ def _parts_not_total(asked: Usage) -> str:
         value=figure("total"),
         expected=figure("makes"),
         message=sentence(
-            "The total is {}, and {} make {}; find out which of them is wrong before you use"
-            " any of them.",
+            "The total is {}, and its parts ({}) make {}; find out which of them is wrong before"
+            " you use any of them.",
             figure("total"),
             f"concat_ws(', ', {listed})",
             figure("makes"),
@@ -161,7 +163,7 @@ def entries(asked: Usage) -> str:
     """
     if CHARGES not in asked.columns.known:
         return ""
-    own = quote(asked.columns.known[CHARGES])
+    own = f"cast({quote(asked.columns.known[CHARGES])} as {_ENTRY}[])"
     id_, product = (
         f"cast({quote(asked.columns.known[path])} as varchar)"
         if path in asked.columns.known

@@ -28,13 +28,13 @@ def _running_totals(_: Usage) -> str:
         value=figure("sum(cost)"),
         expected=figure("sum(cost) filter (where is_last)"),
         message=sentence(
-            "{} has amounts that rise day by day and begin anew with the month, as running"
-            " totals do; they would add up to {}, and the last of each month to {}; keep the"
-            " last day of each month, over {}, before you add them up.",
+            "Of {} the amounts rise from day to day and from zero in each month, as running"
+            " totals do; those of {} add up to {}, and the last of each month to {}, so keep"
+            " the last alone.",
             named(*SERIES, "metric_name"),
+            counted("sum(tu__count)"),
             figure("sum(cost)"),
             figure("sum(cost) filter (where is_last)"),
-            counted("sum(tu__count)"),
         ),
         records="sum(tu__count)",
     )
