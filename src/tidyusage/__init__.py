@@ -3,7 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors, schemas
-from tidyusage.checks import drift, filter_usage, reconcile, validate_usage
+from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -60,6 +60,7 @@ __all__ = [
     "estimate_cost",
     "explain",
     "filter_usage",
+    "findings",
     "flatten_usage",
     "grains",
     "latest",

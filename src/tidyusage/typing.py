@@ -46,6 +46,7 @@ Tokens: TypeAlias = Literal["total", "input", "output", "cache_read", "cache_wri
 Convention: TypeAlias = Literal["auto", "exclusive", "inclusive"]
 Conventions: TypeAlias = Convention | Mapping[str, Convention]
 AcceptanceKind: TypeAlias = Literal["tab", "edit", "line", "tool"]
+Severity: TypeAlias = Literal["error", "warning", "info"]
 Freq: TypeAlias = Literal["1h", "1d", "1w", "1mo", "1q", "1y"]
 End: TypeAlias = Literal["exclusive", "inclusive"]
 Grain: TypeAlias = Literal["finest", "coarsest"]

@@ -1,0 +1,1 @@
+"""What is legal in a frame but suspect, by subject; each check is SQL with a name."""
