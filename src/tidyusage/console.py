@@ -217,6 +217,8 @@ def _writer(field: pa.Field[Any], column: Any) -> Callable[[Any], str]:
         return filled("{:,.1%}".format)
     if pa.types.is_integer(field.type):
         return filled("{:,}".format)
+    if field.name == "message":  # what is said is said to its end
+        return filled(str)
     if not pa.types.is_floating(field.type):
         return _cell
     if field.name == "value":  # of several units
