@@ -216,13 +216,15 @@ TOKENS = Case(
         tokens("a", input=110, output=55, cache_read=220, total=400),  # 165, or 385
         tokens("b", output=100, total=50),
         tokens("c", input=10, output=5, total=20),
-        tokens("d", input=100, cache_read=20, output=5, total=60),  # at least 100 + 5
+        tokens("d", input=100, cache_read=20, output=5, total=60),  # 105, or 125
+        tokens("e", input=100, cache_read=20, total=60),  # of the 100, 20 may be cached
     ],
     [
         finding("a", "usage.tokens.total", "400", "385"),
         finding("b", "usage.tokens.total", "50", "100"),
         finding("c", "usage.tokens.total", "20", "15"),
         finding("d", "usage.tokens.total", "60", "105"),
+        finding("e", "usage.tokens.total", "60", "100"),
     ],
     [
         tokens("a", input=110, output=55, cache_read=220, total=385),
@@ -278,18 +280,22 @@ CACHED = Case(
 RUNNING = Case(
     # 10, 20, … 70 from the first of a month: 280 in all, and 70 at the end.
     [day(n, **cost(10 * n)) for n in range(1, 8)]
-    # 260 … 310, then 10 … 40: 1710 + 100 in all, 310 + 40 at the ends.
-    + [day(n, "q", **cost(10 * n)) for n in range(26, 32)]
+    # Up to 310 in no straight line, then 10 … 40: 940 + 100 in all, 310 + 40 at the ends.
+    + [
+        day(n, "q", **cost(amount))
+        for n, amount in enumerate((10, 20, 100, 200, 300, 310), start=26)
+    ]
     + [day(n, "q", month=2, **cost(10 * n)) for n in range(1, 5)],
     [
-        finding(None, "charges", "1810", "350", 10),
+        finding(None, "charges", "1040", "350", 10),
         finding(None, "charges", "280", "70", 7),
     ],
     [day(n, "even", **cost(10)) for n in range(1, 29)]
     + [day(n, "growing", **cost(100 + 3 * n)) for n in range(1, 32)]
     + [day(n, "growing", month=2, **cost(200 + 3 * n)) for n in range(1, 20)]
     + [day(n, "short", **cost(10 * n)) for n in range(1, 7)]
-    + [day(n, "falling", **cost(10 * n - 50 * (n == 9))) for n in range(1, 20)]
+    + [day(n, "falling", **cost(10 * n - 15 * (n == 9))) for n in range(1, 20)]
+    + [day(n, "stairs", **cost(c)) for n, c in enumerate((20, 20, 40, 40, 60, 60, 70), 1)]
     + [day(n, "no cost") for n in range(1, 20)]
     + [day(n, "jumping", **cost(2**n)) for n in range(1, 15)],
 )
@@ -308,12 +314,20 @@ CENTS = Case(
         finding(None, "charges", "3", "0.03", 4),
         finding(None, "charges", "0.3", "0.003", 3),
     ],
-    [metered(n, "ten", 0.003 if n < 4 else 0.03, input=1000) for n in range(1, 7)]
+    [metered(n, "twenty", 0.003 if n < 4 else 0.06, input=1000) for n in range(1, 7)]
     + [metered(n, "use", 0.003 * 100 ** (n > 3), input=1000 * 100 ** (n > 3)) for n in range(1, 7)]
+    # What is read from the cache counts a tenth: 3 USD a million, and 20.
+    + [metered(n, "read", 3, cache_read=10**7) for n in range(1, 4)]
+    + [metered(n, "read", 20, input=10**6) for n in range(4, 7)]
+    # What is put out counts five times.
+    + [metered(n, "out", 3, input=10**6) for n in range(1, 4)]
+    + [metered(n, "out", 15, output=10**6) for n in range(4, 7)]
+    # Clumps that are too near each other, 0.027 and 0.2, and such as are too wide, 0.003 to 0.075.
     + [
-        metered(n, "sorts", 0.3 if n < 4 else 15, input=10**6 * (n > 3), cache_read=10**6)
-        for n in range(1, 7)
+        metered(n, "near", c, input=1000)
+        for n, c in enumerate((0.003, 0.009, 0.027, 0.2, 0.6, 1.8), 1)
     ]
+    + [metered(n, "wide", c, input=1000) for n, c in enumerate((0.003, 0.015, 0.075, 0.9, 2, 4), 1)]
     + [metered(n, "tail", 0.003 * 3.2 ** (n % 5), input=1000) for n in range(1, 31)]
     + [metered(n, "turns", 0.0031 if n % 2 else 0.31, input=1000) for n in range(1, 7)]
     + [metered(n, "two", 0.003 if n < 5 else 0.3, input=1000) for n in range(1, 7)]
@@ -411,6 +425,8 @@ MISSING = Case(
 LATE = Case(
     # Sixteen workdays at 10, the seventeenth at 2.
     [day(n, **cost(2 if n == 23 else 10)) for n in WORKDAYS if n <= 23]
+    # The same, and weekends at 1 are another matter.
+    + [day(n, "rest", **cost(2 if n == 23 else 1 if n in RESTDAYS else 10)) for n in range(1, 24)]
     # Nothing is charged, and of three records a day one is there.
     + [
         {**day(n, "rows"), "id": f"rows-{n}-{k}"}
@@ -420,10 +436,13 @@ LATE = Case(
     ],
     [
         finding(None, "charges", "2", "10"),
+        finding(None, "charges", "2", "10"),
         finding(None, "id", "1", "3"),
     ],
     [day(n, "less", **cost(6 if n == 23 else 10)) for n in WORKDAYS if n <= 23]
     + [day(n, "noisy", **cost(2 if n == 23 else 3 + 10 * (n % 2))) for n in WORKDAYS if n <= 23]
+    # The median is 8 and so is 2 from most: 3.5 deviations are 3.5 × 1.4826 × 2 = 10.4.
+    + [day(n, "uneven", **cost(3 if n == 23 else 6 + 4 * (n % 2))) for n in WORKDAYS if n <= 23]
     + [day(n, "short", **cost(2 if n == 9 else 10)) for n in range(1, 10)]
     + [day(n, "rest", **cost(1 if n in RESTDAYS else 10)) for n in range(1, 32)]
     + [day(n, "fell before", **cost(2 if n in {7, 23} else 10)) for n in WORKDAYS if n <= 23],
