@@ -226,3 +226,84 @@ def test_a_wrong_question_says_what_to_do(records, arguments, code, words):
     assert done.returncode == code
     assert words in done.stderr
     assert done.stdout == ""
+
+
+# Checking
+
+
+BROKEN = (
+    {"id": "a", "usage": {"tokens": {"input": -1}}},
+    {"id": "b", "start_date": "2026-01-02", "end_date": "2026-01-01"},
+    {"id": "c", "charges": [{"type": "net", "amount": 3}]},
+)
+
+
+def lines(records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def test_validate_ends_with_one_where_a_rule_is_broken():
+    done = run("validate", "-", "--format", "csv", stdin=lines(BROKEN))
+    assert done.returncode == 1
+    rows = [line.split(",")[:3] for line in done.stdout.replace('"', "").splitlines()]
+    assert rows == [
+        ["id", "column", "check"],
+        ["a", "usage.tokens.input", "not_negative"],
+        ["b", "end_date", "not_before_start_date"],
+    ]
+    assert "2 of 3 records break a rule." in done.stderr
+
+
+def test_validate_ends_with_nought_where_all_are_kept():
+    done = run("validate", EXAMPLE)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "All 310 records keep the schema's rules.\n"
+
+
+def test_validate_counts_an_id_twice_unless_the_latest_is_asked_for():
+    twice = lines([{"id": "a"}, {"id": "a"}])
+    assert run("validate", "-", stdin=twice).returncode == 1
+    assert run("validate", "-", "--duplicates", "latest", stdin=twice).returncode == 0
+
+
+def test_validate_allows_the_currencies_that_are_named():
+    credits_ = lines(
+        [{"id": "a", "charges": [{"type": "net", "amount": 3, "currency": "CREDITS"}]}]
+    )
+    assert run("validate", "-", stdin=credits_).returncode == 1
+    assert run("validate", "-", "--also", "CREDITS", stdin=credits_).returncode == 0
+
+
+def test_validate_says_what_cannot_be_read():
+    done = run("validate", "-", stdin='{"id": "a", "usage": {"tokens": {"input": true}}}')
+    assert done.returncode == 1
+    assert "expected a number, found true" in done.stderr
+
+
+def test_findings_tell_what_is_suspect():
+    done = run("findings", "-", stdin=lines(BROKEN))
+    assert done.returncode == 0
+    assert done.stdout.split()[:5] == ["severity", "check", "id", "records", "message"]
+    assert "currency_missing" in done.stdout
+    found = json.loads(run("findings", "-", "--format", "json", stdin=lines(BROKEN)).stdout)
+    assert [row["check"] for row in found] == ["currency_missing"]
+    assert set(found[0]) >= {"severity", "column", "value", "expected", "records"}
+    none = run("findings", "-", "--only", "missing_days", "--format", "json", stdin=lines(BROKEN))
+    assert json.loads(none.stdout) == []
+
+
+def test_findings_name_the_nearest_check():
+    done = run("findings", EXAMPLE, "--only", "mising_days")
+    assert done.returncode == 2
+    assert "missing_days" in done.stderr
+    assert run("findings", EXAMPLE).stderr == "Nothing is suspect in 310 records.\n"
+
+
+def test_a_command_warns_of_what_counts_twice():
+    pair = [
+        {"id": str(n), "user": {"id": user}, "usage": {"tokens": {"total": 5}}}
+        for n, user in enumerate([None, "ada"])
+    ]
+    done = run("tokens", "-", stdin=lines(pair))
+    assert done.returncode == 0
+    assert "warning: Sums count the same twice" in done.stderr

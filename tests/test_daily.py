@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from test_oracle import FLAVOURS as EAGER
+from flavours import FLAVOURS as EAGER
 from test_oracle import RECORDS
 from tidyusage.errors import FrameError, OptionError
 

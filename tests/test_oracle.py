@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import flavours
 import oracle
 import tidyusage as tu
 from conftest import DRAWN, rows
-from tidyusage import engines
+from flavours import FLAVOURS
 
 AMOUNT = st.integers(0, 40).map(lambda quarter: quarter / 4)
 COUNT = st.none() | st.integers(0, 30)
@@ -257,28 +258,11 @@ QUESTIONS = questions()
 def asked(ask, question, *first):
     """Ask a function, such as a metric, a question of a frame."""
     name, by, options = question
-    options = dict(options)
+    options = {**options, "overlap": "ignore"}  # drawn rows overlap; test_grain asks of that
     if isinstance(options.get("rates"), list):
         options["rates"] = pl.DataFrame(options["rates"])
     leading = [options.pop(option) for option in LEADING.get(name, ())]
     return ask(*first, *leading, *by, **options)
-
-
-def nullable(table):
-    frame = engines.to_pandas(table)
-    masked = {"float64": "Float64", "str": "string"}
-    return frame.astype({n: masked.get(str(t), t) for n, t in frame.dtypes.items()})
-
-
-FLAVOURS = {
-    "pandas": engines.to_pandas,
-    "pandas nullable": nullable,
-    "pandas arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
-    "polars": pl.from_arrow,
-    "polars lazy": lambda table: pl.from_arrow(table).lazy(),
-    "pyarrow": lambda table: table,
-    "duckdb": None,
-}
 
 
 def period_of(question):
@@ -367,7 +351,7 @@ def ranks(found):
 def frame_of(records, flavour, **options):
     if flavour == "duckdb":
         return tu.flatten_usage(records, backend="duckdb", **options)
-    return FLAVOURS[flavour](tu.flatten_usage(records, backend="pyarrow", **options))
+    return flavours.frame_of(records, flavour, **options)
 
 
 def expected(records, name, by, options):

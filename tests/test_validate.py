@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
+from flavours import nullable
 from strategies import batches
-from test_oracle import nullable
 from tidyusage import checks, engines, schema
 from tidyusage.checks import quiet
 from tidyusage.testing import sample_records
