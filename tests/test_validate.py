@@ -564,6 +564,20 @@ def test_a_wrong_dtype_is_one_row_and_no_row_is_to_blame(flavour):
         tu.filter_usage(frame)
 
 
+def test_an_id_of_a_wrong_dtype_is_told_too():
+    """Whether others can be asked of the rows or not, and even where no engine can read it."""
+    for ids in ([1, 2], [1, "a"], [{1}, {2}]):
+        for more in ({}, {"usage.tokens.input": [1.0, -1.0]}):
+            frame = pd.DataFrame({"id": ids, "user.email": "x", **more})
+            found = failures(frame)
+            assert found[0][:3] == (None, "id", "dtype")
+            assert [case[1:3] for case in found[1:]] == [
+                ("usage.tokens.input", "not_negative")
+            ] * len(more)
+            with pytest.raises(SchemaErrors):
+                tu.filter_usage(frame)
+
+
 def test_categories_other_units_and_zones_are_flavours():
     frame = tu.load_example()
     frame["product.id"] = frame["product.id"].astype("category")
