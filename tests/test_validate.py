@@ -254,6 +254,13 @@ LONG = [
         {"start_date": DAY, "end_date": EVE},
         {"end_date": EVE},
     ),
+    (
+        "organization.id",
+        "required_with_name",
+        None,
+        {"organization.name": "Example"},
+        {"organization.id": "org"},
+    ),
 ]
 CHARGES = [
     ("id", "required", None, {"id": None}, {}),
@@ -261,12 +268,16 @@ CHARGES = [
     ("charges.type", "known_type", "bonus", {"charges.type": "bonus"}, {"charges.type": None}),
     ("charges.currency", "currency_code", "US", {"charges.currency": "US"}, {"charges.amount": -1}),
 ]
-TOOLS = [("count", "not_negative", "-1.0", {"count": -1}, {"count": 0})]
+ENTRIES = [
+    ("id", "required", None, {"id": None}, {}),
+    ("position", "not_negative", "-1", {"position": -1}, {"position": 3}),
+]
+TOOLS = [*ENTRIES, ("count", "not_negative", "-1.0", {"count": -1}, {"count": 0})]
 CASES = {
     "wide": ({}, WIDE),
     "long": ({"metric": "usage.tokens.input", "value": 1.0, "unit": "tokens"}, LONG),
     "charges": ({"position": 0}, CHARGES),
-    "resources": ({"position": 0}, CHARGES[:2]),
+    "resources": ({"position": 0}, ENTRIES),
     "tool_actions": ({"position": 0, "tool": "edit"}, TOOLS),
 }
 
@@ -378,6 +389,31 @@ def test_long_compares_the_measures_of_a_record(flavour):
         ("f", "metric", "unique", "usage.requests.tab_shown", 10),
         ("f", "metric", "unique", "usage.requests.tab_shown", 11),
     ]
+
+
+PAIRS = {
+    "requests.tab_accepted": "requests.tab_shown",
+    "conversations.thinking_message_count": "conversations.message_count",
+    "code.lines_accepted_added": "code.lines_added",
+    "code.lines_accepted_removed": "code.lines_removed",
+    "code.accepts": "code.applies",
+    "code.rejects": "code.applies",
+    "tools.distinct_connectors_used_count": "tools.connectors_used_count",
+    "tools.distinct_skills_used_count": "tools.skills_used_count",
+}
+
+
+def test_long_has_every_pair_that_wide_has():
+    dicts = []
+    for part, whole in PAIRS.items():
+        for id_, values in ((part, (3, 2)), (f"{part} kept", (2, 2))):
+            for metric, value in zip((part, whole), values, strict=True):
+                dicts.append({"id": id_, "metric": f"usage.{metric}", "value": value})
+    expected = [
+        (part, "value", f"at_most_{whole.rpartition('.')[2]}", "3.0", 4 * place)
+        for place, (part, whole) in enumerate(PAIRS.items())
+    ]
+    assert failures(pl.from_arrow(table("long", dicts))) == expected
 
 
 def test_one_row_a_record_and_rule_however_many_columns_a_rule_reads():
@@ -528,6 +564,20 @@ def test_a_wrong_dtype_is_one_row_and_no_row_is_to_blame(flavour):
         tu.filter_usage(frame)
 
 
+def test_an_id_of_a_wrong_dtype_is_told_too():
+    """Whether others can be asked of the rows or not, and even where no engine can read it."""
+    for ids in ([1, 2], [1, "a"], [{1}, {2}]):
+        for more in ({}, {"usage.tokens.input": [1.0, -1.0]}):
+            frame = pd.DataFrame({"id": ids, "user.email": "x", **more})
+            found = failures(frame)
+            assert found[0][:3] == (None, "id", "dtype")
+            assert [case[1:3] for case in found[1:]] == [
+                ("usage.tokens.input", "not_negative")
+            ] * len(more)
+            with pytest.raises(SchemaErrors):
+                tu.filter_usage(frame)
+
+
 def test_categories_other_units_and_zones_are_flavours():
     frame = tu.load_example()
     frame["product.id"] = frame["product.id"].astype("category")
@@ -640,7 +690,7 @@ def test_good_and_bad_are_all_rows(flavour, edits):
     assert failures(good) == []
 
 
-@LAW
+@settings(LAW, max_examples=4)
 @given(records=batches(4))
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.UsageWarning")
 def test_drawn_records_part_into_valid_and_invalid_ones(records, tmp_path_factory):

@@ -6,14 +6,14 @@ instants without a zone in UTC, and each row's place from 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
 
 from tidyusage import schema
 from tidyusage.answers import Query
-from tidyusage.checks.dtypes import unfit
+from tidyusage.checks.dtypes import arrow_types, unfit
 from tidyusage.checks.rules import Rule, rules
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.engines import FRAME
@@ -47,6 +47,10 @@ class Judged:
             for rule in rules(found.layout, currencies)
             if _is_asked(rule, found) and not wrong.keys() & set(rule.reads)
         ]
+        if "id" in wrong and arrow_types(frame, [found.known["id"]])[found.known["id"]] is None:
+            # No engine reads it: rows are told without it.
+            known = {path: name for path, name in found.known.items() if path != "id"}
+            found = replace(found, known=known)
         return cls(found, tuple(asked), wrong)
 
     @property
