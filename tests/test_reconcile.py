@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from functools import partial
 
 import duckdb
 import pandas as pd
@@ -13,7 +14,14 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from test_oracle import RECORDS
-from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
+from tidyusage.errors import (
+    FrameError,
+    OptionError,
+    OverlapError,
+    OverlapWarning,
+    RecordError,
+    UnknownFieldError,
+)
 
 JANUARY, FEBRUARY = dt.date(2026, 1, 1), dt.date(2026, 2, 1)
 FIGURES = ["ours", "theirs", "matched", "residual", "status", "records_ours", "records_theirs"]
@@ -420,6 +428,17 @@ def test_frames_without_rows_and_lazy_ones():
     assert OURS.usage.reconcile(OURS)["status"].unique().to_list() == ["matched"]
 
 
+def test_rows_that_count_twice_are_told_of_either_side():
+    both = pl.concat(
+        [OURS, OURS.with_columns(id=pl.col("id") + "-ada", **{"user.id": pl.lit("ada")})]
+    )
+    for sides_ in ((both, THEIRS), (OURS, both)):
+        with pytest.warns(OverlapWarning, match="organization equal those by user"):
+            tu.reconcile(*sides_)
+        with pytest.raises(OverlapError):
+            tu.reconcile(*sides_, overlap="raise")
+
+
 LAW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -435,8 +454,10 @@ def added(found, name):
 @given(RECORDS, RECORDS, st.sampled_from([None, "1d", "1mo"]))
 def test_all_that_either_has_is_there_and_residuals_are_the_difference(left, right, freq):
     ours, theirs = (tu.flatten_usage(side, backend="polars") for side in (left, right))
-    found = tu.reconcile(ours, theirs, freq=freq)
-    whole = {"ours": added(tu.cost_by(ours), "cost"), "theirs": added(tu.cost_by(theirs), "cost")}
+    ask = partial(tu.reconcile, freq=freq, overlap="ignore")
+    found = ask(ours, theirs)
+    cost = partial(tu.cost_by, overlap="ignore")
+    whole = {"ours": added(cost(ours), "cost"), "theirs": added(cost(theirs), "cost")}
     for side, sums in whole.items():
         assert added(found, side) == pytest.approx(sums, abs=1e-6)
     zero = dict.fromkeys(whole["ours"] | whole["theirs"], 0)
@@ -445,8 +466,8 @@ def test_all_that_either_has_is_there_and_residuals_are_the_difference(left, rig
     assert zero | added(found, "residual") == pytest.approx(difference, abs=1e-6)
     # turned round, what is missing here is missing there
     turned = {"missing_here": "missing_there", "missing_there": "missing_here"}
-    back = sides(tu.reconcile(theirs, ours, freq=freq), "status")
+    back = sides(ask(theirs, ours), "status")
     there = [(turned.get(status, status),) for (status,) in sides(found, "status")]
     assert sorted(back) == sorted(there)
-    itself = sides(tu.reconcile(ours, FLAVOURS["duckdb"](ours), freq=freq, within=0), "status")
+    itself = sides(ask(ours, FLAVOURS["duckdb"](ours), within=0), "status")
     assert set(itself) <= {("matched",)}

@@ -69,6 +69,26 @@ class Lines:
         return [*parts, f'coalesce({given}, {literal(self.currency)}) as "charges.currency"']
 
 
+def check(
+    products: Mapping[str, str] | None,
+    columns: Mapping[str, str] | None,
+    currency: str | None,
+) -> None:
+    """Refuse names of products, and a currency, that are none, or that are about no invoice."""
+    if products is not None and not (
+        isinstance(products, Mapping)
+        and all(isinstance(name, str) for pair in products.items() for name in pair)
+    ):
+        raise OptionError(f"products={products!r} is no mapping.", "Give {'Claude': 'claude'}.")
+    if currency is not None and (not isinstance(currency, str) or not currency.strip()):
+        raise OptionError(f"currency={currency!r} is no currency.", "Give one as 'USD'.")
+    if currency is not None and columns is None:
+        raise OptionError(
+            "currency= is about an invoice, and columns= is not given.",
+            "flatten_usage(currency=) says what an absent currency means.",
+        )
+
+
 def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
     """Return an invoice as a wide frame, a line a record; windows have exclusive ends."""
     lines.check(invoice, is_dated=periods is not None)

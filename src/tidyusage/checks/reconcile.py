@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,8 +19,10 @@ from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import given, listed, ordered
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, End, Frame, FrameT, Freq, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, Frame, FrameT, Freq, Overlap, Rates
 
 # Sums of the same amounts in another order differ by this share of them.
 _NOISE: Final = 1e-9
@@ -45,7 +46,8 @@ def reconcile(
     token_convention: Conventions = "auto",
     freq: Freq | None = "1mo",
     tz: str = "UTC",
-    end: End = "exclusive",
+    end: Ends = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Set a frame's figures beside another's, by period and product: matched, residual, missing.
 
@@ -89,7 +91,9 @@ def reconcile(
     tz
         The zone whose calendar counts, an IANA name.
     end
-        "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+        "inclusive" if vendors mean the last day by `end_date`, or a mapping, as in `cost_by`.
+    overlap
+        As in `cost_by`, of either frame: rows that count the same twice.
 
     Returns
     -------
@@ -137,10 +141,12 @@ def reconcile(
     0      Slack      NaN    80.0    -80.00  missing_here
     1     claude  1172.29  1200.0    -27.71      residual
     """
-    _check(within, products, columns, currency)
+    if not is_number(within) or within < 0:
+        raise OptionError(f"within={within!r} is no tolerance.", "Give one such as 0.01.")
+    invoice.check(products, columns, currency)
     check_by(by, engines.columns(frame))
     periods, money = Periods.of(freq, tz, end), Money.of(charge, rates, to)
-    asked = _asked(frame, by, periods)
+    asked = _asked(frame, by, periods, overlap)
     measured = Measured(asked, measure, money, token_convention, "reconcile")
     names = [dimension.path or dimension.name for dimension in asked.by]
     path = measure if measure in {COST, TOKENS, *NAMES} else measured.fields[0]
@@ -149,7 +155,7 @@ def reconcile(
         lines = invoice.Lines(columns, measure, field, tuple(names), currency)
         other = invoice.as_usage(other, lines, periods)
         periods = replace(periods, end="exclusive") if periods else None
-    theirs = _other(other, names, periods)
+    theirs = _other(other, names, periods, overlap)
     billed = money if columns is None else replace(money, charge=BILLED)
     found = _rows(other, theirs, Measured(theirs, path, billed, token_convention, "reconcile"))
     if products:
@@ -158,39 +164,17 @@ def reconcile(
     return answers.answer(frame, _query(asked, measured, found, within))
 
 
-def _check(
-    within: float,
-    products: Mapping[str, str] | None,
-    columns: Mapping[str, str] | None,
-    currency: str | None,
-) -> None:
-    if not is_number(within) or within < 0:
-        raise OptionError(f"within={within!r} is no tolerance.", "Give one such as 0.01.")
-    if products is not None and not (
-        isinstance(products, Mapping)
-        and all(isinstance(name, str) for pair in products.items() for name in pair)
-    ):
-        raise OptionError(f"products={products!r} is no mapping.", "Give {'Claude': 'claude'}.")
-    if currency is not None and (not isinstance(currency, str) or not currency.strip()):
-        raise OptionError(f"currency={currency!r} is no currency.", "Give one as 'USD'.")
-    if currency is not None and columns is None:
-        raise OptionError(
-            "currency= is about an invoice, and columns= is not given.",
-            "flatten_usage(currency=) says what an absent currency means.",
-        )
-
-
-def _asked(frame: object, by: tuple[str, ...], periods: Periods | None) -> Usage:
+def _asked(frame: object, by: tuple[str, ...], periods: Periods | None, overlap: Overlap) -> Usage:
     """Look at a frame by product and further dimensions."""
-    asked = usage(frame, by, periods)
+    asked = usage(frame, by, periods, overlap=overlap)
     if any(dimension.path == PRODUCT for dimension in asked.by):
         return asked
-    return usage(frame, (PRODUCT, *by), periods)
+    return usage(frame, (PRODUCT, *by), periods, overlap=overlap)
 
 
-def _other(other: object, names: list[str], periods: Periods | None) -> Usage:
+def _other(other: object, names: list[str], periods: Periods | None, overlap: Overlap) -> Usage:
     try:
-        return usage(other, names, periods)
+        return usage(other, names, periods, overlap=overlap)
     except UnknownFieldError as error:
         raise UnknownFieldError(f"Of the other frame: {error}") from error
 
