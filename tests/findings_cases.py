@@ -300,41 +300,46 @@ RUNNING = Case(
     + [day(n, "jumping", **cost(2**n)) for n in range(1, 15)],
 )
 CENTS = Case(
-    # 3 USD a million tokens, and 300 from the fourth day.
-    [metered(n, "step", 0.003 if n < 4 else 0.3, input=1000) for n in range(1, 7)]
+    # 3 USD a million tokens, and 300 from the sixth day.
+    [metered(n, "step", 0.003 if n < 6 else 0.3, input=1000) for n in range(1, 11)]
     # The same day by day in turn, and what is dear is in whole numbers.
-    + [metered(n, "whole", 3 if n % 2 else 0.03, input=10000) for n in range(1, 8)]
+    + [metered(n, "whole", 3 if n % 2 else 0.03, input=10000) for n in range(1, 11)]
     # All 300 USD a million: 5 × 300,000 tokens for 90 each.
     + [metered(n, "dear", 90, input=300_000) for n in range(1, 6)]
     # Nothing is counted, and five days cost a hundred times as much as five before.
     + [day(n, "days", **cost(10 + n if n < 6 else 100 * (5 + n))) for n in range(1, 11)],
     [
+        finding(None, "charges", "0.3", "0.003", 5),
         finding(None, "charges", "1300", "13", 5),  # 1100 … 1500, over 11 … 15
+        finding(None, "charges", "3", "0.03", 5),
         finding(None, "charges", "90", "0.9", 5),
-        finding(None, "charges", "3", "0.03", 4),
-        finding(None, "charges", "0.3", "0.003", 3),
     ],
-    [metered(n, "twenty", 0.003 if n < 4 else 0.06, input=1000) for n in range(1, 7)]
-    + [metered(n, "use", 0.003 * 100 ** (n > 3), input=1000 * 100 ** (n > 3)) for n in range(1, 7)]
+    [metered(n, "twenty", 0.003 if n < 6 else 0.06, input=1000) for n in range(1, 11)]
+    + [metered(n, "use", 0.003 * 100 ** (n > 5), input=1000 * 100 ** (n > 5)) for n in range(1, 11)]
     # What is read from the cache counts a tenth: 3 USD a million, and 20.
-    + [metered(n, "read", 3, cache_read=10**7) for n in range(1, 4)]
-    + [metered(n, "read", 20, input=10**6) for n in range(4, 7)]
+    + [metered(n, "read", 3, cache_read=10**7) for n in range(1, 6)]
+    + [metered(n, "read", 20, input=10**6) for n in range(6, 11)]
     # What is put out counts five times.
-    + [metered(n, "out", 3, input=10**6) for n in range(1, 4)]
-    + [metered(n, "out", 15, output=10**6) for n in range(4, 7)]
-    # Clumps that are too near each other, 0.027 and 0.2, and such as are too wide, 0.003 to 0.075.
+    + [metered(n, "out", 3, input=10**6) for n in range(1, 6)]
+    + [metered(n, "out", 15, output=10**6) for n in range(6, 11)]
+    # Clumps that are too near each other, 0.027 and 0.2, and one that is too wide, 0.003 to 0.075.
     + [
-        metered(n, "near", c, input=1000)
-        for n, c in enumerate((0.003, 0.009, 0.027, 0.2, 0.6, 1.8), 1)
+        metered(n, "near", amount, input=1000)
+        for n, amount in enumerate((0.003, 0.004, 0.009, 0.02, 0.027, 0.2, 0.3, 0.6, 1, 1.8), 1)
     ]
-    + [metered(n, "wide", c, input=1000) for n, c in enumerate((0.003, 0.015, 0.075, 0.9, 2, 4), 1)]
+    + [
+        metered(n, "wide", amount, input=1000)
+        for n, amount in enumerate((0.003, 0.005, 0.015, 0.05, 0.075, 0.9, 1, 2, 3, 4), 1)
+    ]
     + [metered(n, "tail", 0.003 * 3.2 ** (n % 5), input=1000) for n in range(1, 31)]
-    + [metered(n, "turns", 0.0031 if n % 2 else 0.31, input=1000) for n in range(1, 7)]
-    + [metered(n, "two", 0.003 if n < 5 else 0.3, input=1000) for n in range(1, 7)]
+    + [metered(n, "turns", 0.0031 if n % 2 else 0.31, input=1000) for n in range(1, 11)]
+    + [metered(n, "four", 0.003 if n < 7 else 0.3, input=1000) for n in range(1, 11)]
     + [metered(n, "o1-pro", 45, input=300_000) for n in range(1, 6)]
     + [metered(n, "little", 0.9, input=3000) for n in range(1, 6)]
+    # Most are dear, and the one that is not has most of the tokens: 450 over 11.2 million.
+    + [metered(n, "mostly", 90, input=300_000 if n < 5 else 10**7) for n in range(1, 6)]
     + [day(n, "weekend", **cost(10 if n in RESTDAYS else 1000)) for n in range(1, 32)]
-    + [day(n, "four", **cost(10 if n < 5 else 1000)) for n in range(1, 9)],
+    + [day(n, "few days", **cost(10 if n < 5 else 1000)) for n in range(1, 9)],
 )
 KEYS = Case(
     [

@@ -33,8 +33,7 @@ _GAP: Final = 10  # between the two clumps, in which nothing is
 _SPREAD: Final = 10  # within a clump
 _NEAREST: Final = 50
 _FARTHEST: Final = 200
-_CLUMP: Final = 3  # records, or days, of each clump
-_KNOWN: Final = 5  # of each where nothing is counted
+_CLUMP: Final = 5  # records, or days, of each clump
 _GROUP: Final = ("product.id", "model.id", "metric_name", "usage.unit", "currency", "kind")
 _KEYS: Final = ", ".join(map(quote, _GROUP))
 _SORTED, _IN_ALL, _QUANTITY, _DAYS = range(1, 5)  # the kinds: what a cost is set against
@@ -111,7 +110,6 @@ def _clumps(_: Usage) -> str:
         f"lag({name}) over groups as low_{name}"
         for name in ("tu__count", "least", "most", "middle", "whole", "tu__first", "tu__last")
     )
-    enough = f"case kind when {_DAYS} then {_KNOWN} else {_CLUMP} end"
     return f"""gaps as (
   select *, case when least > {_GAP} * lag(most) over (partition by {_KEYS} order by bin)
       then 1 else 0 end as is_gap
@@ -139,7 +137,7 @@ jumps as (
   select *
   from pairs
   where highest = 1 and clump = 1
-    and tu__count >= {enough} and low_tu__count >= {enough}
+    and tu__count >= {_CLUMP} and low_tu__count >= {_CLUMP}
     and most <= {_SPREAD} * least and low_most <= {_SPREAD} * low_least
     and middle between {_NEAREST} * low_middle and {_FARTHEST} * low_middle
     and (tu__first > low_tu__last or tu__last < low_tu__first
@@ -179,7 +177,7 @@ def _amounts_in_cents(_: Usage) -> str:
     and not exists (select 1 from jumps as tu__b where {same})
   group by {_KEYS}
   having sum(tu__count) >= {_DEAR_RECORDS} and sum(size) >= {_TOKENS}
-    and sum(dear) >= {_DEAR_SHARE} * sum(tu__count)
+    and sum(dear) >= {_DEAR_SHARE} * sum(tu__count) and sum(amount) > {_DEAREST} * sum(size)
 ),
 amounts_in_cents as (
   select {found(id_="null", **said, message=jump, records="tu__count")}
