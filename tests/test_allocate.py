@@ -1,7 +1,5 @@
 """Allocation over resources: laws of conservation on every kind of frame, and cases by hand."""
 
-import atexit
-import functools
 import math
 import random
 import sys
@@ -18,29 +16,13 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
-from tidyusage import engines
+from flavours import FLAVOURS as EVERY
 from tidyusage.catalogue import CHARGE_TYPES, MEASURES
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
 
 COUNTS = "usage.code.tool_actions"
-FLAVOURS = {
-    "pandas": engines.to_pandas,
-    "pandas arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
-    "polars": pl.from_arrow,
-    "polars lazy": lambda table: pl.from_arrow(table).lazy(),
-    "pyarrow": lambda table: table,
-    "duckdb": lambda table: abroad().from_arrow(table),
-}
+FLAVOURS = {name: make for name, make in EVERY.items() if name != "pandas nullable"}
 EACH = pytest.mark.parametrize("flavour", FLAVOURS)
-
-
-@functools.cache
-def abroad():
-    """Return a connection whose session is in another zone."""
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'America/New_York'")
-    atexit.register(abroad.cache_clear)
-    return connection
 
 
 LAW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,7 +6,6 @@ import random
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-import duckdb
 import pandas as pd
 import polars as pl
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from flavours import FLAVOURS as EAGER
+from flavours import FLAVOURS, frame_of
 from test_oracle import RECORDS
 from tidyusage.errors import FrameError, OptionError
 
@@ -23,22 +22,9 @@ UTC = dt.UTC
 NEW_YORK = "America/New_York"
 
 
-def in_session(table):
-    connection = duckdb.connect()
-    connection.execute(f"set TimeZone = '{NEW_YORK}'")
-    return connection.from_arrow(table)
-
-
-FLAVOURS = {**EAGER, "duckdb": in_session}
-
-
-def frame_of(flavour, records, **options):
-    return FLAVOURS[flavour](tu.flatten_usage(records, backend="pyarrow", **options))
-
-
 @pytest.fixture(params=FLAVOURS)
 def make(request):
-    return lambda records, **options: frame_of(request.param, records, **options)
+    return lambda records, **options: frame_of(records, request.param, **options)
 
 
 def cut(frame, **options):
@@ -454,7 +440,7 @@ SECOND = dt.timedelta(microseconds=1)
 @settings(max_examples=4, **LAW)
 @given(records=SPANS, zone=st.sampled_from(ZONES), seed=st.randoms())
 def test_pieces_are_the_days_and_add_up_to_the_whole(flavour, records, zone, seed: random.Random):
-    frame = frame_of(flavour, records)
+    frame = frame_of(records, flavour)
     whole, pieces = rows(frame), rows(tu.daily(frame, tz=zone))
     for record, row in zip(records, whole, strict=True):
         mine = [piece for piece in pieces if piece["id"] == record["id"]]

@@ -20,7 +20,13 @@ from findings_cases import CASES, charged, cost, tokens, user
 from tidyusage import engines
 from tidyusage.checks.findings.currencies import ISO_4217, WITHDRAWN
 from tidyusage.checks.findings.report import CHECKS
-from tidyusage.errors import FrameError, OptionError, UnknownOptionError
+from tidyusage.errors import (
+    FrameError,
+    OptionError,
+    OverlapError,
+    OverlapWarning,
+    UnknownOptionError,
+)
 from tidyusage.testing import sample_records
 
 ROOT = Path(__file__).parents[1]
@@ -391,3 +397,21 @@ def fair_records(draw):
 def test_frames_that_keep_the_catalogues_rules_have_no_finding(records, is_long):
     frame = flat(records)
     assert rows(tu.findings(tu.to_long(frame) if is_long else frame)) == []
+
+
+def test_sums_of_rows_that_count_twice_are_told_with_a_warning():
+    rows_ = [
+        {
+            "id": f"{name}{day}",
+            "user": {"id": name},
+            "usage": {"tokens": {"total": 5}},
+            "start_date": f"2026-01-{day:02}",
+        }
+        for day in (1, 2)
+        for name in (None, "ada")
+    ]
+    with pytest.warns(OverlapWarning, match="organization equal those by user"):
+        tu.findings(flat(rows_))
+    with pytest.raises(OverlapError):
+        tu.findings(flat(rows_), overlap="raise")
+    tu.findings(flat(rows_), overlap="ignore")

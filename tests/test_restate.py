@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from test_daily import FLAVOURS, LAW, frame_of
+from flavours import FLAVOURS, frame_of
+from test_daily import LAW
 from tidyusage.errors import FrameError, OptionError, UnknownOptionError
 
 
 @pytest.fixture(params=FLAVOURS)
 def make(request):
     return lambda records, **options: frame_of(
-        request.param, records, **{"duplicates": "keep", **options}
+        records, request.param, **{"duplicates": "keep", **options}
     )
 
 
@@ -339,7 +340,7 @@ def in_order(records):
 @settings(max_examples=8, **LAW)
 @given(records=VERSIONS)
 def test_changes_lead_from_the_first_version_to_the_last(flavour, records):
-    frame = frame_of(flavour, records, duplicates="keep")
+    frame = frame_of(records, flavour, duplicates="keep")
     versions = in_order(records)
     newest = rows(tu.latest(frame))
     amounts = {

@@ -17,7 +17,14 @@ import tidyusage as tu
 from conftest import rows
 from test_allocate import EACH, frame_of, names, plain
 from tidyusage.catalogue import CHARGE_TYPES
-from tidyusage.errors import AllocationWarning, FrameError, OptionError, UnknownFieldError
+from tidyusage.errors import (
+    AllocationWarning,
+    FrameError,
+    OptionError,
+    OverlapError,
+    OverlapWarning,
+    UnknownFieldError,
+)
 
 LAW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 ANYONE = {"user.id": None}
@@ -655,3 +662,14 @@ def test_relations_of_a_query_in_no_order_keep_their_rows_whole():
     found = plain(tu.allocate_shared(relation, ANYONE, "user.id"))
     assert sorted(row["charges.net"] for row in found if row["allocated"]) == list(range(50))
     assert all(row["id"] == f"f{row['charges.net']:.0f}" for row in found if row["allocated"])
+
+
+def test_a_roll_up_is_not_spread_without_a_word():
+    # 10 are ada's 6 and bob's 4: spread over them, they would count twice for good
+    rolled = [used("all", None, 100, 10), used("a", "ada", 60, 6), used("b", "bob", 40, 4)]
+    with pytest.warns(OverlapWarning, match="organization equal those by user"):
+        tu.allocate_shared(frame_of(rolled), {"user.id": None}, "user.id")
+    with pytest.raises(OverlapError):
+        tu.allocate_shared(frame_of(rolled), {"user.id": None}, "user.id", overlap="raise")
+    fee = [used("fee", None, None, 12), *rolled[1:]]  # 12 contain 10, as a fee may
+    tu.allocate_shared(frame_of(fee), {"user.id": None}, "user.id", overlap="raise")

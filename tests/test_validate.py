@@ -4,7 +4,6 @@ import datetime as dt
 import pickle
 from pathlib import Path
 
-import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from flavours import nullable
+from flavours import FLAVOURS as EVERY
 from strategies import batches
 from tidyusage import checks, engines, schema
 from tidyusage.checks import quiet
@@ -29,24 +28,7 @@ DAY = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 EVE = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-def relation(table):
-    """Return a relation whose session is not in UTC."""
-    connection = duckdb.connect()
-    connection.execute("set TimeZone = 'America/New_York'")
-    connection.register("t", table)
-    return connection.sql("select * from t")
-
-
-FLAVOURS = {
-    "pandas": engines.to_pandas,
-    "pandas nullable": nullable,
-    "pandas arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
-    "pandas objects": lambda table: table.to_pandas(),
-    "polars": pl.from_arrow,
-    "polars lazy": lambda table: pl.from_arrow(table).lazy(),
-    "pyarrow": lambda table: table,
-    "duckdb": relation,
-}
+FLAVOURS = {**EVERY, "pandas objects": lambda table: table.to_pandas()}
 
 
 def table(layout, dicts, sep="."):

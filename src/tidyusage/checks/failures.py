@@ -29,6 +29,7 @@ _DTYPES: Final = (
     "failure_cases of this error is a frame with each of them; restore(frame) brings columns to "
     "their dtypes."
 )
+_VERSIONS: Final = "  latest(frame) keeps the newest row of each id."
 _CURRENCIES: Final = "  currencies=[…] names further currencies that may be charged."
 
 
@@ -45,6 +46,8 @@ class InvalidUsageError(UsageError, SchemaErrors):
         hint = _DTYPES if dtypes else _HINT
         if any(check == "currency_code" for _, check, _, _ in counts):
             hint += _CURRENCIES
+        if any(column == "id" and check == "unique" for column, check, _, _ in counts):
+            hint += _VERSIONS
         Exception.__init__(self, f"{_fact(counts)}\n\n{hint}")
         self.failure_cases = _frame(frame, judged, dtypes, failing)
         self.data = frame

@@ -27,22 +27,24 @@ _HINT: Final = (
 )
 
 
-def checked(frame: Any, overlap: Overlap, needs: Iterable[str]) -> Any:
+def checked(
+    frame: Any, overlap: Overlap, needs: Iterable[str], *, equals_only: bool = False
+) -> Any:
     """Return a frame that has been looked at; a lazy one is when it is collected.
 
-    A relation cannot warn, and raises when it is asked for its rows.  A warehouse's table is not
-    looked at.
+    With ``equals_only`` a roll-up that contains more is no matter.  A relation cannot warn, and
+    raises when it is asked for its rows.  A warehouse's table is not looked at.
     """
     one_of("overlap", overlap, get_args(Overlap))
     if overlap == "ignore" or isinstance(frame, Table):
         return frame
     if engines.backend_of(frame) == "duckdb":
-        return frame if overlap == "warn" else _guarded(frame)
+        return frame if overlap == "warn" else _guarded(frame, equals_only=equals_only)
     if engines.is_lazy(frame):
-        return _lazily(frame, overlap, needs)
+        return _lazily(frame, overlap, needs, equals_only=equals_only)
     if engines.backend_of(frame) == "pyarrow":
         frame = engines.to_arrow(frame)  # a reader can be read but once
-    _tell(found(frame, columns(frame)), overlap)
+    _tell(found(frame, columns(frame)), overlap, equals_only=equals_only)
     return frame
 
 
@@ -98,7 +100,9 @@ def _read(frame: Any, found_: Columns) -> tuple[pa.Table, Columns]:
     return table, Columns(found_.layout, found_.sep, known, own)
 
 
-def _tell(pairs: list[dict[str, Any]], overlap: Overlap) -> None:
+def _tell(pairs: list[dict[str, Any]], overlap: Overlap, *, equals_only: bool) -> None:
+    if equals_only:
+        pairs = [pair for pair in pairs if pair["relation"] == "equals"]
     if not pairs:
         return
     fact = _fact(pairs)
@@ -129,12 +133,13 @@ def _fact(pairs: list[dict[str, Any]]) -> str:
 _WORDS: Final = {"equals": "equal", "contains": "contain"}
 
 
-def _guarded(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+def _guarded(relation: duckdb.DuckDBPyRelation, *, equals_only: bool) -> duckdb.DuckDBPyRelation:
     """Return a relation that raises, when asked for its rows, if grains of it overlap."""
     known = columns(relation)
     needs = grain.needs(known)
     told = "string_agg(distinct tu__product, ', ' order by tu__product)"
-    sql = f"with {steps(known)}\nselect {told} as said from overlapping"
+    where = " where relation = 'equals'" * equals_only
+    sql = f"with {steps(known)}\nselect {told} as said from overlapping{where}"
     rows, products = relations.beside(relation, needs, sql)
     fact = literal("tidyusage: sums count the same twice, of the products ")
     return engines.queried(
@@ -148,14 +153,16 @@ where (select case when said is not null then error({fact} || said) else true en
     )
 
 
-def _lazily(frame: Any, overlap: Overlap, needs: Iterable[str]) -> pl.LazyFrame:
+def _lazily(
+    frame: Any, overlap: Overlap, needs: Iterable[str], *, equals_only: bool
+) -> pl.LazyFrame:
     """Return a lazy frame that is looked at when it is collected, of the columns needed."""
     known = columns(frame)
     wanted = [*needs, *grain.needs(known)]
     lazy = cast("pl.LazyFrame", frame).select(list(dict.fromkeys(wanted)))
 
     def look(eager: pl.DataFrame) -> pl.DataFrame:
-        _tell(found(eager, known), overlap)
+        _tell(found(eager, known), overlap, equals_only=equals_only)
         return eager
 
     return lazy.map_batches(look)

@@ -89,7 +89,8 @@ def top(
     2        NaN  <NA>      USD  2546.99  0.506183      186       3
     """
     if not is_count(n):
-        raise OptionError(f"n={n!r} is no number of groups.", "Give one such as 10, before them.")
+        hint = "Give one before the dimensions: top(10, 'user.id')."
+        raise OptionError(f"n={n!r} is no number of groups.", hint)
     if not by:
         raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
     check_by(by, engines.columns(frame))

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tidyusage import engines
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
+from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.query import NUMBER, TEXT
 from tidyusage.prepare.bearing import Bearing
 from tidyusage.prepare.frames import rewritten, wide
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Where
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Overlap, Where
 
 
 @known_options
@@ -33,6 +34,7 @@ def allocate_shared(
     charge: Charge = "billed",
     token_convention: Conventions = "auto",
     end: End = "exclusive",
+    overlap: Overlap = "warn",
 ) -> FrameT:
     """Return a frame whose shared rows are spread over users, products or other dimensions.
 
@@ -66,6 +68,9 @@ def allocate_shared(
         Of "tokens", as in `tokens_by`.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    overlap
+        Where rows equal the sum of others at a finer grain, as a roll-up's do: spread, they would
+        count twice for good.  "warn", "ignore" or "raise", as in `cost_by`; `at_grain` comes first.
 
     Returns
     -------
@@ -121,6 +126,7 @@ def allocate_shared(
             "There is nothing to spread shared rows over.",
             "Name it, as in allocate_shared(df, {'user.id': None}, 'user.id').",
         )
+    frame = checked(frame, overlap, engines.columns(frame), equals_only=True)
     found = wide(frame)
     bearing = Bearing.of(found, by, charge, token_convention)
     spreading = Spreading.of(found, where, to, within, bearing=bearing, end=end)

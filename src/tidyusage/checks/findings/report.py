@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.checks.findings.check import Check
     from tidyusage.metrics.query import Usage
-    from tidyusage.typing import FrameT
+    from tidyusage.typing import FrameT, Overlap
 
 CHECKS: Final = {
     check.name: check
@@ -29,7 +29,9 @@ _RANKS: Final = ("error", "warning", "info")
 
 
 @known_options
-def findings(frame: FrameT, *, only: str | Iterable[str] | None = None) -> FrameT:
+def findings(
+    frame: FrameT, *, only: str | Iterable[str] | None = None, overlap: Overlap = "warn"
+) -> FrameT:
     """Return what is legal in a frame but suspect, one row a finding.
 
     What breaks a rule of the schema is not looked for here.  The page on findings has each check's
@@ -42,6 +44,8 @@ def findings(frame: FrameT, *, only: str | Iterable[str] | None = None) -> Frame
         check looks at, that check has nothing to say; long lacks the list `charges`.
     only
         The name of a check, or several; all of them if not given.
+    overlap
+        As in `cost_by`: where rows count the same twice, so do the sums that are told here.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def findings(frame: FrameT, *, only: str | Iterable[str] | None = None) -> Frame
                  check severity id         column value expected
     0  parts_not_total    error  a  charges.total     9        8
     """
-    asked = usage(frame, ())
+    asked = usage(frame, (), overlap=overlap)
     chosen = [check for check in _chosen(only) if check.applies(asked)]
     return answers.answer(frame, _query(asked, chosen))
 
