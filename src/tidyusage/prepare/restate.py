@@ -12,7 +12,7 @@ from tidyusage.engines import FRAME
 from tidyusage.errors import known_options
 from tidyusage.metrics import source
 from tidyusage.metrics.money import code
-from tidyusage.metrics.time import FROM, TO, Periods
+from tidyusage.metrics.time import DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
 from tidyusage.sqltext import quote
@@ -186,7 +186,7 @@ def _usage(found: Columns) -> str:
     if "charges" not in found.known:
         rows = f"(select * replace ({columns.rebuilt_charges()} as charges) from {rows})"
     times = ", ".join(
-        f"cast({quote(name)} as timestamp) as {quote(name)}" for name in (*STAMPS, *_DATES)
+        f"cast({quote(name)} as timestamp) as {quote(name)}" for name in (*STAMPS, *DATES)
     )
     return f"""usage as (
   select * replace ({times}), row_number() over () - 1 as {frames.ROW}
@@ -242,6 +242,3 @@ from changes
 join windows using ({KEY}, {VERSION})
 where before is distinct from after
 order by {KEY}, {VERSION}, metric, unit nulls last"""
-
-
-_DATES: Final = ("start_date", "end_date")
