@@ -11,7 +11,6 @@ from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -236,23 +235,21 @@ def _parted_relation(
     relation: duckdb.DuckDBPyRelation, query: Query
 ) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyRelation]:
     numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
-    rows = ", ".join(
-        f"{relations.plain(name, str(type_))} as {quote(name)}"
-        for name, type_ in zip(relation.columns, relation.types, strict=True)
-        if name in query.needs
-    )
-    # The query's frame is a step here, so that the rows it names are the relation's own.
-    frame, found = "tu__frame", "tu__found"
-    steps = f"""with tu__all as materialized (select * from {engines.FRAME}),
-{frame} as (select {rows} from tu__all),
-{found} as ({query.sql.replace(engines.FRAME, frame)})
+    rows, flagged = relations.beside(numbered, query.needs, query.sql)
+    everything, found = relations.ALL, "tu__found"
+    steps = f"""{rows},
+{found} as (
+  {flagged}
+)
 """
-    good = f"""{steps}select * exclude ({ROW}) from tu__all
+    good = f"""{steps}select * exclude ({ROW})
+from {everything}
 where {ROW} not in (select {ROW} from {found})
 order by {ROW}"""
-    bad = f"""{steps}select tu__all.* exclude ({ROW}), {found}.{REASONS}
-from tu__all join {found} on tu__all.{ROW} = {found}.{ROW}
-order by tu__all.{ROW}"""
+    bad = f"""{steps}select {everything}.* exclude ({ROW}), {found}.{REASONS}
+from {everything}
+join {found} on {everything}.{ROW} = {found}.{ROW}
+order by {everything}.{ROW}"""
     return engines.queried(numbered, good), engines.queried(numbered, bad)
 
 
