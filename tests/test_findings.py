@@ -6,6 +6,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
+import babel.core
 import duckdb
 import pandas as pd
 import polars as pl
@@ -301,8 +302,7 @@ def test_records_of_far_dates_and_numbers_are_read():
 
 
 def test_codes_are_those_that_babel_knows():
-    babel = pytest.importorskip("babel.core")
-    of_lands = babel.get_global("territory_currencies").values()
+    of_lands = babel.core.get_global("territory_currencies").values()
     tender = {
         (code, since or (0,), until)
         for land in of_lands
