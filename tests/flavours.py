@@ -36,6 +36,10 @@ FLAVOURS = {
     "duckdb": lambda table: abroad().from_arrow(table),
 }
 
+# One that shares memory, one that waits, one in another session: where one query answers for all
+# kinds of frames, cases by hand are asked of these, and laws of every one.
+FEW = ("pandas", "polars lazy", "duckdb")
+
 
 def frame_of(records, flavour="polars", **options):
     return FLAVOURS[flavour](tu.flatten_usage(records, backend="pyarrow", **options))

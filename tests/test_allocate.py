@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
+from flavours import FEW
 from flavours import FLAVOURS as EVERY
 from tidyusage.catalogue import CHARGE_TYPES, MEASURES
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
@@ -23,6 +24,7 @@ from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldE
 COUNTS = "usage.code.tool_actions"
 FLAVOURS = {name: make for name, make in EVERY.items() if name != "pandas nullable"}
 EACH = pytest.mark.parametrize("flavour", FLAVOURS)
+SOME = pytest.mark.parametrize("flavour", FEW)
 
 
 LAW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
@@ -97,7 +99,7 @@ def test_ten_dollars_over_three_resources(flavour, sep):
     assert len({row["start_date"] for row in found}) == 1
 
 
-@EACH
+@SOME
 def test_weights_one_to_two_to_nothing(flavour):
     frame = frame_of([charged(9, "r1", "r2", "r3")], flavour)
     weights = {"r1": 1, "r2": 2, "r3": 0}
@@ -108,7 +110,7 @@ def test_weights_one_to_two_to_nothing(flavour):
     assert [row["resources.id"] for row in found] == ["r1", "r2", "r3"]
 
 
-@EACH
+@SOME
 def test_a_mapping_weighs_all_others_under_a_star(flavour):
     frame = frame_of([charged(8, "r1", "r2", "r3"), charged(3, "r2", "r4", id_="b")], flavour)
     found = plain(tu.allocate(frame, weights={"r1": 2, "*": 1}))
@@ -116,7 +118,7 @@ def test_a_mapping_weighs_all_others_under_a_star(flavour):
     assert [row["charges.net"] for row in found] == [4, 2, 2, 1.5, 1.5]
 
 
-@EACH
+@SOME
 @pytest.mark.parametrize("type_", [pa.int64(), pa.float32()])
 def test_a_column_lists_the_weights_of_each_record(flavour, type_):
     records = [charged(8, "r1", "r2"), charged(5, "r1", id_="b"), charged(9, "r2", "r1", id_="c")]
@@ -151,7 +153,7 @@ def weigh(flavour):
     }[flavour]
 
 
-@EACH
+@SOME
 def test_a_function_weighs_the_entries(flavour):
     records = [charged(8), charged(8, id_="b"), charged(7, "r1", id_="c")]
     records[0]["resources"] = [
@@ -179,7 +181,7 @@ def test_a_function_is_given_the_table_of_resources():
     assert seen[0].equals(tu.resources(frame, duplicates="keep"))
 
 
-@EACH
+@SOME
 def test_a_record_with_one_resource_or_none_stays_whole(flavour):
     usage = {
         "requests": {"total": 7},
@@ -197,7 +199,7 @@ def test_a_record_with_one_resource_or_none_stays_whole(flavour):
     assert [row["resources"] for row in found][1] is None
 
 
-@EACH
+@SOME
 def test_what_cannot_be_added_is_null_in_the_parts(flavour):
     usage = {
         "requests": {"total": 7},
@@ -224,7 +226,7 @@ def test_what_cannot_be_added_is_null_in_the_parts(flavour):
         assert row["usage.code.file_extensions.tab_most_used"] == ".py"
 
 
-@EACH
+@SOME
 def test_lists_are_split_as_their_columns_are(flavour):
     record = charged(4, "r1", "r2", code={"tool_actions": {"edit": {"accepted": 6, "rejected": 3}}})
     record["charges"].append({"type": "bonus", "amount": 1, "currency": "USD"})
@@ -244,7 +246,7 @@ def test_lists_are_split_as_their_columns_are(flavour):
         ]
 
 
-@EACH
+@SOME
 @pytest.mark.parametrize("sep", [".", "_"])
 def test_the_parts_are_measured_as_the_records_were(flavour, sep):
     records = [
@@ -267,7 +269,7 @@ def test_the_parts_are_measured_as_the_records_were(flavour, sep):
     }
 
 
-@EACH
+@SOME
 def test_long_tells_the_parts_apart(flavour):
     parts = tu.allocate(frame_of([charged(8, "r1", "r2")], flavour))
     with pytest.raises(Exception, match="several rows"):

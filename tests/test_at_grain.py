@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from flavours import FLAVOURS, frame_of
+from flavours import FEW, FLAVOURS, frame_of
 from test_grain import record, roll_up
 from tidyusage.errors import FrameError, OptionError, RecordError
 
 EACH = pytest.mark.parametrize("flavour", FLAVOURS)
+SOME = pytest.mark.parametrize("flavour", FEW)
 KEPT = ("user.id", "charges.net", "usage.tokens.total", "unattributed")
 
 
@@ -44,13 +45,13 @@ def test_the_finest_grain_and_what_is_left_over(flavour):
     ]
 
 
-@EACH
+@SOME
 def test_nothing_is_left_of_a_roll_up_that_equals_its_parts(flavour):
     users = ["ada", "bob", "ada", "bob"]
     assert [row[0] for row in at(roll_up(), flavour=flavour)] == users
 
 
-@EACH
+@SOME
 def test_the_coarsest_grain_is_the_roll_up(flavour):
     names = KEPT[:3]
     expected = [(None, 10.5, 100), (None, 10.5, 100)]
@@ -227,7 +228,7 @@ def test_own_columns_come_from_the_roll_up():
 # What is left over is told apart
 
 
-@EACH
+@SOME
 def test_a_frame_at_one_grain_is_looked_at_in_peace(flavour):
     # 30 are nobody's, and reach ada's 4: without the mark they would look like her roll-up
     frame = frame_of([record(34, 100), record(4, 60, user="ada")], flavour)
@@ -237,7 +238,7 @@ def test_a_frame_at_one_grain_is_looked_at_in_peace(flavour):
     assert [row["records"] for row in rows(tu.grains(found))] == [1, 1]
 
 
-@EACH
+@SOME
 def test_a_frame_at_one_grain_stays_as_it_is(flavour):
     once = tu.at_grain(frame_of(roll_up(extra=0.5), flavour), "finest")
     assert rows(tu.at_grain(once, "finest")) == rows(once)
@@ -247,7 +248,7 @@ def test_a_frame_at_one_grain_stays_as_it_is(flavour):
 # Grains that cannot be compared
 
 
-@EACH
+@SOME
 def test_users_beside_models_raise_and_are_named(flavour):
     records = [record(10), record(10, user="ada"), record(10, model="opus")]
     told = "claude: rows by user and rows by model cannot be compared"
@@ -287,7 +288,7 @@ def test_only_a_wide_frame_has_one_grain():
         tu.at_grain(tu.load_example(), "fine")
 
 
-@EACH
+@SOME
 def test_an_empty_frame_stays_empty(flavour):
     for which in ("finest", "coarsest"):
         assert rows(tu.at_grain(frame_of([], flavour), which)) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from flavours import FLAVOURS, frame_of
+from flavours import FEW, FLAVOURS, frame_of
 from test_oracle import RECORDS
 from tidyusage.errors import FrameError, OptionError
 
@@ -22,8 +22,13 @@ UTC = dt.UTC
 NEW_YORK = "America/New_York"
 
 
-@pytest.fixture(params=FLAVOURS)
+@pytest.fixture(params=FEW)
 def make(request):
+    return lambda records, **options: frame_of(records, request.param, **options)
+
+
+@pytest.fixture(params=FLAVOURS)
+def make_each(request):
     return lambda records, **options: frame_of(records, request.param, **options)
 
 
@@ -73,8 +78,8 @@ CONFLUENT = {
 
 
 @pytest.mark.parametrize("sep", [".", "_"])
-def test_a_window_of_three_days_becomes_a_row_of_each(make, sep):
-    found = cut(make(CONFLUENT, sep=sep))
+def test_a_window_of_three_days_becomes_a_row_of_each(make_each, sep):
+    found = cut(make_each(CONFLUENT, sep=sep))
     assert windows(found) == [
         ("2022-10-12T00:00", "2022-10-13T00:00"),
         ("2022-10-13T00:00", "2022-10-14T00:00"),
@@ -257,8 +262,8 @@ def test_after_it_all_ends_are_exclusive(make):
     ]
 
 
-def test_dtypes_columns_and_own_columns_stay(make):
-    frame = make(CONFLUENT)
+def test_dtypes_columns_and_own_columns_stay(make_each):
+    frame = make_each(CONFLUENT)
     if hasattr(frame, "append_column"):
         frame = frame.append_column("period", [["x"]])
     elif isinstance(frame, pd.DataFrame):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
-from test_allocate import EACH, frame_of, names, plain
+from test_allocate import EACH, SOME, frame_of, names, plain
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import (
     AllocationWarning,
@@ -93,7 +93,7 @@ def test_a_fee_goes_to_users_as_their_tokens(flavour, sep):
     ]
 
 
-@EACH
+@SOME
 def test_all_that_may_be_added_is_spread_and_the_rest_is_null(flavour):
     usage = {
         "tokens": {"total": 40, "input": 12},
@@ -122,7 +122,7 @@ def test_all_that_may_be_added_is_spread_and_the_rest_is_null(flavour):
         assert row["usage.activity.client_version"] == "1.2"
 
 
-@EACH
+@SOME
 def test_by_cost_only_the_same_currency_bears(flavour):
     euro = [{"type": "net", "amount": 90, "currency": "EUR"}]
     records = [
@@ -136,7 +136,7 @@ def test_by_cost_only_the_same_currency_bears(flavour):
     assert shares == {("fee", "ada"): 0.75, ("fee", "bob"): 0.25}
 
 
-@EACH
+@SOME
 def test_support_goes_to_the_products(flavour):
     records = [
         used("s", amount=12, **product("support")),
@@ -152,7 +152,7 @@ def test_support_goes_to_the_products(flavour):
     ]
 
 
-@EACH
+@SOME
 def test_two_dimensions_and_a_column_of_ones_own(flavour):
     records = [
         used("fee", amount=8),
@@ -171,7 +171,7 @@ def test_two_dimensions_and_a_column_of_ones_own(flavour):
     assert [(row["team"], row["user.id"]) for row in by_team[:2]] == [("blue", None), ("red", None)]
 
 
-@EACH
+@SOME
 def test_only_what_a_window_has_in_common_counts(flavour):
     records = [
         used("month", amount=10, **window("2026-01-01", "2026-02-01")),
@@ -199,14 +199,14 @@ def test_an_inclusive_end_counts_the_day_that_it_names():
     assert shares[("fee", "ada")] == pytest.approx((100 / 3) / (100 / 3 + 10), rel=1e-14)
 
 
-@EACH
+@SOME
 def test_rows_without_dates_bear_rows_without_dates(flavour):
     none = window(None, None)
     records = [used("fee", amount=4, **none), used("a", "ada", 1, **none), used("b", "bob", 7)]
     assert spread_of(frame_of(records, flavour)) == {("fee", "ada"): 1}
 
 
-@EACH
+@SOME
 def test_organizations_and_products_keep_to_themselves(flavour):
     other = {"organization": {"id": "o2"}}
     records = [
@@ -236,7 +236,7 @@ def test_a_user_brings_the_names_that_all_rows_agree_on():
     assert (by_mail["user.email"], by_mail["allocated_share"]) == ("Ada@x.org", 1)
 
 
-@EACH
+@SOME
 def test_who_has_nothing_bears_nothing(flavour):
     records = [
         used("fee", amount=4),
@@ -296,7 +296,7 @@ def test_which_rows_are_shared(where, ids):
 # What nobody bears
 
 
-@EACH
+@SOME
 def test_what_nobody_bears_stays_and_is_told(flavour):
     euro = [{"type": "net", "amount": 3, "currency": "eur"}]
     none = [{"type": "net", "amount": 5}]
@@ -337,7 +337,7 @@ def test_a_lazy_frame_warns_when_it_is_collected():
     assert found.schema == lazy.collect_schema()
 
 
-@EACH
+@SOME
 @pytest.mark.parametrize("records", [[], [used("a", "ada", 1, 2)]])
 def test_without_shared_rows_nothing_changes(flavour, records):
     frame = frame_of(records, flavour)
@@ -351,7 +351,7 @@ def test_without_shared_rows_nothing_changes(flavour, records):
 # With what stands around it
 
 
-@EACH
+@SOME
 def test_a_frame_is_spread_twice(flavour):
     records = [
         used("support", amount=8, **product("support")),
@@ -378,7 +378,7 @@ def test_a_frame_is_spread_twice(flavour):
     }
 
 
-@EACH
+@SOME
 def test_what_was_spread_before_stays_marked(flavour):
     records = [
         used("fee", amount=4),
@@ -404,7 +404,7 @@ def test_what_was_spread_before_stays_marked(flavour):
     ]
 
 
-@EACH
+@SOME
 def test_resources_and_shared_cost_go_together(flavour):
     records = [
         used("support", amount=6, **product("support")),
@@ -421,7 +421,7 @@ def test_resources_and_shared_cost_go_together(flavour):
     }
 
 
-@EACH
+@SOME
 def test_costs_are_the_same_before_and_after(flavour):
     records = [
         used("fee", amount=10),
