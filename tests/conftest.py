@@ -23,10 +23,10 @@ OPTIONS = {name: {"prices": PRICES} for name in ("cache_savings", "estimate_cost
 FRAMES = tuple(name for name in tu.metrics.__all__ if name != "explain")  # that give a frame
 
 
-def ask(name: str, frame: Any, *by: str) -> Any:
+def ask(name: str, frame: Any, *by: str, overlap: str = "ignore") -> Any:
     """Ask a metric of a frame, with no more options than it must have."""
-    metric = getattr(tu, name)
-    return metric(frame, *ARGUMENTS.get(name, ()), *by, **OPTIONS.get(name, {}))
+    metric, options = getattr(tu, name), {**OPTIONS.get(name, {}), "overlap": overlap}
+    return metric(frame, *ARGUMENTS.get(name, ()), *by, **options)
 
 
 def rows(frame: Any) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ FLOORS = [
     "rejects spool unknown options plain metrics.lists",
     "metrics.source",
     "metrics.grain metrics.mixed",
+    "metrics.rollup",
     "metrics.overlap",
     "wide metrics.query metrics.rates",
     "lazy layouts restore metrics.measures metrics.conventions",

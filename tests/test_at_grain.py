@@ -1,6 +1,7 @@
 """One grain of a frame: what is kept, what is left over, and that the total stays."""
 
 import datetime as dt
+import itertools
 import math
 
 import pandas as pd
@@ -348,3 +349,81 @@ def test_the_total_stays_the_roll_ups(flavour, drawn, which):
     ids = [row["id"] for row in found]
     assert len(ids) == len(set(ids))
     assert all(isinstance(row["start_date"], dt.datetime) for row in found)
+
+
+# Windows of several lengths, and figures told in other ways
+
+
+def months(*rows_):
+    """Return January's record, or those of its days, of each (cost, user, is of the month)."""
+    days = pd.date_range("2026-01-01", "2026-02-01").strftime("%Y-%m-%d")
+    made = []
+    for cost, user, is_month in rows_:
+        windows = [(days[0], days[-1])] if is_month else itertools.pairwise(days)
+        for start, end in windows:
+            part = cost if is_month else cost / 31
+            dates = {"start_date": start, "end_date": end}
+            made.append(record(part, part, user=user) | dates)
+    return made
+
+
+@pytest.mark.parametrize("which", ["finest", "coarsest"])
+@pytest.mark.parametrize(
+    "rows_",
+    [
+        [(310, None, True), (310, None, False), (310, "ada", True)],
+        [(310, None, True), (310, "ada", True), (310, "ada", False)],
+        [(310, None, True), (310, None, False), (310, "ada", True), (310, "ada", False)],
+    ],
+)
+def test_months_and_days_of_two_grains_count_once(rows_, which):
+    once = tu.at_grain(frame_of(months(*rows_)), which)
+    assert once["charges.net"].sum() == pytest.approx(310)
+    assert rows(tu.overlaps(once)) == []
+    assert rows(tu.at_grain(once, which)) == rows(once)
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "left"),
+    [
+        ({"total": 10}, {"input": 4, "output": 6}, 0),
+        ({"input": 5, "output": 7}, {"total": 10}, 2),
+        ({"total": 12, "input": 5, "output": 7}, {"input": 4, "output": 6}, 2),
+        ({"cache_write": 5, "input": 10}, {"cache_write_ephemeral_5m": 5, "input": 9}, 1),
+    ],
+)
+def test_tokens_told_in_other_fields_are_taken_off_too(whole, part, left):
+    records = [record(day=1), record(day=1, user="ada")]
+    for each, tokens in zip(records, (whole, part), strict=True):
+        each["usage"] = {"tokens": tokens}
+    found = tu.at_grain(frame_of(records), "finest")
+    total = tu.tokens_by(found, overlap="raise")["tokens"].to_list()
+    parts = {"cache_write_ephemeral_5m": 5, "input": 9}
+    assert total == [sum(parts.values()) + left if part == parts else 10 + left]
+
+
+def test_a_tax_is_left_where_the_bills_agree():
+    found = tu.at_grain(frame_of([charged(None, net=10, tax=2), charged("ada", net=10)]), "finest")
+    assert found["charges.tax"].to_list() == [2, None]
+    assert tu.cost_by(found, overlap="raise")["cost"].to_list() == [10]
+
+
+def test_the_mark_may_come_back_as_text():
+    once = tu.at_grain(frame_of([record(10), record(4, user="ada")], "pandas"), "finest")
+    text = once.assign(unattributed=once["unattributed"].astype(str))
+    assert rows(tu.cost_by(tu.at_grain(text, "finest"), overlap="raise"))[0]["cost"] == 10
+
+
+@pytest.mark.parametrize(
+    ("whole", "told"),
+    [
+        (record(None, 100), "a cost in USD"),
+        (record(10, None), "tokens"),
+        (record(10, 100, currency="EUR"), "a cost in USD"),
+    ],
+)
+def test_what_the_roll_up_has_not_is_never_lost(whole, told):
+    frame = frame_of([whole, record(10, 100, user="ada")])
+    with pytest.raises(RecordError, match=f"rows by user have {told} that their roll-up has not"):
+        tu.at_grain(frame, "coarsest")
+    assert tu.at_grain(frame, "finest")["charges.net"].sum() in {10, 20}

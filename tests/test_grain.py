@@ -250,7 +250,7 @@ def test_a_warning_names_product_grains_and_amounts():
 def test_every_metric_warns_ignores_and_raises(name):
     frame = frame_of(roll_up())
     with pytest.warns(OverlapWarning):
-        ask(name, frame, *(["user.id"] if name == "top" else []))
+        ask(name, frame, *(["user.id"] if name == "top" else []), overlap="warn")
     metric, options = getattr(tu, name), OPTIONS.get(name, {})
     leading = (*ARGUMENTS.get(name, ()), *(["user.id"] if name == "top" else []))
     with pytest.raises(OverlapError, match="at_grain"):
@@ -314,3 +314,50 @@ def test_frames_of_one_grain_are_seen_at_a_glance(monkeypatch):
         tu.cost_by(FLAVOURS[flavour](tu.load_example(backend="pyarrow")))
         tu.cost_by(frame_of([], flavour))
     assert not calls
+
+
+@pytest.mark.parametrize("flavour", ["pandas", "polars"])
+def test_windows_of_several_lengths_are_looked_at_where_one_holds_another(flavour, monkeypatch):
+    calls = []
+    monkeypatch.setattr(overlap, "_read", lambda *args: calls.append(args) or ([], args[1]))
+    months = [record(5, day=day, days=days) for day, days in ((1, 9), (10, 5), (15, 2))]
+    tu.cost_by(frame_of(months, flavour))  # one after the other
+    assert not calls
+    session = record(1) | {"start_date": "2026-01-01T10:00:07Z", "end_date": "2026-01-12T00:00:07Z"}
+    with pytest.raises(Exception):  # noqa: B017, PT011 - no table is there to go on with
+        tu.cost_by(frame_of([*months, session, record(1, day=2)], flavour))
+    assert calls
+
+
+def test_sessions_that_lie_in_others_are_no_roll_up():
+    def session(id_, start, end):
+        times = {"start_date": f"2026-01-01T{start}Z", "end_date": f"2026-01-01T{end}Z"}
+        return record(5) | times | {"id": id_}
+
+    assert shown([session("a", "10:00:07", "11:30:11"), session("b", "10:20:00", "10:40:00")]) == []
+    hour = session("a", "10:00:00", "11:00:00")
+    assert shown([hour, session("b", "10:20:00", "10:40:00")])[0][2] == "equals"
+
+
+def test_an_empty_user_is_none():
+    whole = record(10) | {"user": {"id": ""}}
+    with pytest.warns(OverlapWarning):
+        tu.cost_by(frame_of([whole, record(10, user="ada")]))
+
+
+def test_resources_without_an_id_are_known_by_their_name():
+    def of(name, cost, **keys):
+        return record(cost, **keys) | {"resources": [{"name": name}]}
+
+    assert shown([of("A", 10), of("B", 6, user="ada")]) == []
+    assert shown([of("A", 10), of("A", 10, user="ada")])[0][:3] == (
+        "resource",
+        "user × resource",
+        "equals",
+    )
+
+
+def test_dates_that_are_text_compare_nothing():
+    frame = frame_of(roll_up(), "pandas")
+    text = frame.assign(start_date=frame["start_date"].astype(str))
+    tu.cost_by(text, overlap="raise")

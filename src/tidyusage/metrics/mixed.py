@@ -20,6 +20,7 @@ _USER: Final = ("user.id", "user.email", "user.name")
 _SCALARS: Final = (*_USER, "model.id", "surface")
 _LIST: Final = "resources"
 _DATES: Final = ("start_date", "end_date")
+_QUARTER: Final = 900_000_000  # of an hour, in microseconds
 
 
 def products(frame: Any, found: Columns) -> list[str | None]:
@@ -32,15 +33,37 @@ def products(frame: Any, found: Columns) -> list[str | None]:
     # Eager steps: the streaming engine takes three times as long for so few columns.
     codes = seen.select(_PRODUCT, (length * 2 ** len(bits) + grain).alias("code"))
     least, most = pl.col("code").min(), pl.col("code").max().alias("most")
-    groups = codes.group_by(_PRODUCT).agg(least, most)
-    return groups.filter(pl.col("code") != pl.col("most"))[_PRODUCT].to_list()
+    groups = codes.group_by(_PRODUCT).agg(least, most).filter(pl.col("code") != pl.col("most"))
+    suspects = groups[_PRODUCT].to_list()
+    if not suspects:
+        return []
+    rows = seen.with_columns(grain.alias("grain")).filter(_is_one_of(suspects))
+    grains = rows.group_by(_PRODUCT).agg(pl.col("grain").n_unique())
+    several = set(grains.filter(pl.col("grain") > 1)[_PRODUCT].to_list())
+    return [name for name in suspects if name in several or _nests(rows, name)]
+
+
+def _is_one_of(names: list[str | None]) -> pl.Expr:
+    return pl.col(_PRODUCT).is_in(names, nulls_equal=True)
+
+
+def _nests(rows: pl.DataFrame, product: str | None) -> bool:
+    """Tell whether a window of a product, on quarters of an hour, has a shorter one in it."""
+    those = rows.filter(_is_one_of([product]), pl.col("start_date").is_not_null())
+    day = pl.col("start_date") + 86_400_000_000
+    end = pl.when(pl.col("end_date") > pl.col("start_date")).then("end_date").otherwise(day)
+    windows = those.select("start_date", end.alias("end_date")).unique()
+    ordered = windows.sort("start_date", "end_date", descending=[False, True])
+    is_calendar = (pl.col("start_date") % _QUARTER == 0) & (pl.col("end_date") % _QUARTER == 0)
+    reach = pl.when(is_calendar).then("end_date").cum_max().forward_fill().shift()
+    return bool(ordered.select((reach >= pl.col("end_date")).any()).item())
 
 
 def _of_polars(frame: pl.DataFrame, found: Columns) -> pl.DataFrame:
     """Return the product, what each row names, and its window in microseconds."""
     schema, known = frame.schema, found.known
     is_there = {
-        path: pl.col(known[path]).is_not_null() if path in known else pl.lit(value=False)
+        path: _is_there(known[path], schema) if path in known else pl.lit(value=False)
         for path in (*_SCALARS, _LIST)
     }
     if isinstance(schema.get(known.get(_LIST, "")), pl.List):
@@ -53,6 +76,13 @@ def _of_polars(frame: pl.DataFrame, found: Columns) -> pl.DataFrame:
     }
     product = pl.col(known[_PRODUCT]).cast(pl.String) if _PRODUCT in known else pl.lit(None)
     return frame.select(**{_PRODUCT: product}, **is_there, **instants)
+
+
+def _is_there(column: str, schema: pl.Schema) -> pl.Expr:
+    """Return whether a column has a value; text that is empty is none."""
+    if schema[column] == pl.String():
+        return (pl.col(column).str.len_bytes() > 0).fill_null(value=False)
+    return pl.col(column).is_not_null()
 
 
 def _of_others(frame: Any, found: Columns) -> pl.DataFrame:
@@ -74,6 +104,9 @@ def _of_others(frame: Any, found: Columns) -> pl.DataFrame:
         elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             entries = pc.fill_null(pc.list_value_length(column), pa.scalar(0))
             columns[path] = pc.greater(entries, pa.scalar(0))
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            length = pc.fill_null(pc.binary_length(column), pa.scalar(0))
+            columns[path] = pc.greater(length, pa.scalar(0))
         else:
             columns[path] = pc.is_valid(column)
     return cast("pl.DataFrame", pl.from_arrow(pa.table(columns)))

@@ -10,7 +10,8 @@ from tidyusage import answers, engines, kinds, relations
 from tidyusage.columns import Columns, columns
 from tidyusage.dialects import Table
 from tidyusage.errors import OverlapError, OverlapWarning, one_of, warn
-from tidyusage.metrics import grain, mixed, source
+from tidyusage.metrics import grain, mixed, rollup, source
+from tidyusage.metrics.time import DATES
 from tidyusage.sqltext import literal
 from tidyusage.typing import Overlap
 
@@ -54,8 +55,9 @@ def found(frame: Any, columns_: Columns) -> list[dict[str, Any]]:
     if not products:
         return []
     table, known = _read(frame, columns_)
-    if columns_.layout == "long" and not {"metric", "value"} <= set(known.known):
-        return []
+    needed = {"metric", "value"} if columns_.layout == "long" else set()
+    if not (needed | ({*DATES} & set(columns_.known))) <= set(known.known):
+        return []  # dates that are none, say: where windows are unknown nothing can be compared
     query = answers.Query(
         f"with {steps(known, products)}\n{_PAIRS}",
         grain.needs(known),
@@ -67,7 +69,7 @@ def found(frame: Any, columns_: Columns) -> list[dict[str, Any]]:
 
 def steps(known: Columns, products: Iterable[str | None] | None = None) -> str:
     """Return the steps from a frame to ``overlapping``, of some products or of all."""
-    parts = (grain.usage(known), grain.named(known, products), grain.figures(), grain.overlaps())
+    parts = (grain.usage(known), grain.named(known, products), grain.figures(), rollup.overlaps())
     return ",\n".join(parts)
 
 

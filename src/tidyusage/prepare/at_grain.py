@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import pyarrow as pa
 
 from tidyusage.answers import GUARD
 from tidyusage.errors import known_options, one_of
-from tidyusage.metrics import grain, source
+from tidyusage.metrics import grain, rollup, source
 from tidyusage.metrics.grain import CELL, GROUP, UNATTRIBUTED
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from tidyusage.columns import Columns
     from tidyusage.typing import FrameT
 
-_CLASH: Final = (
-    "{} cannot be compared: neither holds the other, so that no one grain can be kept.\n\n"
-    "Take one of them out of the frame first."
-)
+_GUARD: Final = "{}.\n\nTake one of them out of the frame first, or keep 'finest'."
 _OTHER_CHARGES: Final = ("charges.tax", "charges.credit")  # never part of what was billed
 _PAIR: Final = ("pair", "tu__organization", "tu__product", "coarse", "fine")
 
@@ -58,7 +55,8 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
         If the frame is no wide one.
     RecordError
         If rows of two grains, neither of which is part of the other (users' beside models'), tell
-        of one metric in the same windows.  A lazy frame raises when it is collected.
+        of one metric on the same days; if with "coarsest" finer rows have tokens, or a cost in a
+        currency, that their roll-up has not.  A lazy frame raises when it is collected.
 
     Examples
     --------
@@ -75,15 +73,25 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     2    2     bob                15.0         False
     """
     one_of("which", which, get_args(Grain))
+    frames.wide(frame)
+    # First the lengths of windows within each grain, so that grains are compared at one length.
+    return _resolved(_resolved(frame, which, "lengths"), which, "grains")
+
+
+def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:
+    """Return a frame in which no two lengths of a grain, or no two grains, overlap."""
     found = frames.wide(frame)
     columns = [*found.known, *(name for name in found.own if name != UNATTRIBUTED)]
     is_marked = UNATTRIBUTED in found.own
     dropped = "coarser_rows" if which == "finest" else "finer_rows"
-    steps = ",\n".join([_overlapping(found), _spots(), _members(), _kept(dropped), _clashes()])
+    parts = [_overlapping(found, of), _spots(), _members(), _kept(dropped)]
+    parts += [_clashes() if of == "grains" else _NO_CLASHES]
+    parts += [_lost() if which == "coarsest" else _NO_CLASHES.replace("clashes", "lost")]
+    steps = ",\n".join(parts)
     if which == "coarsest":
         sql = f"{steps}\n{_select([*columns, UNATTRIBUTED] if is_marked else columns, 'kept')}"
-        return frames.rewritten(frame, found, sql, guard=_CLASH)
-    mark = f"coalesce({quote(UNATTRIBUTED)}, false)" if is_marked else "false"
+        return frames.rewritten(frame, found, sql, guard=_GUARD)
+    mark = f"coalesce(try_cast({quote(UNATTRIBUTED)} as boolean), false)" if is_marked else "false"
     sql = f"""{steps},
 {residuals(found, columns)},
 answer as (
@@ -95,16 +103,16 @@ answer as (
 )
 {_select([*columns, UNATTRIBUTED], "answer")}"""
     added = {} if is_marked else {UNATTRIBUTED: pa.bool_()}
-    return frames.rewritten(frame, found, sql, changed=CHANGED, added=added, guard=_CLASH)
+    return frames.rewritten(frame, found, sql, changed=CHANGED, added=added, guard=_GUARD)
 
 
-def _overlapping(found: Columns) -> str:
+def _overlapping(found: Columns, of: Literal["lengths", "grains"]) -> str:
     """Return the steps from ``usage`` to ``overlapping`` and its cells, with each row's place."""
     others = [f"{source.cast(found, name)} as {quote(name)}" for name in _OTHER_CHARGES]
     typed = clauses([ROW, *grain.typed(found), *others])
     rows = f"tu__rows as (\n  select\n    {typed}\n  from usage\n)"
     return ",\n".join(
-        [rows, grain.named(found, rows="tu__rows"), grain.figures(), grain.overlaps()]
+        [rows, grain.named(found, rows="tu__rows"), grain.figures(), rollup.overlaps(of=of)]
     )
 
 
@@ -132,17 +140,24 @@ def _members() -> str:
     lie in it.  A finer row is in the cell of the nearest coarser rows: of the finest grain, then of
     the shortest window.
     """
-    inside = "s.tu__from <= f.tu__from and f.tu__to <= s.tu__to"
-    length = "f.tu__to - f.tu__from"
-    masked = "\n    and ".join(
-        f"(s.coarse & {1 << bit} = 0 or f.{name} is not distinct from s.{name})"
-        for bit, name in enumerate(CELL)
-    )
-    return f"""candidates as (
-  select {ROW}, spot, tu__length, case when {length} = tu__length then 1 else 0 end as tu__exact
+    exact = "f.tu__from = s.tu__from and f.tu__to = s.tu__to"
+    coarser = f"{grain.same('f', 's', *GROUP[:3], *CELL)}\n    and f.tu__grain = s.coarse"
+    finer = grain.same("s", "f", *GROUP[:3], "coarse", *CELL)
+    names = _of("p", *GROUP[:3], "coarse", "fine")
+    masked = ", ".join(grain.masks("coarse"))
+    return f"""long_spots as (
+  {grain.days("spots")}
+),
+candidates as (
+  select {ROW}, spot, tu__length, 1 as tu__exact
   from figures f
-  join spots s on {grain.same("f", "s", *GROUP[:3], *CELL)}
-    and f.tu__grain = s.coarse and {inside}
+  join spots s on {coarser}
+    and {exact}
+  union all
+  select {ROW}, spot, tu__length, 0
+  from figures f
+  join long_spots s on {coarser}
+    and {grain.inside("f", "s")}
 ),
 coarser_rows as materialized (
   select {ROW}, spot
@@ -153,19 +168,30 @@ coarser_rows as materialized (
   where tu__exact = tu__any_exact
   qualify row_number() over (partition by {ROW} order by tu__length desc, spot) = 1
 ),
-finer_rows as materialized (
-  select {ROW}, spot
+linked_rows as (
+  select {ROW}, {names}, {masked}, tu__from, tu__to
   from figures f
   join linked p on {grain.same("f", "p", *GROUP[:2])}
     and f.tu__metric is not distinct from p.tu__finer_metric and f.tu__grain = p.fine
-  join spots s on {grain.same("s", "p", *GROUP[:3], "coarse")}
-    and {inside}
-    and {masked}
-  where (p.coarse <> p.fine or {length} < tu__length)
-    and spot in (select spot from coarser_rows)
+),
+finer_rows as materialized (
+  select {ROW}, spot
+  from (
+    select f.{ROW}, s.spot, s.coarse, tu__length
+    from linked_rows f
+    join spots s on {finer}
+      and {exact}
+    where s.coarse <> f.fine
+    union all
+    select f.{ROW}, s.spot, s.coarse, tu__length
+    from linked_rows f
+    join long_spots s on {finer}
+      and {grain.inside("f", "s")}
+  )
+  where spot in (select spot from coarser_rows)
   qualify row_number() over (
     partition by {ROW}
-    order by bit_count(s.coarse) desc, tu__length, spot
+    order by bit_count(coarse) desc, tu__length, spot
   ) = 1
 )"""
 
@@ -179,29 +205,90 @@ def _kept(dropped: str) -> str:
 )"""
 
 
-def _clashes() -> str:
-    """Return the steps to ``clashes``: grains that stay, of which neither is part of the other."""
-    group = ", ".join(GROUP)
-    labels = [grain.label(f"{side}.tu__grain") for side in "ab"]
-    product = "coalesce(a.tu__product, 'no product')"
-    return f"""staying as (
-  select distinct {group}, tu__from, tu__to, tu__tokens is not null as tu__has_tokens,
-    case when tu__cost is not null then coalesce(tu__currency, '') end as tu__currency
-  from figures
-  where {ROW} in (select {ROW} from kept)
-),
-clashes as (
-  select min({product} || ': rows by ' || {labels[0]} || ' and rows by ' || {labels[1]}) as said
-  from staying a
-  join staying b on {grain.same("a", "b", *GROUP[:3])}
-    and a.tu__grain < b.tu__grain and a.tu__grain & b.tu__grain <> a.tu__grain
-    and a.tu__from < b.tu__to and b.tu__from < a.tu__to
-    and (a.tu__has_tokens and b.tu__has_tokens or a.tu__currency = b.tu__currency)
+_NO_CLASHES: Final = """clashes as (
+  select cast(null as varchar) as said
 )"""
 
 
+# What a record tells of: tokens, and cost in a currency.
+_FIGURES: Final = """[
+    case when tu__tokens is not null then 'tokens' end,
+    case when tu__cost is not null
+      then 'a cost in ' || coalesce(tu__currency, 'an unknown currency') end
+  ]"""
+
+
+def _lost() -> str:
+    """Return the steps to ``lost``: figures of rows that go, which their roll-up has not."""
+    told = "|| ' that their roll-up has not, and that would be lost'"
+    return f"""going as (
+  select spot, tu__product, tu__grain, unnest({_FIGURES}) as tu__figure
+  from finer_rows
+  join figures using ({ROW})
+),
+staying_figures as (
+  select spot, unnest({_FIGURES}) as tu__figure
+  from coarser_rows
+  join figures using ({ROW})
+),
+lost as (
+  select min(coalesce(tu__product, 'no product') || ': rows by ' || {grain.label("tu__grain")}
+    || ' have ' || g.tu__figure {told}) as said
+  from going g
+  anti join staying_figures s on s.spot = g.spot and s.tu__figure = g.tu__figure
+  where g.tu__figure is not null
+)"""
+
+
+def _clashes() -> str:
+    """Return the steps to ``clashes``: grains that stay, of which neither is part of the other.
+
+    They meet on a day of which both tell.
+    """
+    group, key = ", ".join(GROUP), ", ".join(GROUP[:3])
+    labels = [grain.label(name) for name in ("left_grain", "right_grain")]
+    first, last = (
+        "date_trunc('day', tu__from)",
+        "greatest(tu__to - interval 1 microsecond, tu__from)",
+    )
+    alike = grain.same("a", "b", *GROUP[:3])
+    return f"""staying as (
+  select distinct {group}, tu__from, tu__to, unnest({_FIGURES}) as tu__figure
+  from figures
+  where {ROW} in (select {ROW} from kept)
+),
+met_grains as (
+  select distinct {_of("a", *GROUP[:3])}, a.tu__grain as left_grain, b.tu__grain as right_grain
+  from (select distinct {group} from staying) a
+  join (select distinct {group} from staying) b on {alike}
+    and a.tu__grain < b.tu__grain and a.tu__grain & b.tu__grain <> a.tu__grain
+),
+stayed as (
+  select distinct {key}, tu__grain, tu__figure,
+    unnest(generate_series({first}, date_trunc('day', {last}), interval 1 day)) as tu__day
+  from staying
+  where tu__figure is not null
+    and tu__grain in (select left_grain from met_grains union select right_grain from met_grains)
+),
+clashes as (
+  select min(coalesce(m.tu__product, 'no product') || ': rows by ' || {labels[0]}
+    || ' and rows by ' || {labels[1]} || ' cannot be compared: neither holds the other, so that no'
+    || ' one grain can be kept') as said
+  from met_grains m
+  join stayed a on {grain.same("m", "a", *GROUP[:3])}
+    and a.tu__grain = left_grain
+  join stayed b on {grain.same("m", "b", *GROUP[:3])}
+    and b.tu__grain = right_grain and a.tu__day = b.tu__day and a.tu__figure = b.tu__figure
+)"""
+
+
+def _of(alias: str, *names: str) -> str:
+    return ", ".join(f"{alias}.{name}" for name in names)
+
+
 def _select(columns: list[str], rows: str) -> str:
-    return f"""select {_listed(columns)}, (select said from clashes) as {GUARD}
+    return f"""select {_listed(columns)},
+  coalesce((select said from clashes), (select said from lost)) as {GUARD}
 from {rows}
 order by {ROW}"""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import catalogue
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.columns import rebuilt_charges
+from tidyusage.metrics import grain
 from tidyusage.metrics.policy import cost
 from tidyusage.metrics.time import DATES
 from tidyusage.prepare.frames import ROW
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _CHARGES: Final = tuple(f"charges.{type_}" for type_ in CHARGE_TYPES)
 _QUANTITY: Final = "usage.quantity"
+_TOTAL: Final = "usage.tokens.total"
 _MEASURES: Final = tuple(field.column for field in catalogue.MEASURES)
 _ADDED: Final = tuple(f.column for f in catalogue.MEASURES if f.addition != "never")
 CHANGED: Final = (*_MEASURES, *_CHARGES)
@@ -63,27 +65,48 @@ def residuals(found: Columns, columns: Iterable[str]) -> str:
 
 
 def _measured(measures: list[str], *, has_unit: bool) -> str:
-    """Return the step to ``measured``: by cell, its first coarser row and the measures left."""
+    """Return the step to ``measured``: by cell, its first coarser row and the measures left.
+
+    Where the tokens left would be another sum, all of them are one total.
+    """
     unit = f"arg_min({quote('usage.unit')}, {ROW}) filter (tu__sign = 1)"
     first = f"{unit} over (partition by spot)" if has_unit else "cast(null as varchar)"
     others = {_QUANTITY: f"{quote('usage.unit')} is not distinct from tu__unit"} if has_unit else {}
-    sums = [_sums(name, others.get(name, "true")) for name in measures]
-    left = [_left(name) for name in measures]
-    tests = " or ".join(is_any for _, is_any in left) or "false"
+    sums = [_sums(name, others.get(name, "true")) for name in (*measures, "tu__tokens")]
+    left = [_left(name) for name in (*measures, "tu__tokens")]
+    tests = " or ".join(is_any for _, is_any in left)
+    all_ = quote("coarser.tu__tokens")
+    is_same = f"abs({grain.tokens(measures)} - tu__tokens) <= {_NOISE} * abs({all_})"
+    kept = listed(*(_token(name) if name in grain.TOKENS else quote(name) for name in measures))
     return f"""of_unit as (
-  select spot, tu__sign, usage.*, {first} as tu__unit
+  select spot, tu__sign, usage.*, tu__tokens, {first} as tu__unit
   from parts
   join usage using ({ROW})
+  join (select {ROW}, tu__tokens from figures) using ({ROW})
 ),
 measured_sums as (
   select spot, {listed(*sums)}min({ROW}) filter (tu__sign = 1) as {ROW}
   from of_unit
   group by spot
 ),
-measured as (
-  select spot, {ROW}, {listed(*(value for value, _ in left))}{tests} as tu__any
+differences as (
+  select spot, {ROW}, {all_}, {listed(*(value for value, _ in left))}{tests} as tu__any
   from measured_sums
+),
+tokens_told as (
+  select *, coalesce({is_same}, tu__tokens is null) as tu__is_same
+  from differences
+),
+measured as (
+  select spot, {ROW}, {kept}tu__any
+  from tokens_told
 )"""
+
+
+def _token(name: str) -> str:
+    """Return the SQL of a sort of tokens that is left, if the sorts make what is left in all."""
+    rest = "else tu__tokens " if name == _TOTAL else ""
+    return f"case when tu__is_same then {quote(name)} {rest}end as {quote(name)}"
 
 
 def _charged() -> str:
@@ -93,7 +116,8 @@ def _charged() -> str:
     """
     sums = clauses(_sums(name) for name in ("tu__cost", *_CHARGES))
     values = [value for value, _ in map(_left, _CHARGES)]
-    (bill, is_left), all_ = _left("tu__cost"), quote("coarser.tu__cost")
+    bill, all_ = _left("tu__cost")[0], quote("coarser.tu__cost")
+    is_left = " or ".join(is_any for _, is_any in map(_left, ("tu__cost", *_CHARGES)))
     billed = f"abs({cost('billed')} - tu__cost) <= {_NOISE} * abs({all_})"
     is_same = f"coalesce({billed}, tu__cost is null)"
     kept = [
