@@ -85,8 +85,8 @@ def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> 
     is_marked = UNATTRIBUTED in found.own
     dropped = "coarser_rows" if which == "finest" else "finer_rows"
     parts = [_overlapping(found, of), _spots(), _members(), _kept(dropped)]
-    parts += [_clashes() if of == "grains" else _NO_CLASHES]
-    parts += [_lost() if which == "coarsest" else _NO_CLASHES.replace("clashes", "lost")]
+    parts += [_clashes() if of == "grains" else _none("clashes")]
+    parts += [_lost() if which == "coarsest" else _none("lost")]
     steps = ",\n".join(parts)
     if which == "coarsest":
         sql = f"{steps}\n{_select([*columns, UNATTRIBUTED] if is_marked else columns, 'kept')}"
@@ -205,9 +205,9 @@ def _kept(dropped: str) -> str:
 )"""
 
 
-_NO_CLASHES: Final = """clashes as (
-  select cast(null as varchar) as said
-)"""
+def _none(step: str) -> str:
+    """Return a step that has nothing to say."""
+    return f"{step} as (\n  select cast(null as varchar) as said\n)"
 
 
 # What a record tells of: tokens, and cost in a currency.
