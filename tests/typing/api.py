@@ -51,4 +51,21 @@ def uses() -> None:
     tu.trend(frame, freq=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     tu.cost_by(frame, rates={"EUR": "1"}, to="USD")  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
     tu.estimate_cost(frame, scope="none")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.at_grain(frame, "finer")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tu.cost_by(frame, overlap="never")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wrong: pl.DataFrame = tu.to_long(frame)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+
+def trust(frame: pd.DataFrame, eager: pl.DataFrame, lazy: pl.LazyFrame) -> None:
+    sound: pl.LazyFrame = tu.validate_usage(lazy, currencies=["CREDITS"])
+    parted: tuple[pd.DataFrame, pd.DataFrame] = tu.filter_usage(frame)
+    suspect: pl.DataFrame = tu.findings(eager, only=["late_days"], overlap="ignore")
+    changed: pd.DataFrame = tu.drift(frame, eager)
+    beside: pl.LazyFrame = tu.reconcile(lazy, frame, "model.id", measure="tokens")
+    levels: pl.LazyFrame = tu.grains(lazy)
+    pairs: pd.DataFrame = frame.pipe(tu.overlaps)
+    one: pl.DataFrame = tu.at_grain(eager, "finest")
+    named: pd.DataFrame = tu.rename_models(frame, {"opus": "claude-opus-5"})
+    parts: pd.DataFrame = tu.allocate(frame, weights={"lkc-1": 2, "*": 1})
+    spread: pl.DataFrame = tu.allocate_shared(eager, {"user.id": None}, "user.id", by="requests")
+    counted: pd.DataFrame = tu.totals(frame, overlap="raise")
