@@ -13,11 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import flavours
 import oracle
 import tidyusage as tu
 from conftest import DRAWN, rows
-from flavours import FLAVOURS
+from flavours import FLAVOURS, frame_of
 
 AMOUNT = st.integers(0, 40).map(lambda quarter: quarter / 4)
 COUNT = st.none() | st.integers(0, 30)
@@ -346,12 +345,6 @@ def ranks(found):
     rest = {row.get("currency") for row in found if row["rank"] is None}
     numbers = ([*range(1, counts[code] + 1), *([None] if code in rest else [])] for code in codes)
     return [number for each in numbers for number in each]
-
-
-def frame_of(records, flavour, **options):
-    if flavour == "duckdb":
-        return tu.flatten_usage(records, backend="duckdb", **options)
-    return flavours.frame_of(records, flavour, **options)
 
 
 def expected(records, name, by, options):

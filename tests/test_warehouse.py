@@ -125,7 +125,7 @@ def drawn(examples):
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "postgres"], indirect=True)
-@drawn(80)
+@drawn(50)
 @given(records=RECORDS, question=QUESTIONS, zone=ZONES)
 def test_the_text_gives_what_the_oracle_says(engine, records, question, zone):
     check(engine, records, question, zone)
@@ -133,7 +133,7 @@ def test_the_text_gives_what_the_oracle_says(engine, records, question, zone):
 
 @pytest.mark.xdist_group("spark")
 @pytest.mark.parametrize("engine", ["spark"], indirect=True)
-@drawn(25)
+@drawn(15)
 @given(records=RECORDS, question=QUESTIONS, zone=ZONES)
 def test_spark_gives_what_the_oracle_says(engine, records, question, zone):
     with warnings.catch_warnings():
