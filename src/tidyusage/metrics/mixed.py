@@ -25,19 +25,24 @@ _QUARTER: Final = 900_000_000  # of an hour, in microseconds
 
 def products(frame: Any, found: Columns) -> list[str | None]:
     """Return the products of an eager frame whose rows are not all alike."""
-    seen = _of_polars(frame, found) if engines.backend_of(frame) == "polars" else None
-    seen = _of_others(frame, found) if seen is None else seen
-    bits = [pl.any_horizontal(_USER), *map(pl.col, (*_SCALARS[3:], _LIST))]
+    if engines.backend_of(frame) == "polars":
+        seen, of = cast("pl.DataFrame", frame), _of_polars(frame, found)
+    else:
+        seen = _of_others(frame, found)
+        of = {name: pl.col(name) for name in seen.columns}
+    bits = [pl.any_horizontal(of[name] for name in _USER), *(of[n] for n in (*_SCALARS[3:], _LIST))]
     grain = pl.sum_horizontal(bit.cast(pl.Int64) * 2**place for place, bit in enumerate(bits))
-    length = (pl.col("end_date") - pl.col("start_date")).fill_null(-1)
+    length = (of["end_date"] - of["start_date"]).fill_null(-1)
     # Eager steps: the streaming engine takes three times as long for so few columns.
-    codes = seen.select(_PRODUCT, (length * 2 ** len(bits) + grain).alias("code"))
+    product = of[_PRODUCT].alias(_PRODUCT)
+    codes = seen.select(product, (length * 2 ** len(bits) + grain).alias("code"))
     least, most = pl.col("code").min(), pl.col("code").max().alias("most")
     groups = codes.group_by(_PRODUCT).agg(least, most).filter(pl.col("code") != pl.col("most"))
     suspects = groups[_PRODUCT].to_list()
     if not suspects:
         return []
-    rows = seen.with_columns(grain.alias("grain")).filter(_is_one_of(suspects))
+    dates = (of[name].alias(name) for name in _DATES)
+    rows = seen.select(product, grain.alias("grain"), *dates).filter(_is_one_of(suspects))
     grains = rows.group_by(_PRODUCT).agg(pl.col("grain").n_unique())
     several = set(grains.filter(pl.col("grain") > 1)[_PRODUCT].to_list())
     return [name for name in suspects if name in several or _nests(rows, name)]
@@ -59,8 +64,8 @@ def _nests(rows: pl.DataFrame, product: str | None) -> bool:
     return bool(ordered.select((reach >= pl.col("end_date")).any()).item())
 
 
-def _of_polars(frame: pl.DataFrame, found: Columns) -> pl.DataFrame:
-    """Return the product, what each row names, and its window in microseconds."""
+def _of_polars(frame: pl.DataFrame, found: Columns) -> dict[str, pl.Expr]:
+    """Return the product, what a row names, and its window in microseconds."""
     schema, known = frame.schema, found.known
     is_there = {
         path: _is_there(known[path], schema) if path in known else pl.lit(value=False)
@@ -75,7 +80,7 @@ def _of_polars(frame: pl.DataFrame, found: Columns) -> pl.DataFrame:
         for path in _DATES
     }
     product = pl.col(known[_PRODUCT]).cast(pl.String) if _PRODUCT in known else pl.lit(None)
-    return frame.select(**{_PRODUCT: product}, **is_there, **instants)
+    return {_PRODUCT: product, **is_there, **instants}
 
 
 def _is_there(column: str, schema: pl.Schema) -> pl.Expr:
