@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PRODUCT: Final = "product.id"
 _USER: Final = ("user.id", "user.email", "user.name")
+_SPELLED: Final = ("user.id", "user.email")  # which blanks around make no difference to
 _SCALARS: Final = (*_USER, "model.id", "surface")
 _LIST: Final = "resources"
 _DATES: Final = ("start_date", "end_date")
@@ -68,7 +69,7 @@ def _of_polars(frame: pl.DataFrame, found: Columns) -> dict[str, pl.Expr]:
     """Return the product, what a row names, and its window in microseconds."""
     schema, known = frame.schema, found.known
     is_there = {
-        path: _is_there(known[path], schema) if path in known else pl.lit(value=False)
+        path: _is_there(path, known[path], schema) if path in known else pl.lit(value=False)
         for path in (*_SCALARS, _LIST)
     }
     if isinstance(schema.get(known.get(_LIST, "")), pl.List):
@@ -83,9 +84,9 @@ def _of_polars(frame: pl.DataFrame, found: Columns) -> dict[str, pl.Expr]:
     return {_PRODUCT: product, **is_there, **instants}
 
 
-def _is_there(column: str, schema: pl.Schema) -> pl.Expr:
-    """Return whether a column has a value; text that is empty is none."""
-    if schema[column] == pl.String():
+def _is_there(path: str, column: str, schema: pl.Schema) -> pl.Expr:
+    """Return whether a column has a value; a user whose text is empty is none."""
+    if path in _SPELLED and schema[column] == pl.String():
         return (pl.col(column).str.len_bytes() > 0).fill_null(value=False)
     return pl.col(column).is_not_null()
 
@@ -109,7 +110,9 @@ def _of_others(frame: Any, found: Columns) -> pl.DataFrame:
         elif pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             entries = pc.fill_null(pc.list_value_length(column), pa.scalar(0))
             columns[path] = pc.greater(entries, pa.scalar(0))
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        elif path in _SPELLED and (
+            pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        ):
             length = pc.fill_null(pc.binary_length(column), pa.scalar(0))
             columns[path] = pc.greater(length, pa.scalar(0))
         else:
