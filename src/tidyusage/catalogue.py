@@ -215,7 +215,8 @@ LISTS: Final = {
     name: tuple(field for field in FIELDS if field.parent_list == name)
     for name in dict.fromkeys(field.parent_list for field in FIELDS if field.parent_list)
 }
-CHARGE_COLUMNS: Final = (*(f"charges.{type_}" for type_ in CHARGE_TYPES), "charges.currency")
+CHARGE_AMOUNTS: Final = tuple(f"charges.{type_}" for type_ in CHARGE_TYPES)
+CHARGE_COLUMNS: Final = (*CHARGE_AMOUNTS, "charges.currency")
 
 Tree = dict[str, "Field | Tree | list[Tree]"]
 

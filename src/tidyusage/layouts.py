@@ -234,7 +234,7 @@ def _child(frame: FrameT, layout: Layout, duplicates: Repeated) -> FrameT:
 
 def _require_entries(found: Columns, layout: Layout) -> None:
     entries = reshape.CHILDREN[layout]
-    amounts = {f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES}
+    amounts = set(catalogue.CHARGE_AMOUNTS)
     if entries in found.known or (layout == "charges" and amounts & set(found.known)):
         return
     raise UnknownFieldError(

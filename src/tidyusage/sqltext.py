@@ -70,3 +70,26 @@ def ordered(*terms: str) -> str:
 def grouped(*columns: str) -> str:
     """Write the clause that groups by columns; without any, all rows are one group, if there."""
     return f"group by {', '.join(columns)}" if columns else "having count(*) > 0"
+
+
+def added(parts: Iterable[str]) -> str:
+    """Write a sum of what is there; null where nothing is."""
+    parts = list(parts)
+    sums = " + ".join(f"coalesce({part}, 0)" for part in parts)
+    return f"case when coalesce({', '.join(parts)}) is not null then {sums} end"
+
+
+def prefixed(step: str, *columns: str) -> str:
+    """Write a list of a step's columns."""
+    return ", ".join(f"{step}.{column}" for column in columns)
+
+
+def same(left: str, right: str, *columns: str) -> str:
+    """Write the test of two steps' rows that have the same in columns, null and null too."""
+    tests = (f"{left}.{name} is not distinct from {right}.{name}" for name in columns)
+    return "\n    and ".join(tests) or "true"
+
+
+def identity(id_: str, email: str) -> str:
+    """Write who a user is: the id, else the e-mail; spelled alike."""
+    return f"coalesce(nullif({trimmed(id_)}, ''), nullif(lower({trimmed(email)}), ''))"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.metrics import conventions, estimates, policy, prices, users
 from tidyusage.metrics.measures import countable
-from tidyusage.metrics.money import Money, code
+from tidyusage.metrics.money import Money
+from tidyusage.metrics.policy import code
 from tidyusage.metrics.topics import Topic
 from tidyusage.sqltext import literal, quote
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
 from tidyusage.metrics import source
-from tidyusage.metrics.policy import cost, fields_of
+from tidyusage.metrics.policy import code, cost, fields_of
 from tidyusage.metrics.time import DATES, Periods
-from tidyusage.sqltext import clauses, literal, quote, trimmed
+from tidyusage.sqltext import added, clauses, identity, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -73,8 +73,8 @@ def named(
     Residuals are left out unless they are wanted; so are all products but some, if these are
     named.
     """
-    texts = [f"nullif({trimmed(quote(name))}, '')" for name in ("user.id", "user.email")]
-    user = f"coalesce({texts[0]}, lower({texts[1]}), {quote('user.name')})"
+    id_, email, name = map(quote, ("user.id", "user.email", "user.name"))
+    user = f"coalesce({identity(id_, email)}, {name})"
     known = "lambda tu__e: coalesce(tu__e.id, tu__e.name)"
     ids = f"list_sort(list_transform(resources, {known}))"
     resource = f"case when len(resources) > 0 then array_to_string({ids}, ', ') end"
@@ -103,9 +103,8 @@ named as (
 
 def figures() -> str:
     """Return the step from ``named`` to ``figures``: what each record cost, and its tokens."""
-    currency = quote("charges.currency")
     return f"""figures as (
-  select *, {cost("billed")} as tu__cost, nullif(upper({trimmed(currency)}), '') as tu__currency,
+  select *, {cost("billed")} as tu__cost, {code(quote("charges.currency"))} as tu__currency,
     {tokens()} as tu__tokens
   from named
 )"""
@@ -118,9 +117,9 @@ def tokens(fields: Container[str] = FIELDS) -> str:
         for path in TOKENS
     }
     lifetimes = [names.pop(f"cache_write_ephemeral_{life}") for life in ("5m", "1h")]
-    written = f"coalesce({names['cache_write']}, {_sum(lifetimes)})"
+    written = f"coalesce({names['cache_write']}, {added(lifetimes)})"
     parts = [*(names[name] for name in ("input", "output", "cache_read")), written]
-    return f"coalesce({names['total']}, {_sum(parts)})"
+    return f"coalesce({names['total']}, {added(parts)})"
 
 
 def masks(grain: str) -> list[str]:
@@ -151,12 +150,6 @@ def inside(inner: str, outer: str) -> str:
     and {outer}.tu__to - {outer}.tu__from > {inner}.tu__to - {inner}.tu__from"""
 
 
-def same(left: str, right: str, *names: str) -> str:
-    """Return the test of columns that are alike, null and null too."""
-    tests = (f"{left}.{name} is not distinct from {right}.{name}" for name in names)
-    return "\n    and ".join(tests)
-
-
 def _mark(columns: Columns) -> tuple[source.Dimension, ...]:
     """Return the column that marks residuals, if the frame has it."""
     mark = source.Dimension(UNATTRIBUTED, UNATTRIBUTED, alias="tu__residual")
@@ -165,8 +158,3 @@ def _mark(columns: Columns) -> tuple[source.Dimension, ...]:
 
 def _is_one(product: str, products: Iterable[str | None]) -> str:
     return " or ".join(f"{product} is not distinct from {literal(name)}" for name in products)
-
-
-def _sum(parts: list[str]) -> str:
-    added = " + ".join(f"coalesce({part}, 0)" for part in parts)
-    return f"case when coalesce({', '.join(parts)}) is not null then {added} end"

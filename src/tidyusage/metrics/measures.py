@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
 from tidyusage.errors import OptionError, UnknownFieldError, nearest
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import added, quote
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
@@ -81,9 +81,8 @@ def _check_name(name: object) -> None:
 def _path(asked: Usage, name: str, others: tuple[str, ...]) -> str:
     """Return the path of a measure that may be added up."""
     spelled = {column: path for path, column in asked.columns.known.items()}
-    charges = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
     for path in (spelled.get(name, name), f"usage.{name}"):
-        if path in charges:
+        if path in catalogue.CHARGE_AMOUNTS:
             raise OptionError(
                 f"{path} is money, which adds up within a currency alone.",
                 f"Ask for the cost with charge={path.removeprefix('charges.')!r}.",
@@ -117,8 +116,4 @@ def _refusal(path: str, field: catalogue.Field) -> tuple[str, str]:
 
 
 def _sum(fields: tuple[str, ...]) -> str:
-    if len(fields) == 1:
-        return quote(fields[0])
-    parts = ", ".join(map(quote, fields))
-    added = " + ".join(f"coalesce({quote(field)}, 0)" for field in fields)
-    return f"case when coalesce({parts}) is not null then {added} end"
+    return quote(fields[0]) if len(fields) == 1 else added(map(quote, fields))

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, TypedDict
 from tidyusage import answers
 from tidyusage.answers import GUARD
 from tidyusage.errors import known_options
-from tidyusage.metrics.policy import BILLED, cost, fields_of, kinds
+from tidyusage.metrics.policy import BILLED, code, cost, fields_of, kinds
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.rates import UNRATED
 from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, partition, quote, trimmed
+from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -222,11 +222,6 @@ currencies as (
   from coded
   group by {listed(*keys)}currency, tu__present
 )"""
-
-
-def code(currency: str) -> str:
-    """Return the SQL of a currency's code."""
-    return f"nullif(upper({trimmed(currency)}), '')"
 
 
 def any_present(asked: Usage) -> str:

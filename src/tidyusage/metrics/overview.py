@@ -8,7 +8,8 @@ from tidyusage import answers
 from tidyusage.errors import known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics import users as users_
-from tidyusage.metrics.money import Money, code
+from tidyusage.metrics.money import Money
+from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, listed, ordered, partition, quote

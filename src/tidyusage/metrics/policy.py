@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import OptionError, nearest
-from tidyusage.sqltext import is_about, literal, quote
+from tidyusage.sqltext import is_about, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,11 @@ def fields_of(charge: Charge) -> tuple[str, ...]:
 def cost(charge: Charge) -> str:
     """Return the SQL of a record's cost under a policy; null if it has none."""
     return _by_product(charge, _one)
+
+
+def code(currency: str) -> str:
+    """Return the SQL of a currency's code."""
+    return f"nullif(upper({trimmed(currency)}), '')"
 
 
 def rule(charge: Charge) -> str:

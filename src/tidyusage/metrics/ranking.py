@@ -8,7 +8,8 @@ from tidyusage import answers, engines
 from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics.measured import Measured, check_by
-from tidyusage.metrics.money import Money, code
+from tidyusage.metrics.money import Money
+from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import listed, ordered, partition, quote

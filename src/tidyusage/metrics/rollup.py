@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.metrics.grain import CELL, GROUP, days, inside, masks, same
-from tidyusage.sqltext import literal
+from tidyusage.metrics.grain import CELL, GROUP, days, inside, masks
+from tidyusage.sqltext import literal, prefixed, same
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -73,20 +73,20 @@ finer as materialized (
 {_lengths("coarser", "finer")},
 {_lengths("finer", "coarser")},
 met as (
-  select {_of("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit,
+  select {prefixed("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit,
     c.value as coarser, f.value as finer
   from coarser c
   join finer f on {cell}
     and c.tu__from = f.tu__from and c.tu__to = f.tu__to
   where not c.tu__one_grain
   union all
-  select {_of("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit, c.value, f.value
+  select {prefixed("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit, c.value, f.value
   from long_coarser c
   join finer f on {cell}
     and {inside("f", "c")}
 ),
 held as (
-  select {_of("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit,
+  select {prefixed("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit,
     sum(c.value) as coarser, any_value(f.value) as finer
   from long_finer f
   join coarser c on {cell}
@@ -99,7 +99,7 @@ shared as (
   from met
   group by all
   union all
-  select {_of("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit, f.coarser, f.finer
+  select {prefixed("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit, f.coarser, f.finer
   from held f
   anti join coarser c on {cell}
     and c.tu__from = f.tu__from and c.tu__to = f.tu__to
@@ -157,7 +157,3 @@ def _fact(figure: str, unit: str) -> str:
   from figures
   where tu__{figure} is not null
   group by all"""
-
-
-def _of(alias: str, *names: str) -> str:
-    return ", ".join(f"{alias}.{name}" for name in names)

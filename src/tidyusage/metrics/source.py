@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RECORD: Final = "tu__record"
 TOOL: Final = "tu__tool_actions"
 DTYPES: Final = {field.column: field.dtype for field in catalogue.SCALARS} | {
-    **dict.fromkeys((f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES), "number"),
+    **dict.fromkeys(catalogue.CHARGE_AMOUNTS, "number"),
     "charges.currency": "string",
     COUNTS: "counts",
     "resources": "entries",

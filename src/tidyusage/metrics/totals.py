@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import answers, catalogue
 from tidyusage.errors import known_options
-from tidyusage.metrics.money import CURRENCY, code
+from tidyusage.metrics.money import CURRENCY
+from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import RECORD
 from tidyusage.metrics.time import Periods
@@ -21,7 +22,6 @@ _QUANTITY: Final = "usage.quantity"
 _NAME: Final = "metric_name"
 _UNIT: Final = "usage.unit"
 _ADDED: Final = {field.column: field for field in catalogue.MEASURES if field.addition == "sum"}
-_CHARGES: Final = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
 
 
 @known_options
@@ -97,8 +97,8 @@ def totals(
 def totals_query(asked: Usage) -> Query:
     """Return the query of `totals`."""
     added = list(filter(asked.holds, _ADDED))
-    charges = list(filter(asked.holds, _CHARGES))
-    asked.require((*_ADDED, _QUANTITY, *_CHARGES, COUNTS), "totals")
+    charges = list(filter(asked.holds, catalogue.CHARGE_AMOUNTS))
+    asked.require((*_ADDED, _QUANTITY, *catalogue.CHARGE_AMOUNTS, COUNTS), "totals")
     keys = asked.keys
     has_counts = asked.holds(COUNTS)
     entries = [

@@ -11,7 +11,7 @@ from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics.lists import MOST
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import grouped, listed, literal, ordered, quote, trimmed
+from tidyusage.sqltext import grouped, identity, listed, literal, ordered, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.typing import Ends, FrameT, Freq, Overlap
@@ -235,8 +235,7 @@ order by {ordered("period", "active_users desc", *dims)}"""
 
 def person(id_: str, email: str, people: Mapping[str, str] | None = None) -> str:
     """Return the SQL of who a user is: the id, else the e-mail; spelled alike."""
-    id_, email = trimmed(id_), trimmed(email)
-    key = f"coalesce(nullif({id_}, ''), nullif(lower({email}), ''))"
+    key = identity(id_, email)
     if people is None:
         return key
     if not isinstance(people, Mapping) or not all(
@@ -247,7 +246,7 @@ def person(id_: str, email: str, people: Mapping[str, str] | None = None) -> str
     if not folded:
         return key
     cases = " ".join(f"when {literal(name)} then {literal(who)}" for name, who in folded.items())
-    of = [f"case lower({column}) {cases} end" for column in (id_, email)]
+    of = [f"case lower({column}) {cases} end" for column in map(trimmed, (id_, email))]
     return f"coalesce({', '.join(of)}, {key})"
 
 

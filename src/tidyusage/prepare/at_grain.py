@@ -13,7 +13,7 @@ from tidyusage.metrics.grain import CELL, GROUP, UNATTRIBUTED
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.residual import CHANGED, residuals
-from tidyusage.sqltext import clauses, quote
+from tidyusage.sqltext import clauses, prefixed, quote, same
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:
@@ -141,9 +141,9 @@ def _members() -> str:
     the shortest window.
     """
     exact = "f.tu__from = s.tu__from and f.tu__to = s.tu__to"
-    coarser = f"{grain.same('f', 's', *GROUP[:3], *CELL)}\n    and f.tu__grain = s.coarse"
-    finer = grain.same("s", "f", *GROUP[:3], "coarse", *CELL)
-    names = _of("p", *GROUP[:3], "coarse", "fine")
+    coarser = f"{same('f', 's', *GROUP[:3], *CELL)}\n    and f.tu__grain = s.coarse"
+    finer = same("s", "f", *GROUP[:3], "coarse", *CELL)
+    names = prefixed("p", *GROUP[:3], "coarse", "fine")
     masked = ", ".join(grain.masks("coarse"))
     return f"""long_spots as (
   {grain.days("spots")}
@@ -171,7 +171,7 @@ coarser_rows as materialized (
 linked_rows as (
   select {ROW}, {names}, {masked}, tu__from, tu__to
   from figures f
-  join linked p on {grain.same("f", "p", *GROUP[:2])}
+  join linked p on {same("f", "p", *GROUP[:2])}
     and f.tu__metric is not distinct from p.tu__finer_metric and f.tu__grain = p.fine
 ),
 finer_rows as materialized (
@@ -251,14 +251,14 @@ def _clashes() -> str:
         "date_trunc('day', tu__from)",
         "greatest(tu__to - interval 1 microsecond, tu__from)",
     )
-    alike = grain.same("a", "b", *GROUP[:3])
+    alike = same("a", "b", *GROUP[:3])
     return f"""staying as (
   select distinct {group}, tu__from, tu__to, unnest({_FIGURES}) as tu__figure
   from figures
   where {ROW} in (select {ROW} from kept)
 ),
 met_grains as (
-  select distinct {_of("a", *GROUP[:3])}, a.tu__grain as left_grain, b.tu__grain as right_grain
+  select distinct {prefixed("a", *GROUP[:3])}, a.tu__grain as left_grain, b.tu__grain as right_grain
   from (select distinct {group} from staying) a
   join (select distinct {group} from staying) b on {alike}
     and a.tu__grain < b.tu__grain and a.tu__grain & b.tu__grain <> a.tu__grain
@@ -275,15 +275,11 @@ clashes as (
     || ' and rows by ' || {labels[1]} || ' cannot be compared: neither holds the other, so that no'
     || ' one grain can be kept') as said
   from met_grains m
-  join stayed a on {grain.same("m", "a", *GROUP[:3])}
+  join stayed a on {same("m", "a", *GROUP[:3])}
     and a.tu__grain = left_grain
-  join stayed b on {grain.same("m", "b", *GROUP[:3])}
+  join stayed b on {same("m", "b", *GROUP[:3])}
     and b.tu__grain = right_grain and a.tu__day = b.tu__day and a.tu__figure = b.tu__figure
 )"""
-
-
-def _of(alias: str, *names: str) -> str:
-    return ", ".join(f"{alias}.{name}" for name in names)
 
 
 def _select(columns: list[str], rows: str) -> str:

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from tidyusage import catalogue, schema
+from tidyusage import schema
 from tidyusage.errors import known_options
 from tidyusage.metrics import source
 from tidyusage.metrics.time import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
-from tidyusage.prepare import frames
-from tidyusage.reshape import COUNTS
+from tidyusage.prepare import frames, parts
 from tidyusage.sqltext import clauses, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tidyusage.columns import Columns
     from tidyusage.typing import Ends, FrameT
 
 START, END = DATES
-_CHARGES: Final = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
-_ADDED: Final = (
-    *(field.column for field in catalogue.MEASURES if field.addition != "never"),
-    *_CHARGES,
-)
-_NEVER: Final = tuple(field.column for field in catalogue.MEASURES if field.addition == "never")
-# The lists whose entries hold an amount, with it and the entry's other members.
-_LISTS: Final = {
-    "charges": ("amount", ("currency", "type")),
-    COUNTS: ("count", ("tool", "action")),
-}
 
 
 @known_options
@@ -86,14 +76,18 @@ def daily(frame: FrameT, *, end: Ends = "exclusive", tz: str = "UTC") -> FrameT:
     if START not in found.known:
         return frame
     added = {} if END in found.known else {END: schema.ARROW["timestamp"]}
-    changed = (*DATES, *_ADDED, *_NEVER)
-    return frames.rewritten(frame, found, _steps(found, days), changed=changed, added=added)
+    divided = parts.measures(found, PART, "tu__is_cut")
+    changed = (*DATES, *divided)
+    return frames.rewritten(
+        frame, found, _steps(found, days, divided), changed=changed, added=added
+    )
 
 
-def _steps(found: Columns, days: Periods) -> str:
+def _steps(found: Columns, days: Periods, divided: Mapping[str, str]) -> str:
     """Return the steps from ``usage`` to the rows of the answer."""
     names = (*found.known, *found.own, *({END} - {*found.known}))
-    rows = [f"{_piece(name, days)} as {quote(name)}" for name in names]
+    pieces = {**divided, START: _start(), END: _end(days)}
+    rows = [f"{pieces.get(name, quote(name))} as {quote(name)}" for name in names]
     return f"""{_dated(found)},
 {days.pieces("dated", "tu__day")},
 cut as (
@@ -114,25 +108,12 @@ def _dated(found: Columns) -> str:
     return f"dated as (\n  select * replace ({', '.join(typed)}){nulls}\n  from usage\n)"
 
 
-def _piece(name: str, days: Periods) -> str:
-    """Return the SQL of a column of a piece."""
-    column = quote(name)
-    if name == START:
-        return f"case when tu__is_cut then {BEGIN} else {column} end"
-    if name == END:
-        moved = f" when {days.moved()} then {TO}" if days.moved() else ""
-        return f"case when tu__is_cut then {UNTIL}{moved} else {column} end"
-    if name in _ADDED:
-        return f"cast({column} as double) * {PART}"
-    if name in _NEVER:
-        return f"case when not coalesce(tu__is_cut, false) then {column} end"
-    return _shared(name) if name in _LISTS else column
+def _start() -> str:
+    """Return the SQL of where a piece begins."""
+    return f"case when tu__is_cut then {BEGIN} else {quote(START)} end"
 
 
-def _shared(name: str) -> str:
-    """Return the SQL of a list whose entries' amounts are a piece's share."""
-    amount, others = _LISTS[name]
-    members = [f"{amount}: tu__e.{amount} * {PART}", *(f"{key}: tu__e.{key}" for key in others)]
-    column = quote(name)
-    shares = f"list_transform({column}, lambda tu__e: {{{', '.join(members)}}})"
-    return f"case when tu__is_cut then {shares} else {column} end"
+def _end(days: Periods) -> str:
+    """Return the SQL of where a piece ends."""
+    moved = f" when {days.moved()} then {TO}" if days.moved() else ""
+    return f"case when tu__is_cut then {UNTIL}{moved} else {quote(END)} end"

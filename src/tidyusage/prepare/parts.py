@@ -15,8 +15,9 @@ from tidyusage.sqltext import quote
 if TYPE_CHECKING:
     from tidyusage.columns import Columns
 
-_CHARGES: Final = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
-_ADDED: Final = tuple(f.column for f in catalogue.MEASURES if f.addition != "never") + _CHARGES
+_ADDED: Final = (
+    tuple(f.column for f in catalogue.MEASURES if f.addition != "never") + catalogue.CHARGE_AMOUNTS
+)
 _NEVER: Final = {
     f.column: schema.duckdb_type(schema.ARROW[f.dtype])
     for f in catalogue.MEASURES

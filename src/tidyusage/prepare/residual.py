@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
-from tidyusage.catalogue import CHARGE_TYPES
+from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.columns import rebuilt_charges
 from tidyusage.metrics import grain
 from tidyusage.metrics.policy import cost
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
     from tidyusage.columns import Columns
 
-_CHARGES: Final = tuple(f"charges.{type_}" for type_ in CHARGE_TYPES)
 _QUANTITY: Final = "usage.quantity"
 _TOTAL: Final = "usage.tokens.total"
 _MEASURES: Final = tuple(field.column for field in catalogue.MEASURES)
 _ADDED: Final = tuple(f.column for f in catalogue.MEASURES if f.addition != "never")
-CHANGED: Final = (*_MEASURES, *_CHARGES)
+CHANGED: Final = (*_MEASURES, *CHARGE_AMOUNTS)
 # What a sum of floats is off by, and no residual.
 _NOISE: Final = "1e-9"
 
@@ -38,7 +37,7 @@ def residuals(found: Columns, columns: Iterable[str]) -> str:
     counts = COUNTS in found.known
     shown = dict.fromkeys(filter(found.known.__contains__, CHANGED), "null")
     shown |= {name: f"m.{quote(name)}" for name in measures}
-    shown |= {name: f"c.{quote(name)}" for name in _CHARGES if name in found.known}
+    shown |= {name: f"c.{quote(name)}" for name in CHARGE_AMOUNTS if name in found.known}
     shown |= {name: _bound(name) for name in DATES if name in found.known}
     shown |= {COUNTS: "a.actions"} if counts else {}
     shown |= {"charges": "c.charges"} if "charges" in found.known else {}
@@ -114,16 +113,16 @@ def _charged() -> str:
 
     Where what was billed would be another sum, all of it is one charge.
     """
-    sums = clauses(_sums(name) for name in ("tu__cost", *_CHARGES))
-    values = [value for value, _ in map(_left, _CHARGES)]
+    sums = clauses(_sums(name) for name in ("tu__cost", *CHARGE_AMOUNTS))
+    values = [value for value, _ in map(_left, CHARGE_AMOUNTS)]
     bill, all_ = _left("tu__cost")[0], quote("coarser.tu__cost")
-    is_left = " or ".join(is_any for _, is_any in map(_left, ("tu__cost", *_CHARGES)))
+    is_left = " or ".join(is_any for _, is_any in map(_left, ("tu__cost", *CHARGE_AMOUNTS)))
     billed = f"abs({cost('billed')} - tu__cost) <= {_NOISE} * abs({all_})"
     is_same = f"coalesce({billed}, tu__cost is null)"
     kept = [
         f"case when tu__is_same then {quote(name)} "
         f"{'else tu__cost ' if name == 'charges.net' else ''}end as {quote(name)}"
-        for name in _CHARGES
+        for name in CHARGE_AMOUNTS
     ]
     money = 'tu__currency as "charges.currency"'
     return f"""charged_sums as (

@@ -11,7 +11,7 @@ from tidyusage.answers import Query
 from tidyusage.engines import FRAME
 from tidyusage.errors import known_options
 from tidyusage.metrics import source
-from tidyusage.metrics.money import code
+from tidyusage.metrics.policy import code
 from tidyusage.metrics.time import DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS

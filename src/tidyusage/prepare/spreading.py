@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import catalogue
 from tidyusage.errors import OptionError, UnknownFieldError
 from tidyusage.metrics import source
-from tidyusage.metrics.money import code
-from tidyusage.metrics.policy import cost
+from tidyusage.metrics.policy import code, cost
 from tidyusage.metrics.time import DATES, Periods
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.selection import column, dimensions, is_absent, selected
-from tidyusage.sqltext import clauses, listed, partition, quote, trimmed
+from tidyusage.sqltext import clauses, listed, partition, prefixed, quote, same, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,7 +80,7 @@ class Spreading:
         window = ("tu__from", "tu__to")
         named = " and ".join(["not tu__shared", *(f"{key} is not null" for key in target)])
         of_cell = partition(*cell, *window)
-        borne = (*_of("cells", *cell, *window), *_of("windows", *target))
+        borne = f"{prefixed('cells', *cell, *window)}, {prefixed('windows', *target)}"
         carried = (*cell, *target, *window, "tu__shared")
         return f"""named as materialized (
   select *
@@ -110,12 +109,12 @@ cells as (
   where tu__shared
 ),
 weights as (
-  select {", ".join(borne)},
+  select {borne},
     {self.bearing.added(self.bearing.within("tu__value"))} as tu__weight
   from cells
-  join windows on {_same("cells", "windows", *cell)}
+  join windows on {same("cells", "windows", *cell)}
     and windows.tu__from < cells.tu__to and windows.tu__to > cells.tu__from
-  group by {", ".join(borne)}
+  group by {borne}
 ),
 scaled as (
   select *, {parts.scaled("tu__weight", f"max(tu__weight) over ({of_cell})")} as tu__scaled
@@ -135,8 +134,8 @@ targets as (
 portions as (
   select marked.{ROW} as tu__of, tu__share, targets.*
   from marked
-  join shares on {_same("marked", "shares", *cell, *window)}
-  join targets on {_same("shares", "targets", *target)}
+  join shares on {same("marked", "shares", *cell, *window)}
+  join targets on {same("shares", "targets", *target)}
   where tu__shared
 ),
 spread as (
@@ -262,13 +261,3 @@ def _field(found: Columns, path: str) -> str:
         return source.null(path)
     is_number = source.DTYPES[path] == "number"
     return f"cast({quote(path)} as double)" if is_number else quote(path)
-
-
-def _of(step: str, *columns: str) -> tuple[str, ...]:
-    return tuple(f"{step}.{column_}" for column_ in columns)
-
-
-def _same(left: str, right: str, *columns: str) -> str:
-    """Return the SQL of whether two steps' rows have the same in columns, null in both included."""
-    alike = (f"{left}.{name} is not distinct from {right}.{name}" for name in columns)
-    return " and ".join(alike) or "true"

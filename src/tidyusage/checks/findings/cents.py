@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.checks.findings.tokens import COSTS, costed
-from tidyusage.metrics.money import code
+from tidyusage.metrics.policy import code
 from tidyusage.sqltext import quote, values
 
 if TYPE_CHECKING:

@@ -15,16 +15,16 @@ from tidyusage.checks.findings.check import (
 )
 from tidyusage.checks.findings.currencies import ISO_4217, WITHDRAWN
 from tidyusage.checks.findings.money import CHARGES, ENTRIES, entries
-from tidyusage.metrics.money import CURRENCY, code
+from tidyusage.metrics.money import CURRENCY
+from tidyusage.metrics.policy import code
 from tidyusage.sqltext import quote, values
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
 
 _CODE: Final = "charges.currency"
-_AMOUNTS: Final = tuple(f"charges.{type_}" for type_ in catalogue.CHARGE_TYPES)
-_NEEDS: Final = (_AMOUNTS,)
-_FIELDS: Final = ("id", "product.id", _CODE, *_AMOUNTS)
+_NEEDS: Final = (catalogue.CHARGE_AMOUNTS,)
+_FIELDS: Final = ("id", "product.id", _CODE, *catalogue.CHARGE_AMOUNTS)
 
 
 def _priced(_: Usage) -> str:
@@ -32,7 +32,7 @@ def _priced(_: Usage) -> str:
     return f"""raw_codes as (
   select "product.id", {CURRENCY}, count(*) as tu__count, max("id") as id
   from usage
-  where coalesce({", ".join(map(quote, _AMOUNTS))}) is not null
+  where coalesce({", ".join(map(quote, catalogue.CHARGE_AMOUNTS))}) is not null
   group by "product.id", {CURRENCY}
 ),
 priced as (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.checks.findings.check import Check, figure, found, named, sentence, spelled
-from tidyusage.metrics.money import CURRENCY, code
-from tidyusage.metrics.policy import BILLED, cost, fields_of
+from tidyusage.metrics.money import CURRENCY
+from tidyusage.metrics.policy import BILLED, code, cost, fields_of
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
