@@ -32,7 +32,9 @@ def products(frame: Any, found: Columns) -> list[str | None]:
         seen = _of_others(frame, found)
         of = {name: pl.col(name) for name in seen.columns}
     bits = [pl.any_horizontal(of[name] for name in _USER), *(of[n] for n in (*_SCALARS[3:], _LIST))]
-    grain = pl.sum_horizontal(bit.cast(pl.Int64) * 2**place for place, bit in enumerate(bits))
+    # One byte each: of eight, the multiplications alone take twice as long.
+    weighed = (bit.cast(pl.UInt8) * pl.lit(1 << n, pl.UInt8) for n, bit in enumerate(bits))
+    grain = pl.sum_horizontal(weighed).cast(pl.Int64)
     length = (of["end_date"] - of["start_date"]).fill_null(-1)
     # Eager steps: the streaming engine takes three times as long for so few columns.
     product = of[_PRODUCT].alias(_PRODUCT)
