@@ -57,7 +57,7 @@ def test_descriptions_are_sentences_of_our_own():
 
 def test_no_two_columns_meet_under_any_separator():
     for layout in schema.LAYOUTS:
-        names = schema.layout_types(layout, remote_data=True, extra=True, record=True)
+        names = schema.layout_types(layout, remote_data=True, extra=True, record=True, source=True)
         for sep in "._":
             assert len({schema.rename(name, sep) for name in names}) == len(names)
 

@@ -80,8 +80,9 @@ def test_frames_of_tidyusage_pass_and_are_given_back(layout, sep):
 def test_columns_dtypes_and_what_is_required_are_the_catalogues():
     made = tu.schemas.wide("polars")
     frame = tu.load_example(backend="polars")
-    optional = {"remote_data", "extra"}
-    assert list(made.columns) == list(schema.layout_types("wide", remote_data=True, extra=True))
+    optional = {"remote_data", "extra", "source.account", "source.report_type"}
+    every = schema.layout_types("wide", remote_data=True, extra=True, source=True)
+    assert list(made.columns) == list(every)
     for name, column in made.columns.items():
         assert column.required == (name not in optional)
         assert column.nullable == (name != "id")

@@ -3,6 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors, schemas
+from tidyusage.api import fetch_usage, iter_usage
 from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
@@ -59,10 +60,12 @@ __all__ = [
     "errors",
     "estimate_cost",
     "explain",
+    "fetch_usage",
     "filter_usage",
     "findings",
     "flatten_usage",
     "grains",
+    "iter_usage",
     "latest",
     "load_example",
     "model_names",

@@ -6,6 +6,8 @@ import gc
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -28,6 +30,7 @@ def assemble(spooled: Spool, options: Options) -> Any:
         return lazy.relation(spooled, options)
     with _collector_at_rest(), tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
         texts = spooled(folder)
+        options = replace(options, has_source=any(text.has_source for text in texts))
         with engines.connect() as connection:
             table = _layout_table(connection, texts, options)
         return engines.deliver(table, options.backend or "pandas")
@@ -72,18 +75,19 @@ def _without_duplicates(
         return table.append_column("record", pa.array(range(table.num_rows), pa.int64()))
     import polars as pl
 
-    surplus = table.num_rows - cast("pl.Series", pl.from_arrow(table["id"])).n_unique()
+    keys = cast("pl.DataFrame", pl.from_arrow(table.select(options.identity)))
+    surplus = table.num_rows - (keys["id"] if keys.width == 1 else keys).n_unique()
     if not surplus:
         return table
     if options.duplicates == "raise":
         connection.register(engines.FRAME, table)
-        lazy.refuse_duplicates(connection, engines.FRAME)
+        lazy.refuse_duplicates(connection, engines.FRAME, options.identity)
     warn(
         f"{surplus:,} record{'s' if surplus > 1 else ''} dropped: the id stands on a newer record. "
         "duplicates='keep' keeps all, 'raise' names the ids.",
         DuplicateWarning,
     )
-    return engines.ask(connection, table, lazy.latest)
+    return engines.ask(connection, table, partial(lazy.latest, identity=options.identity))
 
 
 def _warn_of_charge_types(table: pa.Table) -> None:

@@ -205,6 +205,15 @@ FIELDS: Final[tuple[Field, ...]] = (
 BY_PATH: Final = {field.path: field for field in FIELDS}
 TOOL_ACTIONS: Final = BY_PATH["usage.code.tool_actions"]
 REMOTE_DATA: Final = BY_PATH["remote_data"]
+# What a fetched record is marked with: it is no part of the schema, and of a frame only where
+# records have it.
+SOURCE: Final = (
+    Field("source.account", "string", "dimension", "Integrated account that was asked"),
+    Field("source.report_type", "string", "dimension", "Report that was asked for"),
+)
+SOURCE_COLUMNS: Final = tuple(field.column for field in SOURCE)
+# What tells a record from all others.
+IDENTITY: Final = (*SOURCE_COLUMNS, "id")
 
 SCALARS: Final = tuple(
     field for field in FIELDS if not field.parent_list and field.dtype not in {"counts", "json"}

@@ -36,11 +36,17 @@ class Columns:
     known: Mapping[str, str]
     own: tuple[str, ...]
 
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The dotted columns that say what records were fetched for, if the frame has one."""
+        marks = catalogue.SOURCE_COLUMNS
+        return marks if any(name in self.known for name in marks) else ()
+
 
 @cache
 def types() -> dict[str, pa.DataType]:
     """Return every column of every layout with its type."""
-    extra = schema.layout_types("wide", remote_data=True, extra=True)
+    extra = schema.layout_types("wide", remote_data=True, extra=True, source=True)
     marked = schema.layout_types("long", record=True)
     children = (schema.layout_types(name, record=True) for name in LAYOUTS[2:])
     return extra | marked | {name: type_ for child in children for name, type_ in child.items()}
@@ -89,8 +95,8 @@ def _require_plain(names: list[Any]) -> None:
 def layout_types(layout: Layout) -> dict[str, pa.DataType]:
     """Return every column that a layout can have, with its type."""
     if layout == "wide":
-        return schema.layout_types("wide", remote_data=True, extra=True)
-    return schema.layout_types(layout, record=True)
+        return schema.layout_types("wide", remote_data=True, extra=True, source=True)
+    return schema.layout_types(layout, record=True, source=True)
 
 
 def _separator(names: Iterable[str]) -> Separator:

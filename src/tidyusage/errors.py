@@ -10,6 +10,7 @@
     ├── SourceError          FileNotFoundError   nothing to read at that place
     ├── RecordError          ValueError    records that cannot be read
     ├── OverlapError         ValueError    rows at several grains count the same twice
+    ├── ApiError             OSError       the service refuses, fails, or sends what is no page
     └── MissingExtraError    ImportError   a package that an extra installs
 
     UsageWarning (UserWarning)
@@ -19,7 +20,8 @@
     ├── ChargeTypeWarning    charge types that the schema does not know
     ├── OverlapWarning       rows at several grains count the same twice
     ├── AllocationWarning    shared rows that nothing bears
-    └── ModelWarning         models of whose names nothing is known
+    ├── ModelWarning         models of whose names nothing is known
+    └── PartialWarning       records that a service has not sent, or a fetch has not got
 """
 
 import functools
@@ -77,6 +79,26 @@ class OverlapError(UsageError, ValueError):
     """Rows at several grains count the same twice."""
 
 
+class ApiError(UsageError, OSError):
+    """The service refused a request, failed, or sent what is no page of records.
+
+    ``status`` is that of the answer, None where there was none; ``request_id`` is what the
+    service calls the request, for its support.
+    """
+
+    def __init__(
+        self,
+        fact: str,
+        hint: str = "",
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(fact, hint)
+        self.status = status
+        self.request_id = request_id
+
+
 class MissingExtraError(UsageError, ImportError):
     """A package is missing that one of tidyusage's extras installs."""
 
@@ -111,6 +133,10 @@ class AllocationWarning(UsageWarning):
 
 class ModelWarning(UsageWarning):
     """Nothing is known of the names of models."""
+
+
+class PartialWarning(UsageWarning):
+    """Records are missing that a service has not sent, or a fetch has not got."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -42,6 +42,7 @@ class Exact:
     remote_data: bool
     currency: str | None
     nan_is_missing: bool
+    source: bool = False
 
     text_type: ClassVar[str] = "JSON"
 
@@ -52,6 +53,8 @@ class Exact:
         """
         fields = [*catalogue.SCALARS, *([catalogue.REMOTE_DATA] if self.remote_data else [])]
         columns = [quote(field.column) for field in fields]
+        marks = catalogue.SOURCE if self.source else ()
+        fields = [*fields, *marks]
         typed = [_as(self.typed(field, member(field)), field.column) for field in fields]
         typed += [_as(self.typed_list(name), name) for name in LISTS]
         typed += [f"{self.typed_counts(member(catalogue.TOOL_ACTIONS))} as {COUNTS}"]
@@ -59,6 +62,7 @@ class Exact:
         raw = [_as(f"raw.{quote(key)}", raw_name(key)) for key in keys]
         amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
         nested = [_as(f"case when len({name}) > 0 then {name} end", name[1:-1]) for name in _NESTED]
+        nested += [quote(field.column) for field in marks]
         at = f",\n    {self._fault_at()} as {FAULT_AT}" if explain else ""
         return f"""
 with typed as not materialized (

@@ -59,13 +59,14 @@ def to_long(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
         return frame
     _require(found, "wide")
     record = _marks(duplicates)
-    wanted = [*reshape.LONG_KEYS, *_MEASURES, "usage.unit", "charges", reshape.COUNTS]
+    wanted = [*reshape.LONG_KEYS, *found.marks, *_MEASURES, "usage.unit", "charges", reshape.COUNTS]
 
     def query(source: str) -> str:
         rows = _wide(source, found, wanted, record)
-        return reshape.long(rows, record=record, own=found.own)
+        return reshape.long(rows, record=record, own=(*found.marks, *found.own))
 
-    return _run(frame, found, query, with_own(schema.layout_types("long", record=record), found))
+    types_ = schema.layout_types("long", record=record, source=bool(found.marks))
+    return _run(frame, found, query, with_own(types_, found))
 
 
 @known_options
@@ -100,7 +101,7 @@ def to_wide(frame: FrameT) -> FrameT:
     if found.layout == "wide":
         return frame
     _require(found, "long")
-    types_ = with_own(schema.layout_types("wide"), found)
+    types_ = with_own(schema.layout_types("wide", source=bool(found.marks)), found)
     return _run(frame, found, lambda source: _wide_of_long(source, found), types_)
 
 
@@ -225,11 +226,12 @@ def _child(frame: FrameT, layout: Layout, duplicates: Repeated) -> FrameT:
         if found.layout == "long":
             rows = f"({_wide_of_long(source, found)})"
         else:
-            wanted = ["id", *catalogue.CHARGE_COLUMNS, reshape.CHILDREN[layout]]
+            wanted = ["id", *found.marks, *catalogue.CHARGE_COLUMNS, reshape.CHILDREN[layout]]
             rows = _wide(source, found, wanted, record)
-        return reshape.child(rows, layout, record=record)
+        return reshape.child(rows, layout, record=record, own=found.marks)
 
-    return _run(frame, found, query, schema.layout_types(layout, record=record))
+    types_ = schema.layout_types(layout, record=record, source=bool(found.marks))
+    return _run(frame, found, query, types_)
 
 
 def _require_entries(found: Columns, layout: Layout) -> None:
@@ -279,13 +281,15 @@ def _wide(source: str, found: Columns, wanted: Collection[str], record: bool) ->
         "a column record, or keep the newest of each."
     )
     id_ = quote(found.known["id"])
-    repeated = f"(select count({id_}) > count(distinct {id_}) from {source})"
+    marks = [quote(found.known[name]) for name in found.marks if name in found.known]
+    key = f"row({', '.join([*marks, id_])})" if marks else id_
+    counted = f"where {id_} is not null"
+    repeated = f"(select count(*) > count(distinct {key}) from {source} {counted})"
     return f"(select * from {rows} where case when {repeated} then error({message}) else true end)"
 
 
 def _wide_of_long(source: str, found: Columns) -> str:
-    own = found.own
-    wanted = [*reshape.LONG_KEYS, "metric", "value", "unit"]
+    wanted = [*reshape.LONG_KEYS, *found.marks, "metric", "value", "unit"]
     record = "record" in found.known
-    rows = typed(source, found, [*(["record"] if record else []), *wanted], own)
-    return reshape.wide(rows, record=record, own=own)
+    rows = typed(source, found, [*(["record"] if record else []), *wanted], found.own)
+    return reshape.wide(rows, record=record, own=(*found.marks, *found.own))

@@ -6,16 +6,17 @@ import os
 import shutil
 import tempfile
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import RecordError, named
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
-from tidyusage.sqltext import literal
+from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import duckdb
 
@@ -31,6 +32,7 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
     folder = tempfile.mkdtemp(prefix="tidyusage-")
     try:
         texts = [text.on_disk() for text in spooled(folder)]
+        options = replace(options, has_source=any(text.has_source for text in texts))
         texts = _verified(texts, folder, options)
     finally:
         if os.listdir(folder):
@@ -42,31 +44,32 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
 
 def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRelation:
     """Return a relation of nested rows as a lazy relation of the layout."""
-    raw = from_rows(engines.FRAME)
+    options = replace(options, has_source="source" in rows.columns)
+    raw = from_rows(engines.FRAME, source=options.has_source)
     sql = _layout(_guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
     return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
 
 
-def latest(frame: str) -> str:
+def latest(frame: str, identity: Iterable[str] = ("id",)) -> str:
     """Return the query that keeps the newest record of each id, where it stands."""
     return f"""
 with places as (select *, row_number() over () as place from {frame})
 select * exclude (place)
 from places
 qualify row_number() over (
-  partition by "id"
+  partition by {", ".join(map(quote, identity))}
   order by "updated_at" desc nulls last, "created_at" desc nulls last, place desc
 ) = 1
 order by place
 """
 
 
-def repeated(frame: str) -> str:
+def repeated(frame: str, identity: Iterable[str] = ("id",)) -> str:
     """Return the query of the ids that stand on several records."""
     return f"""
 select "id", count(*) as records
 from {frame}
-group by "id"
+group by {", ".join(map(quote, identity))}
 having count(*) > 1
 order by records desc, "id"
 """
@@ -85,13 +88,16 @@ def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
             texts, refused = wide.sift_texts(connection, texts, options, folder)
             quarantine.report(refused, options.rejects)
         if options.duplicates == "raise":
-            refuse_duplicates(connection, f"({_guarded(wide.query(texts, options, explain=True))})")
+            rows = f"({_guarded(wide.query(texts, options, explain=True))})"
+            refuse_duplicates(connection, rows, options.identity)
     return texts
 
 
-def refuse_duplicates(connection: duckdb.DuckDBPyConnection, frame: str) -> None:
+def refuse_duplicates(
+    connection: duckdb.DuckDBPyConnection, frame: str, identity: Iterable[str]
+) -> None:
     """Raise if an id stands on several records, and name the ids."""
-    if found := connection.sql(repeated(frame)).fetchall():
+    if found := connection.sql(repeated(frame, identity)).fetchall():
         raise RecordError(
             f"{len(found):,} id{'s stand' if len(found) > 1 else ' stands'} on several records: "
             f"{named(found)}.",
@@ -120,13 +126,13 @@ def _guarded(rows: str) -> str:
 
 def _layout(rows: str, options: Options) -> str:
     if options.duplicates == "latest":
-        rows = latest(f"({rows})")
+        rows = latest(f"({rows})", options.identity)
     elif options.marks_records:
         rows = f"select *, row_number() over () - 1 as record from ({rows})"
     return options.query(f"({rows})")
 
 
-def from_rows(rows: str) -> str:
+def from_rows(rows: str, *, source: bool = False) -> str:
     """Return the SQL of a table of raw records made from nested columns of any type.
 
     Rows become JSON and are read again: DuckDB's cast turns a list into an empty object without
@@ -136,7 +142,7 @@ def from_rows(rows: str) -> str:
         _is_not(path, is_list) for path, _, is_list in catalogue.objects() if "[]" not in path
     ]
     wrong = " or ".join(f"coalesce({check}, false)" for check in checks)
-    struct = schema.raw_struct(remote_data=True, text=Exact.text_type)
+    struct = schema.raw_struct(remote_data=True, text=Exact.text_type, source=source)
     message = literal(
         "tidyusage: a row holds a list or text where an object belongs, or the other way round."
     )

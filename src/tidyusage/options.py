@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from tidyusage import quarantine, reshape, schema
+from tidyusage import catalogue, quarantine, reshape, schema
 from tidyusage.errors import OptionError, one_of
 from tidyusage.flatten import FAULT
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
@@ -29,6 +29,8 @@ class Options:
     remote_data: RemoteData = "drop"
     currency: str | None = None
     connection: duckdb.DuckDBPyConnection | None = None
+    # Whether records are marked with the account and report that they come from.
+    has_source: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that no option has."""
@@ -89,14 +91,17 @@ class Options:
     def wide_types(self) -> dict[str, pa.DataType]:
         """Return wide's columns with their types."""
         return schema.layout_types(
-            "wide", remote_data=self.keeps_remote_data, extra=self.keeps_unknown
+            "wide",
+            remote_data=self.keeps_remote_data,
+            extra=self.keeps_unknown,
+            source=self.has_source,
         )
 
     def types(self) -> dict[str, pa.DataType]:
         """Return the columns of the layout with their types."""
         if self.layout == "wide":
             return self.wide_types()
-        return schema.layout_types(self.layout, record=self.marks_records)
+        return schema.layout_types(self.layout, record=self.marks_records, source=self.has_source)
 
     @property
     def needs_all(self) -> bool:
@@ -108,13 +113,18 @@ class Options:
         types = self.wide_types()
         if self.needs_all:
             return [*types, FAULT]
-        judged = ("id", "created_at", "updated_at", reshape.CHILDREN[self.layout])
+        judged = (*self.identity, "created_at", "updated_at", reshape.CHILDREN[self.layout])
         return [*(name for name in types if name in judged), FAULT]
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns of wide that tell a record from all others."""
+        return catalogue.IDENTITY if self.has_source else ("id",)
 
     def query(self, frame: str) -> str:
         """Return the query from wide to the layout."""
         if self.layout == "wide":
             return f"select * from {frame}"
         if self.layout == "long":
-            return reshape.long(frame, record=self.marks_records)
-        return reshape.child(frame, self.layout, record=self.marks_records)
+            return reshape.long(frame, record=self.marks_records, own=self.identity[:-1])
+        return reshape.child(frame, self.layout, record=self.marks_records, own=self.identity[:-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -252,6 +253,7 @@ def load_example(
 
 def _lazily(frame: Any, options: Options) -> Any:
     """Flatten a lazy frame when it is collected; one for another library is collected now."""
+    options = replace(options, has_source="source" in engines.columns(frame))
     if options.backend != "polars":
         return assemble(lambda folder: [spool.spool_frame(frame.collect(), folder)], options)
     return engines.map_lazily(

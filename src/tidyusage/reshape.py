@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Final
 
 from tidyusage import catalogue, schema
-from tidyusage.catalogue import CHARGE_TYPES, DIMENSIONS, LISTS, MEASURES
+from tidyusage.catalogue import CHARGE_TYPES, DIMENSIONS, LISTS, MEASURES, SOURCE_COLUMNS
 from tidyusage.sqltext import clauses, literal, quote, values
 
 LONG_KEYS: Final = ("id", *(field.column for field in DIMENSIONS), "start_date", "end_date")
@@ -72,7 +72,7 @@ def _added_up(entries: str, metric: str, value: str, unit: str) -> str:
     return f"coalesce(list_transform({first}, lambda tu__m: {entry}), [])"
 
 
-def child(source: str, layout: str, *, record: bool = False) -> str:
+def child(source: str, layout: str, *, record: bool = False, own: Collection[str] = ()) -> str:
     """Return the query from wide to one of its child tables, one row an entry."""
     keys = [*(["record"] if record else []), "id"]
     entries = quote(CHILDREN[layout])
@@ -86,11 +86,11 @@ def child(source: str, layout: str, *, record: bool = False) -> str:
         ]
     return f"""
 with entries as not materialized (
-  select {", ".join(map(quote, keys))}, unnest({entries}) as tu__entry,
+  select {", ".join(map(quote, (*keys, *own)))}, unnest({entries}) as tu__entry,
     unnest(range(len({entries}))) as position
   from {source}
 )
-select {", ".join(map(quote, keys))}, position, {", ".join(members)}
+select {", ".join(map(quote, keys))}, position, {", ".join((*members, *map(quote, own)))}
 from entries
 """
 
@@ -121,7 +121,8 @@ def wide(source: str, *, record: bool = False, own: Collection[str] = ()) -> str
         if name not in {*keys, *sums, *derived}
     }
     columns = [f"{sql} as {quote(name)}" for name, sql in (sums | derived | absent).items()]
-    record_keys = ", ".join([*(["record"] if record else []), quote("id")])
+    marks = [name for name in own if name in SOURCE_COLUMNS]
+    record_keys = ", ".join(map(quote, [*(["record"] if record else []), *marks, "id"]))
     twice = literal(
         "tidyusage: a record has a metric twice — Adding them up could count twice; drop one, or "
         "tell records of one id apart by a column record."

@@ -38,17 +38,17 @@ def attach(connection: duckdb.DuckDBPyConnection, texts: Iterable[Text]) -> None
             connection.register(file.path, file.lines)
 
 
-def raw(texts: Iterable[Text], *, remote_data: bool, text: str) -> str:
+def raw(texts: Iterable[Text], *, remote_data: bool, text: str, source: bool) -> str:
     """Return the SQL of a table of raw records, in the order of the texts.
 
     ``text`` is the type as which text is read: JSON, or VARCHAR.
     """
-    columns = schema.raw_columns(remote_data=remote_data, text=text)
-    struct = schema.raw_struct(remote_data=remote_data, text=text)
+    columns = schema.raw_columns(remote_data=remote_data, text=text, source=source)
+    struct = schema.raw_struct(remote_data=remote_data, text=text, source=source)
 
     def rows(files: list[Text]) -> str:
         if files[0].lines is not None:
-            structure = schema.raw_structure(remote_data=remote_data, text=text)
+            structure = schema.raw_structure(remote_data=remote_data, text=text, source=source)
             return f"select unnest(j) from ({_unpacked(files[0], structure)})"
         if files[0].shape in _PAGED:
             return f"select unnest(j) from ({_entries(files, struct)})"

@@ -42,7 +42,7 @@ def rename(column: str, sep: str) -> str:
 
 @cache
 def _columns() -> frozenset[str]:
-    wide = layout_types("wide", remote_data=True, extra=True)
+    wide = layout_types("wide", remote_data=True, extra=True, source=True)
     return frozenset(wide).union(*(layout_types(layout) for layout in LAYOUTS if layout != "wide"))
 
 
@@ -65,10 +65,16 @@ def list_type(name: str) -> pa.DataType:
 
 
 def layout_types(
-    layout: "Layout", *, remote_data: bool = False, extra: bool = False, record: bool = False
+    layout: "Layout",
+    *,
+    remote_data: bool = False,
+    extra: bool = False,
+    record: bool = False,
+    source: bool = False,
 ) -> dict[str, pa.DataType]:
     """Return the dotted columns of a layout with their Arrow types, in order."""
     number, text = ARROW["number"], ARROW["string"]
+    sources = {field.column: ARROW[field.dtype] for field in catalogue.SOURCE if source}
     position = {"record": pa.int64()} if record else {}
     if layout == "wide":
         return (
@@ -78,6 +84,7 @@ def layout_types(
             | {"charges.currency": text}
             | {name: list_type(name) for name in LISTS}
             | {catalogue.TOOL_ACTIONS.column: COUNTS}
+            | sources
             | ({"extra": text} if extra else {})
         )
     if layout == "long":
@@ -87,11 +94,12 @@ def layout_types(
             | {field.column: text for field in catalogue.DIMENSIONS}
             | {"start_date": ARROW["timestamp"], "end_date": ARROW["timestamp"]}
             | {"metric": text, "value": number, "unit": text}
+            | sources
         )
     keys = position | {"id": text, "position": pa.int64()}
     if layout == "tool_actions":
-        return keys | {"tool": text, "action": text, "count": number}
-    return keys | {field.column: ARROW[field.dtype] for field in LISTS[layout]}
+        return keys | {"tool": text, "action": text, "count": number} | sources
+    return keys | {field.column: ARROW[field.dtype] for field in LISTS[layout]} | sources
 
 
 def duckdb_type(type_: pa.DataType) -> str:
@@ -111,24 +119,24 @@ def duckdb_type(type_: pa.DataType) -> str:
     }[type_]
 
 
-def raw_columns(*, remote_data: bool, text: str) -> dict[str, str]:
+def raw_columns(*, remote_data: bool, text: str, source: bool = False) -> dict[str, str]:
     """Return the record's keys with the types as which DuckDB reads them, before any check."""
-    tree = _raw_tree(remote_data, text)
+    tree = _raw_tree(remote_data, text, source)
     return {key: _raw_type(child) for key, child in tree.items()}
 
 
-def raw_struct(*, remote_data: bool, text: str) -> str:
+def raw_struct(*, remote_data: bool, text: str, source: bool = False) -> str:
     """Return the raw record as one DuckDB type."""
-    return _raw_type(_raw_tree(remote_data, text))
+    return _raw_type(_raw_tree(remote_data, text, source))
 
 
-def raw_structure(*, remote_data: bool, text: str) -> str:
+def raw_structure(*, remote_data: bool, text: str, source: bool = False) -> str:
     """Return the raw record as DuckDB's ``from_json`` takes it."""
-    return json.dumps(_raw_tree(remote_data, text))
+    return json.dumps(_raw_tree(remote_data, text, source))
 
 
 @cache
-def _raw_tree(remote_data: bool, text: str) -> dict[str, Any]:
+def _raw_tree(remote_data: bool, text: str, source: bool) -> dict[str, Any]:
     """Return the record's types, nested as it is; a list is a list of its entry's type."""
 
     def types(child: Any) -> Any:
@@ -139,7 +147,8 @@ def _raw_tree(remote_data: bool, text: str) -> dict[str, Any]:
         return {key: types(inner) for key, inner in child.items()}
 
     fields = tuple(field for field in FIELDS if remote_data or field.dtype != "json")
-    return cast("dict[str, Any]", types(catalogue.tree(fields)))
+    marks = catalogue.SOURCE if source else ()
+    return cast("dict[str, Any]", types(catalogue.tree((*fields, *marks))))
 
 
 def _raw_type(child: Any) -> str:

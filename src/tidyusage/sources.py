@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import zlib
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import jsontext
+from tidyusage import jsontext, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,10 @@ _HEAD: Final = 1 << 20
 _LINES: Final = 1 << 25
 _RECORDS: Final = 50_000
 _BOM: Final = b"\xef\xbb\xbf"
+# How a record begins that a fetch has marked, be it on a line, in an array or on a page.
+_SOURCE: Final = re.compile(
+    rb'\s*(?:\[|\{\s*"result"\s*:\s*\[)?\s*\{\s*"source"\s*:\s*\{\s*"account"\s*:'
+)
 _MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -52,7 +57,8 @@ class Text:
     """A file of JSON text.  ``label`` is what its owner calls it.
 
     Records of ``indexed`` text were never lines to their owner: they are named by position.
-    Those that have ``lines`` are no file: ``path`` is the name by which DuckDB knows them.
+    Those that have ``lines`` are no file: ``path`` is the name by which DuckDB knows them.  Where a
+    fetch has marked the records with account and report, the text ``has_source``.
     """
 
     path: str
@@ -62,6 +68,7 @@ class Text:
     indexed: bool = False
     from_frame: bool = False
     lines: Lines | None = None
+    has_source: bool = False
 
     def records(self) -> Iterator[Row]:
         """Yield every record's place and text, one by one; the slow way."""
@@ -211,7 +218,12 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     with open(path, "rb") as stream:
         magic = stream.read(4)
     found = Text(path, label or path, compression=_compression(magic), indexed=indexed)
-    return replace(found, shape=jsontext.shape(found.head().decode("utf-8", "replace")))
+    head = found.head()
+    return replace(
+        found,
+        shape=jsontext.shape(head.decode("utf-8", "replace")),
+        has_source=bool(_SOURCE.match(head)) or manifest.home(path) is not None,
+    )
 
 
 def is_parquet(path: str) -> bool:

@@ -67,12 +67,16 @@ def spool_objects(records: object, folder: str) -> Text:
     with open(path, "wb", buffering=0) as stream:
         while batch := list(islice(items, _BATCH)):
             stream.write(b"\n".join([*objects.lines(batch), b""]))
-    return Text(path, "records", indexed=True)
+    return text(path, "records", indexed=True)
 
 
 def in_memory(records: Sequence[object], folder: str) -> Text:
     """Take records as they are: they become lines while DuckDB reads."""
-    return Text(_new(folder), "records", indexed=True, lines=Lines(records))
+    first = records[0] if records else None
+    source = first.get("source") if isinstance(first, dict) else None
+    has_source = isinstance(source, dict) and "account" in source
+    lines = Lines(records)
+    return Text(_new(folder), "records", indexed=True, lines=lines, has_source=has_source)
 
 
 def spool_frame(frame: Any, folder: str) -> Text:
@@ -90,7 +94,8 @@ def spool_frame(frame: Any, folder: str) -> Text:
     else:
         with engines.connect() as connection:
             _copy(connection.from_arrow(engines.to_arrow(frame)), path)
-    return Text(path, "rows", indexed=True, from_frame=True)
+    has_source = "source" in columns
+    return Text(path, "rows", indexed=True, from_frame=True, has_source=has_source)
 
 
 def spool_parquet(file: str, label: str, folder: str) -> Text:
@@ -101,14 +106,15 @@ def spool_parquet(file: str, label: str, folder: str) -> Text:
     with engines.connect() as connection:
         try:
             rows = connection.sql(f"select * from read_parquet({literal(glob.escape(file))})")
-            _require_nested(rows.columns, label)
+            columns = rows.columns
+            _require_nested(columns, label)
             _copy(rows, path)
         except duckdb.Error as error:
             raise SourceError(
                 f"{label!r} cannot be read as Parquet: {engines.message(error)}",
                 "The file may be damaged or cut off; fetch it again.",
             ) from error
-    return Text(path, label, indexed=True, from_frame=True)
+    return Text(path, label, indexed=True, from_frame=True, has_source="source" in columns)
 
 
 def spool_without_bom(file: Text, folder: str) -> Text:

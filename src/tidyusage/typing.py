@@ -58,6 +58,9 @@ Ends: TypeAlias = End | Mapping[str, End]
 Lag: TypeAlias = "str | timedelta | Mapping[str, str | timedelta]"
 Instant: TypeAlias = "str | date"
 Identity: TypeAlias = Literal["id", "natural"]
+Every: TypeAlias = Literal["1d", "1mo"]
+Partial: TypeAlias = Literal["raise", "warn"]
+Texts: TypeAlias = "str | Iterable[str]"
 
 Record: TypeAlias = Mapping[str, Any]
 Records: TypeAlias = "Record | Iterable[Any] | str | bytes | Frame"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,6 +31,7 @@ _BLOCK: Final = 1 << 16
 def warn(texts: Sequence[Text]) -> None:
     """Warn of unknown keys in a sample of the records: spread over one file, or the first ones."""
     keys: Counter[str] = Counter()
+    known = _known(any(text.has_source for text in texts))
     looked_at = 0
     for line in islice(_sample(texts), SAMPLE):
         looked_at += 1
@@ -37,7 +39,7 @@ def warn(texts: Sequence[Text]) -> None:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        _KNOWN.tally(record, keys)
+        known.tally(record, keys)
     if keys:
         message = (
             f"The schema does not know {named(keys.most_common(), _SHOWN)}, seen in a sample of "
@@ -124,7 +126,13 @@ class _Known(NamedTuple):
                 known.tally(entry, strangers)
 
 
-_KNOWN: Final = _Known.of(catalogue.tree())
+@cache
+def _known(has_source: bool) -> _Known:
+    return _Known.of(_tree(has_source))
+
+
+def _tree(has_source: bool) -> Tree:
+    return catalogue.tree((*catalogue.FIELDS, *(catalogue.SOURCE if has_source else ())))
 
 
 def query(texts: Iterable[Text]) -> str:
@@ -132,9 +140,11 @@ def query(texts: Iterable[Text]) -> str:
 
     The keys of each object are compared with the catalogue's; nothing is sampled.
     """
+    texts = list(texts)
+    known = _tree(any(text.has_source for text in texts))
     rows = scan.whole(texts)
-    found = [_entries("j", catalogue.tree(), "''")]
-    for path, tree, is_list in catalogue.objects():
+    found = [_entries("j", known, "''")]
+    for path, tree, is_list in catalogue.objects(known):
         if "[]." in path:
             continue  # objects within a list's entries come with the list
         found.append(_listed(path, tree) if is_list else _nested(path, tree))

@@ -98,7 +98,12 @@ def query(
     """Return the query from texts to the columns of wide that the layout needs."""
     parts = []
     for from_frame, group in groupby(texts, lambda text: text.from_frame):
-        raw = scan.raw(group, remote_data=options.keeps_remote_data, text=manner.text_type)
+        raw = scan.raw(
+            group,
+            remote_data=options.keeps_remote_data,
+            text=manner.text_type,
+            source=options.has_source,
+        )
         parts.append(query_raw(raw, options, from_frame=from_frame, explain=explain, manner=manner))
     return parts[0] if len(parts) == 1 else " union all ".join(f"({part})" for part in parts)
 
@@ -112,7 +117,12 @@ def query_raw(
     manner: type[Exact] = Exact,
 ) -> str:
     """Return the query from raw records to the columns of wide that the layout needs."""
-    made = manner(options.keeps_remote_data, options.default_currency, nan_is_missing=from_frame)
+    made = manner(
+        options.keeps_remote_data,
+        options.default_currency,
+        nan_is_missing=from_frame,
+        source=options.has_source,
+    )
     rows = made.query(raw, explain=explain)
     if options.needs_all:
         return rows

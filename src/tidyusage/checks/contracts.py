@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from tidyusage.typing import Layout, Separator
 
 # Columns that a frame has only if they were asked for.
-_OPTIONAL: Final = ("remote_data", "extra", "record")
-_TITLES: Final = {field.column: field.description for field in catalogue.FIELDS}
+_OPTIONAL: Final = ("remote_data", "extra", "record", *catalogue.SOURCE_COLUMNS)
+_TITLES: Final = {
+    field.column: field.description for field in (*catalogue.FIELDS, *catalogue.SOURCE)
+}
 
 
 def build(

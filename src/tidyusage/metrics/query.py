@@ -40,7 +40,10 @@ INTEGER: Final = pa.int64()
 INSTANT: Final = schema.ARROW["timestamp"]
 TOOL: Final = "tool"
 _RESOURCES: Final = tuple(field.column for field in catalogue.LISTS["resources"])
-_PATHS: Final = (*(field.column for field in catalogue.SCALARS), "charges.currency")
+_PATHS: Final = (
+    *(field.column for field in (*catalogue.SCALARS, *catalogue.SOURCE)),
+    "charges.currency",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from tidyusage.columns import Columns
 
 RECORD: Final = "tu__record"
+# What the rows of one record have in common, in long.
+_KEYS: Final = ("record", *catalogue.IDENTITY)
 TOOL: Final = "tu__tool_actions"
-DTYPES: Final = {field.column: field.dtype for field in catalogue.SCALARS} | {
+DTYPES: Final = {field.column: field.dtype for field in (*catalogue.SCALARS, *catalogue.SOURCE)} | {
     **dict.fromkeys(catalogue.CHARGE_AMOUNTS, "number"),
     "charges.currency": "string",
     COUNTS: "counts",
@@ -102,7 +104,7 @@ def select(
         parts[RECORD] = RECORD if children else "row_number() over ()"
     listed = [f"{sql} as {quote(name)}" for name, sql in parts.items()] or ["1 as tu__row"]
     source = _unnested(columns, children, lists) if children else FRAME
-    keys = [columns.known[name] for name in ("record", "id") if name in columns.known]
+    keys = [columns.known[name] for name in _KEYS if name in columns.known]
     grouped = f"\n  group by {', '.join(map(quote, keys))}" if is_long else ""
     return f"select\n    {clauses(listed)}\n  from {source}{grouped}"
 
@@ -114,7 +116,7 @@ def needs(columns: Columns, by: Iterable[Dimension], fields: Iterable[str]) -> t
     own = (COUNTS if field in DERIVED else field for field in fields)
     wanted += [known[field] for field in own if field in known]
     if columns.layout == "long":
-        wanted += [known[n] for n in ("record", "id", "metric", "value", "unit") if n in known]
+        wanted += [known[n] for n in (*_KEYS, "metric", "value", "unit") if n in known]
     return tuple(dict.fromkeys(wanted or [known["id"]]))
 
 

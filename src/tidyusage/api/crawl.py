@@ -1,0 +1,93 @@
+"""Several queries at once, their pages one after another as they come.
+
+The requests run in a thread with a loop of its own, so that it works in a notebook, whose own
+loop is busy, and ends at once when whoever asks for pages stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import anyio
+from anyio.from_thread import start_blocking_portal
+
+from tidyusage.api.pages import Page, walk
+from tidyusage.errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+    from tidyusage.api.client import Client
+    from tidyusage.api.query import Query
+
+# Queries at once, and pages that wait to be taken.
+WORKERS: Final = 8
+_WAITING: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A query, and where to go on; ``seen`` are the cursors that its pages had so far."""
+
+    query: Query
+    seen: tuple[str, ...] = ()
+
+    @property
+    def cursor(self) -> str | None:
+        """The cursor of the next page."""
+        return self.seen[-1] if self.seen else None
+
+
+Found = tuple[int, Page | ApiError]
+
+
+def pages(connect: Callable[[], Client], jobs: Sequence[Job]) -> Iterator[Found]:
+    """Yield each job's pages in their order, with the job's number; or why there are no more."""
+    with start_blocking_portal(name="tidyusage-fetch") as portal:
+        send, receive = portal.call(_stream)
+        crawl = portal.start_task_soon(_crawl, connect, jobs, send)
+        try:
+            while (found := portal.call(_next, receive)) is not None:
+                yield found
+        finally:
+            portal.call(receive.aclose)
+        crawl.result()
+
+
+async def _stream() -> tuple[MemoryObjectSendStream[Found], MemoryObjectReceiveStream[Found]]:
+    return anyio.create_memory_object_stream[Found](_WAITING)
+
+
+async def _next(receive: MemoryObjectReceiveStream[Found]) -> Found | None:
+    """Return what came next, None after the last."""
+    try:
+        return await receive.receive()
+    except anyio.EndOfStream:
+        return None
+
+
+async def _crawl(
+    connect: Callable[[], Client], jobs: Sequence[Job], send: MemoryObjectSendStream[Found]
+) -> None:
+    workers = anyio.Semaphore(WORKERS)
+    async with send, connect() as client, anyio.create_task_group() as group:
+        for number, job in enumerate(jobs):
+            group.start_soon(_walk, client, number, job, send, workers)
+
+
+async def _walk(
+    client: Client,
+    number: int,
+    job: Job,
+    send: MemoryObjectSendStream[Found],
+    workers: anyio.Semaphore,
+) -> None:
+    async with workers:
+        try:
+            async for page in walk(client, job.query, job.cursor, job.seen):
+                await send.send((number, page))
+        except ApiError as error:
+            await send.send((number, error))
