@@ -67,7 +67,7 @@ FLOORS = [
     "__init__",
     "console",
     "questions",
-    "checkups",
+    "checkups fetching",
     "cli",
 ]
 

@@ -39,6 +39,17 @@ _FIRST: Final = (
     "usage.tokens.total",
     "usage.requests.total",
 )
+# Keywords that have other names as options.
+_OPTIONS: Final = {
+    "integrated_account_id": "--account",
+    "base_url": "--base-url ",
+    "start_date": "--since ",
+    "end_date": "--until ",
+    "partial=": "--partial ",
+    "every=": "--every ",
+    "into=": "--into ",
+    "params=": "--param ",
+}
 # Shares of one, which a table shows in per cent.
 _SHARES: Final = (
     "share",
@@ -56,7 +67,7 @@ def plainly() -> Iterator[None]:
 
     def say(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         kind = "warning" if issubclass(category, UsageWarning) else category.__name__
-        typer.echo(f"{kind}: {message}", err=True)
+        typer.echo(f"{kind}: {_spoken(message)}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UsageWarning)
@@ -71,10 +82,13 @@ def plainly() -> Iterator[None]:
             raise typer.Exit(BAD_USAGE) from None
 
 
-def _spoken(error: Exception) -> str:
+def _spoken(error: Warning | Exception | str) -> str:
     """Return what an error says in the words of a command."""
     text = str(error).replace("rejects=PATH", "--rejects FILE")
     text = text.replace("rates={'EUR': 1.08}, to='USD'", "--rate EUR=1.08 --to USD")
+    text = re.sub(r"Give token=, set", "Set", text)
+    for keyword, option in _OPTIONS.items():
+        text = re.sub(rf"\b{keyword}\b=?", option, text)
     return re.sub(r"\b(rate)s?=|\b(to|freq|tz|rolling|charge|currency|kind)=", r"--\1\2 ", text)
 
 

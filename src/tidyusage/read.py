@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import engines, lazy, objects, places, sources, spool
+from tidyusage import engines, lazy, manifest, objects, places, sources, spool
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options
@@ -99,7 +99,7 @@ def read_usage(
     -----
     UsageWarning
         For rejected records, unknown keys, repeated ids and unknown charge types: one a cause,
-        with counts.
+        with counts; for a folder that `fetch_usage` has not finished.
 
     Examples
     --------
@@ -119,6 +119,7 @@ def read_usage(
         stream = cast("IO[bytes]", source)
         return assemble(lambda folder: [spool.spool_stream(stream, folder)], options)
     paths = [path for path in places.files(source) if not _is_same(path, rejects)]
+    manifest.warn_of_gaps(paths)
     return assemble(lambda folder: [_text(path, folder) for path in paths], options)
 
 

@@ -88,7 +88,9 @@ def _terminal() -> Iterator[Bar]:
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+    console = Console(stderr=True)
+    # Where there is no terminal, as in a log, only what remains at the end is written.
+    with Progress(*columns, console=console, transient=console.is_terminal) as drawn:
         task = drawn.add_task("Fetching", total=None, words="", rate="")
 
         class Shown(_Counter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from email.utils import parsedate_to_datetime
 from time import time
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 6
 WAIT: Final = 0.5
 LONGEST: Final = 120.0  # what the service may ask to wait; beyond, the caller decides
-_TIMEOUT: Final = httpx.Timeout(30.0, read=120.0)
+TIMEOUT: Final = httpx.Timeout(30.0, read=120.0)
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _MOVES: Final = 5
+
+
+# Retries are logged for who asks for logs; unasked, Python would print their bare name.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class _Lost(Exception):  # noqa: N818 - it is no error of the caller's
@@ -63,7 +68,7 @@ class Client:
         self._limits = limits_of(service.base_url, secret.digest())
         self._http = httpx.AsyncClient(
             auth=_Bearer(secret, service),
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             # Proxies of the environment would see what goes to loopback in the clear.
             trust_env=service.is_encrypted,
             headers={"Accept": "application/json", "User-Agent": "tidyusage"},
@@ -85,7 +90,12 @@ class Client:
         """Return the body of a page; raise what says why there is none."""
         failure: ApiError | None = None
         again = stamina.retry_context(
-            on=_wait, attempts=ATTEMPTS, timeout=None, wait_initial=WAIT, wait_max=30.0
+            on=_wait,
+            attempts=ATTEMPTS,
+            timeout=None,
+            wait_initial=WAIT,
+            wait_max=30.0,
+            wait_jitter=WAIT,
         )
         try:
             async for attempt in again:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.api.bars import bar
 from tidyusage.api.client import Client
-from tidyusage.api.crawl import Job, pages
+from tidyusage.api.crawl import Found, Job, pages
 from tidyusage.api.landing import Landing, asked, landing
 from tidyusage.api.ranges import left_to_do, split
 from tidyusage.api.reach import Reach
@@ -17,7 +17,7 @@ from tidyusage.errors import ApiError, PartialWarning, warn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tidyusage.api.pages import Page
+    from tidyusage.api.bars import Bar
     from tidyusage.api.plan import Plan
     from tidyusage.manifest import Run
 
@@ -39,13 +39,12 @@ def records(plan: Plan) -> Iterator[dict[str, Any]]:
 
 
 def _records(plan: Plan, client: Callable[[], Client]) -> Iterator[dict[str, Any]]:
+    jobs = [Job(part, plan.partial) for part in plan.parts()]
     reach = Reach()
     with bar(plan.progress) as shown:
-        for number, found in pages(client, list(map(Job, plan.parts()))):
+        for number, found in pages(client, jobs):
             if isinstance(found, ApiError):
                 raise found
-            if found.is_partial:
-                _tell_partial(plan, found)
             reach.see(number, found)
             shown.tell(found)
             yield from found.records()
@@ -59,32 +58,41 @@ def collect(plan: Plan, folder: str, *, goes_on: bool) -> None:
     client = bound(connect, plan)
     client()
     with landing(folder) as landed, bar(plan.progress) as shown:
-        runs = list(_runs(landed, plan))
-        failures: list[ApiError] = []
+        runs, failures = list(_runs(landed, plan)), list[ApiError]()
         while runs:
+            jobs = [Job(asked(run), plan.partial, tuple(_cursors(run))) for run in runs]
             again: list[Run] = []
-            jobs = [Job(asked(run), tuple(_cursors(run))) for run in runs]
-            reach = Reach()
-            for number, found in pages(client, jobs):
-                run = runs[number]
-                try:
-                    if isinstance(found, ApiError):
-                        raise found
-                    _take(landed, run, found, plan)
-                    if not jobs[number].seen:
-                        reach.see(number, found)
-                    shown.tell(found)
-                except ApiError as error:
-                    if _has_expired(error, run, jobs[number]):
-                        _begin_anew(landed, run)
-                        again.append(run)
-                    elif goes_on:
-                        failures.append(error)
-                    else:
-                        raise
+            for run, error in _land(landed, runs, pages(client, jobs), shown):
+                if _has_expired(error, run, jobs[runs.index(run)]):
+                    _begin_anew(landed, run)
+                    again.append(run)
+                elif goes_on:
+                    failures.append(error)
+                else:
+                    raise error
             runs = again
         if failures:
             raise _together(failures)
+
+
+def _land(
+    landed: Landing, runs: Sequence[Run], found: Iterator[Found], shown: Bar
+) -> Iterator[tuple[Run, ApiError]]:
+    """Write pages as they come; yield the runs that come to no end, with the reason."""
+    reach = Reach()
+    began = [not run.pages for run in runs]
+    for number, page in found:
+        run = runs[number]
+        if isinstance(page, ApiError):
+            yield run, page
+            continue
+        landed.land(run, page)
+        if page.next_cursor is None:
+            landed.end(run)
+            _void_partial(landed, run)
+        if began[number]:
+            reach.see(number, page)
+        shown.tell(page)
 
 
 def _runs(landed: Landing, plan: Plan) -> Iterator[Run]:
@@ -114,21 +122,14 @@ def _cursors(run: Run) -> Iterator[str]:
             yield page.next_cursor
 
 
-def _take(landed: Landing, run: Run, page: Page, plan: Plan) -> None:
-    if page.is_partial:
-        _tell_partial(plan, page)
-    landed.land(run, page)
-    if page.next_cursor is None:
-        landed.end(run)
-
-
-def _tell_partial(plan: Plan, page: Page) -> None:
-    fact = f"The service called page {page.number:,} of {page.query} partial: records are missing."
-    if plan.partial == "raise":
-        raise ApiError(
-            fact, "Run it again later. partial='warn' takes what is there; totals will be too low."
-        )
-    warn(f"{fact} Totals are too low.", PartialWarning)
+def _void_partial(landed: Landing, run: Run) -> None:
+    """Void earlier runs with partial pages of the same query, of which all is there now."""
+    query = asked(run)
+    for other in [] if run.is_partial else landed.runs:
+        earlier = asked(other)
+        if other.is_partial and other.is_ended and earlier.is_of(query) and query.holds(earlier):
+            landed.drop(other, 1)
+            landed.end(other)
 
 
 def _has_expired(error: ApiError, run: Run, job: Job) -> bool:

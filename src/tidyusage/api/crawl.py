@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 import anyio
 from anyio.from_thread import start_blocking_portal
 
-from tidyusage.api.pages import Page, walk
-from tidyusage.errors import ApiError
+from tidyusage.api.pages import Page, partial_error, walk
+from tidyusage.errors import ApiError, PartialWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tidyusage.api.client import Client
     from tidyusage.api.query import Query
+    from tidyusage.typing import Partial
 
 # Queries at once, and pages that wait to be taken.
 WORKERS: Final = 8
@@ -33,6 +34,7 @@ class Job:
     """A query, and where to go on; ``seen`` are the cursors that its pages had so far."""
 
     query: Query
+    partial: Partial
     seen: tuple[str, ...] = ()
 
     @property
@@ -51,6 +53,9 @@ def pages(connect: Callable[[], Client], jobs: Sequence[Job]) -> Iterator[Found]
         crawl = portal.start_task_soon(_crawl, connect, jobs, send)
         try:
             while (found := portal.call(_next, receive)) is not None:
+                _, page = found
+                if isinstance(page, Page) and page.is_partial:
+                    warn(f"{page.said()} Totals are too low.", PartialWarning)
                 yield found
         finally:
             portal.call(receive.aclose)
@@ -88,6 +93,8 @@ async def _walk(
     async with workers:
         try:
             async for page in walk(client, job.query, job.cursor, job.seen):
+                if page.is_partial and job.partial == "raise":
+                    raise partial_error(page)
                 await send.send((number, page))
         except ApiError as error:
             await send.send((number, error))

@@ -52,6 +52,12 @@ class Page:
             label = {**label, "value": record["source"]}
         return {**record, "source": label} if "source" in record else {"source": label, **record}
 
+    def said(self) -> str:
+        """Say of a partial page that it is one."""
+        return (
+            f"The service called page {self.number:,} of {self.query} partial: records are missing."
+        )
+
     def last_day(self) -> str | None:
         """Return the latest day on which a record begins."""
         days = (record.get("start_date") for record in self.parsed if isinstance(record, dict))
@@ -91,6 +97,14 @@ def page(query: Query, number: int, body: bytes) -> Page:
         result if isinstance(result, list) else list(result.values()),
         None if cursor in {None, ""} else str(cursor),
         envelope.get("is_partial_response") is True,
+    )
+
+
+def partial_error(page: Page) -> ApiError:
+    """Return the error of a page that is not all."""
+    return ApiError(
+        page.said(),
+        "Run it again later. partial='warn' takes what is there; totals will be too low.",
     )
 
 

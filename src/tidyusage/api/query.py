@@ -62,6 +62,14 @@ class Query:
         """Tell whether two queries differ in their range alone."""
         return replace(other, start=self.start, end=self.end) == self
 
+    def holds(self, other: Query) -> bool:
+        """Tell whether a query's range holds all of another's."""
+        if None in {self.start, self.end, other.start, other.end}:
+            return (self.start, self.end) == (other.start, other.end)
+        return moment(str(self.start)) <= moment(str(other.start)) and moment(
+            str(other.end)
+        ) <= moment(str(self.end))
+
     def ranged(self, start: str | None, end: str | None) -> Query:
         """Return the query for another range."""
         return replace(self, start=start, end=end)
