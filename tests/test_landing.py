@@ -15,7 +15,7 @@ import api_server
 import landing_process
 import tidyusage as tu
 from api_server import TOKEN, refusal, serving
-from tidyusage.api import client
+from tidyusage.api import client, limits
 from tidyusage.errors import ApiError, OptionError, PartialWarning, SourceError
 
 JANUARY = {"start_date": "2026-01-01", "end_date": "2026-02-01"}
@@ -24,6 +24,7 @@ JANUARY = {"start_date": "2026-01-01", "end_date": "2026-02-01"}
 @pytest.fixture
 def service(monkeypatch):
     monkeypatch.setattr(client, "WAIT", 0.01)
+    monkeypatch.setattr(limits, "SECONDS", 0.0)  # tests/test_fetch.py tries the limits
     with serving() as (server, url):
         server.records = {("a1", None): api_server.records(280)}  # ten a day, to the 28th
         server.url = url
@@ -108,7 +109,8 @@ def test_a_folder_without_records_gives_the_marked_empty_frame(service, folder):
 
 @pytest.fixture(scope="module")
 def long_service():
-    with serving() as (server, url):
+    with serving() as (server, url), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "SECONDS", 0.0)
         server.page_size, server.delay, server.url = 20, 0.003, url
         server.records = {("a1", r): api_server.records(200) for r in ("cost", "user_usage")}
         yield server

@@ -550,3 +550,45 @@ def test_the_garbage_collector_is_as_it_was_after_a_call():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def envelopes(*cursors, **more):
+    return [
+        {"result": [{"id": str(n)}], "next_cursor": cursor, **more}
+        for n, cursor in enumerate(cursors)
+    ]
+
+
+def given(pages, tmp_path):
+    """Yield the ways to read pages: from memory, from text, from files."""
+    yield lambda: tu.flatten_usage(pages if len(pages) > 1 else pages[0])
+    yield lambda: tu.flatten_usage(iter(pages))
+    yield lambda: tu.flatten_usage("\n".join(map(json.dumps, pages)))
+    names = [tmp_path / f"{n}.json" for n in range(len(pages))]
+    for name, page in zip(names, pages, strict=True):
+        name.write_text(json.dumps(page, indent=1))
+    yield lambda: tu.read_usage(names)
+    keyed = [{**page, "result": {"k": page["result"][0]}} for page in pages]
+    (tmp_path / "keyed.json").write_text("\n".join(map(json.dumps, keyed)))
+    yield lambda: tu.read_usage(tmp_path / "keyed.json")
+
+
+@pytest.mark.parametrize("cursors", [["c1"], ["c1", "c2"]])
+def test_pages_of_which_none_is_the_last_are_told_of(cursors, tmp_path):
+    for read in given(envelopes(*cursors), tmp_path):
+        with pytest.warns(
+            tu.errors.PartialWarning, match=rf"No page of {len(cursors)} is the last"
+        ):
+            assert len(read()) == len(cursors)
+
+
+@pytest.mark.parametrize("cursors", [[None], [""], ["c1", None], [None, "c1"]])
+def test_pages_with_a_last_one_are_read_in_silence(cursors, tmp_path):
+    for read in given(envelopes(*cursors, is_partial_response=False), tmp_path):
+        assert len(read()) == len(cursors)
+
+
+def test_pages_that_the_service_called_partial_are_told_of(tmp_path):
+    for read in given(envelopes("c1", None, is_partial_response=True), tmp_path):
+        with pytest.warns(tu.errors.PartialWarning, match="called 2 of 2 pages partial"):
+            assert len(read()) == 2

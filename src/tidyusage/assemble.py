@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, lazy, quarantine, unknown, wide
+from tidyusage import catalogue, engines, lazy, quarantine, scan, unknown, wide
+from tidyusage.envelope import Pages
 from tidyusage.errors import ChargeTypeWarning, DuplicateWarning, named, warn
 
 if TYPE_CHECKING:
@@ -59,11 +60,25 @@ def _layout_table(
     elif options.unknown == "raise":
         unknown.refuse(connection, texts)
     quarantine.report(reading.rejects, options.rejects)
+    _tell_of_pages(connection, texts)
     table = _without_duplicates(connection, reading.table, options)
     _warn_of_charge_types(table)
     if options.layout != "wide":
         table = engines.ask(connection, table, options.query)
     return engines.finish(table, options.types(), options.sep)
+
+
+def _tell_of_pages(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> None:
+    """Warn of API pages that are not all."""
+    import duckdb
+
+    if not any(text.shape in scan.PAGED for text in texts):
+        return
+    try:
+        counts = connection.sql(scan.pages(texts)).fetchall()[0]
+    except duckdb.Error:
+        return  # what is wrong with the text has been said
+    Pages(*counts).tell()
 
 
 def _without_duplicates(

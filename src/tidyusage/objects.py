@@ -11,12 +11,15 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from itertools import chain, islice
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 import orjson
 
 from tidyusage.errors import FrameError
+
+if TYPE_CHECKING:
+    from tidyusage.envelope import Pages
 
 # How marshal writes an infinity, of either sign, as 8 bytes and as NumPy's 4.
 _INFINITIES: Final = (
@@ -27,10 +30,10 @@ _INFINITIES: Final = (
 )
 
 
-def items(records: object) -> Iterator[object]:
+def items(records: object, pages: Pages) -> Iterator[object]:
     """Yield the records of whatever holds them: one record, several, or API pages."""
     if isinstance(records, Mapping) or _is_object(records):
-        return iter(_unpaged(records))
+        return iter(_unpaged(records, pages))
     if not isinstance(records, Iterable):
         raise FrameError(
             f"{type(records).__name__} holds no Usage records.",
@@ -39,7 +42,7 @@ def items(records: object) -> Iterator[object]:
     rest = iter(records)
     first = list(islice(rest, 1))
     if first and _is_page(first[0]):
-        return chain.from_iterable(map(_unpaged, chain(first, rest)))
+        return chain.from_iterable(_unpaged(page, pages) for page in chain(first, rest))
     return chain(first, rest)
 
 
@@ -61,9 +64,10 @@ def _is_page(value: object) -> bool:
     return isinstance(value, Mapping) and "result" in value and "id" not in value
 
 
-def _unpaged(value: Any) -> Iterable[object]:
+def _unpaged(value: Any, pages: Pages) -> Iterable[object]:
     if not _is_page(value):
         return [value]
+    pages.see(value)
     result = value["result"]
     return list(result.values()) if isinstance(result, Mapping) else result or []
 

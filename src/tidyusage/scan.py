@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tidyusage.jsontext import Shape
     from tidyusage.sources import Text
 
-_PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
+PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
 # What stands among pages and is none must not pass for an empty one.
 _RESULT: Final = (
     "case when result is null then error('tidyusage: a page has no result') else result end"
@@ -50,7 +50,7 @@ def raw(texts: Iterable[Text], *, remote_data: bool, text: str, source: bool) ->
         if files[0].lines is not None:
             structure = schema.raw_structure(remote_data=remote_data, text=text, source=source)
             return f"select unnest(j) from ({_unpacked(files[0], structure)})"
-        if files[0].shape in _PAGED:
+        if files[0].shape in PAGED:
             return f"select unnest(j) from ({_entries(files, struct)})"
         return f"select * from {_read(files, columns)}"
 
@@ -63,11 +63,23 @@ def whole(texts: Iterable[Text]) -> str:
     def rows(files: list[Text]) -> str:
         if files[0].lines is not None:
             return _unpacked(files[0], '"JSON"')
-        if files[0].shape in _PAGED:
+        if files[0].shape in PAGED:
             return _entries(files, "JSON")
         return f"select json as j from read_json_objects({', '.join(_arguments(files))})"
 
     return _united(texts, rows)
+
+
+def pages(texts: Iterable[Text]) -> str:
+    """Return the query of how many pages texts hold, how many are a last one, and are partial."""
+    paged = [file for file in texts if file.shape in PAGED]
+    columns = {"next_cursor": "VARCHAR", "is_partial_response": "VARCHAR"}
+    largest = max((file.size() for file in paged), default=0) + 1024
+    groups = groupby(paged, lambda file: (file.shape, file.compression))
+    rows = [f"select * from {_read(list(group), columns, largest)}" for _, group in groups]
+    return f"""select count(*), count(*) filter (coalesce(next_cursor, '') = ''),
+  count(*) filter (is_partial_response = 'true')
+from ({" union all ".join(rows)})"""
 
 
 def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:

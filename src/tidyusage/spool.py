@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from tidyusage import catalogue, engines, objects, schema
+from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
 from tidyusage.sources import Text, is_parquet, text
@@ -63,10 +64,12 @@ def spool_stream(stream: IO[bytes], folder: str) -> Text:
 def spool_objects(records: object, folder: str) -> Text:
     """Write dicts, or objects that stand for them, one a line."""
     path = _new(folder)
-    items = objects.items(records)
+    pages = Pages()
+    items = objects.items(records, pages)
     with open(path, "wb", buffering=0) as stream:
         while batch := list(islice(items, _BATCH)):
             stream.write(b"\n".join([*objects.lines(batch), b""]))
+    pages.tell()
     return text(path, "records", indexed=True)
 
 

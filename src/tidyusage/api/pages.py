@@ -95,7 +95,7 @@ def page(query: Query, number: int, body: bytes) -> Page:
         number,
         body,
         result if isinstance(result, list) else list(result.values()),
-        None if cursor in {None, ""} else str(cursor),
+        None if cursor is None or cursor == "" else str(cursor),
         envelope.get("is_partial_response") is True,
     )
 
