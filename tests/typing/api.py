@@ -1,6 +1,6 @@
 """Read by the type checkers, never run: uses that must pass, and uses that must not."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pandas as pd
 import polars as pl
@@ -31,6 +31,12 @@ def uses() -> None:
     first: pd.DataFrame = frame.pipe(tu.summary, "product.id")
     rules: dict[str, int] = dict(tu.explain(frame, "cost_by", "model.id").counts)
     text: str = tu.sql("cost_by", "model.id", sep=".", dialect="spark")
+
+    fetched: pl.DataFrame = tu.fetch_usage(
+        integrated_account_id=["a", "b"], start_date=date(2026, 1, 1), backend="polars", every="1d"
+    )
+    folder: str = tu.fetch_usage(report_type="cost", into="usage/", lookback=timedelta(7))
+    ids: list[str] = [record["id"] for record in tu.iter_usage(params={"bucket": "day"})]
 
     days: pl.LazyFrame = tu.daily(lazy, end={"cursor": "inclusive"}, tz="Asia/Tokyo")
     newest: pd.DataFrame = tu.latest(frame, key="natural")
