@@ -120,7 +120,7 @@ def fresh(code):
 
 
 def test_importing_brings_pandas_and_polars_and_nothing_else_that_is_heavy():
-    heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "typer", "rich")
+    heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "typer", "rich", "httpx", "anyio")
     loaded = fresh(
         f"import sys, tidyusage; print([m for m in {(*heavy, 'pandas', 'polars')!r} if m in sys.modules])"
     )
@@ -160,6 +160,8 @@ def test_errors_are_also_the_builtins_they_stand_for():
         "SourceError": FileNotFoundError,
         "RecordError": ValueError,
         "MissingExtraError": ImportError,
+        "OverlapError": ValueError,
+        "ApiError": OSError,
     }
     for name, builtin in pairs.items():
         error = getattr(tu.errors, name)

@@ -6,6 +6,10 @@ loop is busy, and ends at once when whoever asks for pages stops.
 
 from __future__ import annotations
 
+import atexit
+import weakref
+from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +52,23 @@ Found = tuple[int, Page | ApiError]
 
 def pages(connect: Callable[[], Client], jobs: Sequence[Job]) -> Iterator[Found]:
     """Yield each job's pages in their order, with the job's number; or why there are no more."""
+    found = _pages(connect, jobs)
+    _OPEN.add(found)
+    return found
+
+
+# At its very end Python stops the threads that closing an iterator would wait for.
+_OPEN: Final = weakref.WeakSet[Generator[Found]]()
+
+
+@atexit.register
+def _close() -> None:
+    for found in list(_OPEN):
+        with suppress(ValueError):  # another thread waits for it at this moment
+            found.close()
+
+
+def _pages(connect: Callable[[], Client], jobs: Sequence[Job]) -> Generator[Found]:
     with start_blocking_portal(name="tidyusage-fetch") as portal:
         send, receive = portal.call(_stream)
         crawl = portal.start_task_soon(_crawl, connect, jobs, send)
