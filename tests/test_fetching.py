@@ -2,8 +2,10 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -146,6 +148,25 @@ with warnings.catch_warnings(action="error"):
     assert said["stdout"] == "280 280\n"
     assert "Fetching: 280 records" in said["stderr"]
     assert "3 pages, up to 2026-01-28" in said["stderr"]
+
+
+def test_ctrl_c_ends_it_at_once_and_it_can_be_gone_on_with(service, tmp_path):
+    # The second page is to be waited for a minute.
+    late = (*api_server.refusal(429, "Too Many Requests", "slow"), {"retry-after": "60"})
+    service.faults = [lambda query: late if "next_cursor" in query else None]
+    into = tmp_path / "usage"
+    command = [*COMMAND, "--account", "a1", "--base-url", service.url, "--into", str(into)]
+    env = {**os.environ, "TRUTO_API_TOKEN": TOKEN}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as done:
+        while len(service.requests) < 2 and done.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        done.send_signal(signal.SIGINT)
+        assert done.wait(20) == 130
+        assert "Traceback" not in done.stderr.read()
+    service.faults = []
+    run("--account", "a1", "--base-url", service.url, "--into", into)
+    assert len(tu.read_usage(into, duplicates="raise")) == 280
 
 
 def test_nothing_is_left_running(service):

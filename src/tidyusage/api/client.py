@@ -88,7 +88,6 @@ class Client:
 
     async def get(self, query: Query, cursor: str | None) -> bytes:
         """Return the body of a page; raise what says why there is none."""
-        failure: ApiError | None = None
         again = stamina.retry_context(
             on=_wait,
             attempts=ATTEMPTS,
@@ -102,9 +101,8 @@ class Client:
                 with attempt:
                     return await self._once(query, cursor)
         except _Lost as lost:
-            failure = lost.error
-        # Raised here, it has no frames of HTTP behind it, which hold the token.
-        raise failure or AssertionError("unreachable")
+            raise lost.error from None
+        raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, query: Query, cursor: str | None) -> bytes:
         await self._limits.turn(query.account)
@@ -128,6 +126,7 @@ class Client:
             # Its text may hold what was sent.
             problem = self._secret.hide(f"{type(error).__name__}: {error}".rstrip(": "))
             is_final = _has_bad_certificate(error) or isinstance(error, httpx.UnsupportedProtocol)
+        # Raised here, the error has no frames of HTTP behind it, which hold the token.
         fact = f"{self._service.host} could not be asked for {query}: {problem}."
         hint = "Check base_url, and the connection, proxy and certificates of this machine."
         raise _Lost(ApiError(fact, hint), not is_final)

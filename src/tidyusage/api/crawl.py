@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Generator
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,7 @@ from tidyusage.errors import ApiError, PartialWarning, warn
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from anyio.from_thread import BlockingPortal
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
     from tidyusage.api.client import Client
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 # Queries at once, and pages that wait to be taken.
 WORKERS: Final = 8
 _WAITING: Final = 8
+_TICK: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ def _pages(connect: Callable[[], Client], jobs: Sequence[Job]) -> Generator[Foun
         send, receive = portal.call(_stream)
         crawl = portal.start_task_soon(_crawl, connect, jobs, send)
         try:
-            while (found := portal.call(_next, receive)) is not None:
+            while (found := _patiently(portal, receive)) is not None:
                 _, page = found
                 if isinstance(page, Page) and page.is_partial:
                     warn(f"{page.said()} Totals are too low.", PartialWarning)
@@ -81,6 +84,17 @@ def _pages(connect: Callable[[], Client], jobs: Sequence[Job]) -> Generator[Foun
         finally:
             portal.call(receive.aclose)
         crawl.result()
+
+
+def _patiently(portal: BlockingPortal, receive: MemoryObjectReceiveStream[Found]) -> Found | None:
+    """Wait for what comes next, so that Ctrl-C is heard.
+
+    Polars' handler of SIGINT has waits without a time limit go on after it (Polars 2.1).
+    """
+    future = portal.start_task_soon(_next, receive)
+    while not wait([future], timeout=_TICK).done:
+        pass
+    return future.result()
 
 
 async def _stream() -> tuple[MemoryObjectSendStream[Found], MemoryObjectReceiveStream[Found]]:
