@@ -15,7 +15,8 @@ import api_server
 import landing_process
 import tidyusage as tu
 from api_server import TOKEN, refusal, serving
-from tidyusage.api import client, limits
+from tidyusage.api import client, limits, pages
+from tidyusage.api.query import Query
 from tidyusage.errors import ApiError, OptionError, PartialWarning, SourceError
 
 JANUARY = {"start_date": "2026-01-01", "end_date": "2026-02-01"}
@@ -247,6 +248,31 @@ def test_a_cursor_that_the_service_forgot_begins_the_report_anew(service, folder
     assert ids(folder, duplicates="raise") == [f"a1-{n:06}" for n in range(280)]
 
 
+def test_pages_that_are_void_are_gone_before_others_land(service, folder):
+    fetch(service, folder, **JANUARY)
+    os.remove(f"{folder}/{events(folder, 'page')[0]['file']}")
+    service.faults = [lambda query: refusal(500, "x", "y") if "next_cursor" in query else None]
+    with pytest.raises(ApiError, match="500"):
+        fetch(service, folder, **JANUARY)
+    with pytest.warns(PartialWarning, match="unfinished, with 1 pages"):
+        assert len(ids(folder)) == 100
+
+
+def test_a_page_that_cannot_be_written_is_not_there(service, folder, monkeypatch):
+    def full(_):
+        if os.path.exists(f"{folder}/000001-a1-default"):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch(service, folder, **JANUARY)
+    names = [name for _, _, names in os.walk(folder) for name in names]
+    assert sorted(names) == [".000001.ndjson.gz.partial", ".lock", "_manifest.ndjson"]
+    monkeypatch.undo()
+    fetch(service, folder, **JANUARY)
+    assert len(ids(folder, duplicates="raise")) == 280
+
+
 def test_an_unfinished_folder_is_read_with_a_warning(service, folder):
     service.faults = [lambda query: refusal(500, "x", "y") if query["number"] == 3 else None]
     with pytest.raises(ApiError):
@@ -436,3 +462,15 @@ def test_memory_stays_flat(tmp_path):
             assert found == count * 100
             peaks.append(peak)
     assert peaks[1] - peaks[0] < 60, peaks
+
+
+def test_a_record_over_several_lines_lands_on_one():
+    body = b'{"result": [{"id": "1",\n "user": {\r\n"name": "a\\nb"}}\n, {"id": "2"}], "next_cursor": null}'
+    query = Query("a1", "cost", None, None)
+    lines = list(pages.page(query, 1, body).lines())
+    assert [line.count(b"\n") for line in lines] == [1, 1]
+    label = {"account": "a1", "report_type": "cost"}
+    assert [json.loads(line) for line in lines] == [
+        {"source": label, "id": "1", "user": {"name": "a\nb"}},
+        {"source": label, "id": "2"},
+    ]
