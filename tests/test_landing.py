@@ -1,5 +1,6 @@
 """Landing folders: pages whole or not at all, fetches that go on, and what comes new."""
 
+import datetime as dt
 import gzip
 import hashlib
 import json
@@ -363,6 +364,22 @@ def test_what_is_left_of_a_range(  # noqa: PLR0917 - a row of the table
     fetch(service, folder, start_date=start, end_date=last, lookback=lookback)
     ranges = dict.fromkeys((start, last) for start, last, _ in asked(service))
     assert list(ranges) == [(f"2026-{start}", f"2026-{last}") for start, last in asks]
+
+
+def test_days_that_were_not_over_are_asked_for_again(service, folder):
+    today = dt.datetime.now(dt.UTC).date()
+    service.records["a1", None] = []
+    range_ = {
+        "start_date": today - dt.timedelta(5),
+        "end_date": today + dt.timedelta(10),
+        "lookback": 0,
+    }
+    fetch(service, folder, **range_)
+    asked(service)
+    fetch(service, folder, **range_)
+    ((start, end, _),) = asked(service)
+    assert start in {today.isoformat(), (today + dt.timedelta(1)).isoformat()}  # past midnight
+    assert end == range_["end_date"].isoformat()
 
 
 def test_another_filter_is_another_fetch(service, folder):
