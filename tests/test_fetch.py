@@ -104,10 +104,14 @@ def test_several_accounts_and_reports_are_told_apart(service):
     assert counts.to_dict() == dict.fromkeys(
         [("a1", "cost"), ("a1", "user_usage"), ("a2", "cost"), ("a2", "user_usage")], 150
     )
-    by = frame.usage.tokens_by("source.report_type", overlap="ignore")
-    # twice 0 + … + 149, and 1.5 for each of 300
-    assert by["input"].tolist() == [149 * 150.0] * 2
-    assert by["output"].tolist() == [450.0] * 2
+    for one in (frame, tu.to_long(frame), tu.to_wide(tu.to_long(frame))):
+        by = one.usage.tokens_by("source.report_type", overlap="ignore")
+        # twice 0 + … + 149, and 1.5 for each of 300
+        assert by["input"].tolist() == [149 * 150.0] * 2
+        assert by["output"].tolist() == [450.0] * 2
+        # no dimension: 600 records, of which 4 have each id
+        assert one.usage.cost_by(overlap="ignore")["records"].tolist() == [600]
+    assert len(tu.charges(frame)) == 600
 
 
 def test_at_most_eight_queries_run_at_once(service):
