@@ -42,6 +42,7 @@ FLOORS = [
     "prepare.restate",
     "prepare.models checks.facts checks.invoice",
     "checks.drift checks.reconcile",
+    "checks.rule",
     "checks.rules checks.dtypes checks.quiet",
     "checks.judge checks.panderas",
     "checks.contracts",
