@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
-from test_grain import record, roll_up
+from test_grain import fetched, record, roll_up, two_reports
 from tidyusage.errors import FrameError, OptionError, RecordError
 
 EACH = pytest.mark.parametrize("flavour", FLAVOURS)
@@ -427,3 +427,158 @@ def test_what_the_roll_up_has_not_is_never_lost(whole, told):
     with pytest.raises(RecordError, match=f"rows by user have {told} that their roll-up has not"):
         tu.at_grain(frame, "coarsest")
     assert tu.at_grain(frame, "finest")["charges.net"].sum() in {10, 20}
+
+
+# Two reports of one grain
+
+
+NAMES = ("source.report_type", "user.id", *KEPT[1:3])
+
+
+@SOME
+@pytest.mark.parametrize("which", ["finest", "coarsest"])
+def test_of_two_reports_that_list_the_same_one_stays(flavour, which):
+    # as much is told by both: the first by name
+    records = [*two_reports(), fetched("activity", 3, 5, day=2, user="ada")]
+    assert at(records, which, flavour, NAMES) == [
+        ("activity", "ada", 10, 100),
+        ("activity", "ada", 3, 5),
+    ]
+
+
+@pytest.mark.parametrize("which", ["finest", "coarsest"])
+def test_the_report_that_tells_more_stays(which):
+    records = two_reports(second=(None, 100))
+    assert at(records, which, names=NAMES) == [("user_usage", "ada", 10, 100)]
+    detailed = two_reports()
+    detailed[0]["usage"]["tokens"] |= {"input": 60, "output": 40}
+    assert at(detailed, which, names=NAMES) == [("user_usage", "ada", 10, 100)]
+
+
+@SOME
+@pytest.mark.parametrize("which", ["finest", "coarsest"])
+def test_what_one_report_tells_alone_stays_in_a_row_of_its_own(flavour, which):
+    usage, activity = two_reports(second=(None, 100))
+    activity["usage"] |= {
+        "code": {"lines_added": 7, "tool_actions": {"edit": {"accepted": 2}}},
+        "sessions": {"distinct": 3},
+        "requests": {"total": 9},
+    }
+    usage["usage"]["requests"] = {"total": 9}
+    names = ("usage.code.lines_added", "usage.sessions.distinct", "usage.requests.total")
+    found = rows(tu.at_grain(frame_of([usage, activity], flavour), which))
+    assert [tuple(clean(row[name]) for name in (*NAMES, *names)) for row in found] == [
+        ("user_usage", "ada", 10, 100, None, None, 9),
+        ("activity", "ada", None, None, 7, 3, None),
+    ]
+    (kept, alone) = (clean(row["usage.code.tool_actions"]) for row in found)
+    assert kept is None
+    assert [dict(each) for each in alone] == [{"tool": "edit", "action": "accepted", "count": 2}]
+
+
+def test_a_figure_that_one_report_has_alone_is_never_lost():
+    # USD here, EUR there, and the same tokens
+    records = two_reports()
+    records[1]["charges"] = [
+        {"type": "net", "amount": 9, "currency": "EUR"},
+        {"type": "tax", "amount": 1, "currency": "EUR"},
+    ]
+    frame = frame_of(records)
+    told = "by user of report 'user_usage' have a cost in USD that those of report 'activity' have"
+    with pytest.raises(RecordError, match=f"{told} not, and that would be lost"):
+        tu.at_grain(frame, "coarsest")
+    once = tu.at_grain(frame, "finest")
+    assert dict(tu.cost_by(once, overlap="raise").select("currency", "cost").rows()) == {
+        "USD": 10,
+        "EUR": 9,
+    }
+    assert tu.tokens_by(once, overlap="raise")["tokens"].to_list() == [100]
+
+
+def test_charges_that_are_no_part_of_the_bill_stay_if_they_are_told_once():
+    records = two_reports((10, None), (10, None))
+    records[1]["charges"].append({"type": "credit", "amount": 3, "currency": "USD"})
+    records[0]["charges"] += [
+        {"type": "tax", "amount": 2, "currency": "USD"},
+        {"type": "total", "amount": 12, "currency": "USD"},
+    ]
+    # user_usage tells more: of activity's charges the credit stays, which user_usage has not
+    found = tu.at_grain(frame_of(records), "finest")
+    names = ("charges.net", "charges.tax", "charges.credit", "charges.currency")
+    assert found.select(names).rows() == [(10, 2, None, "USD"), (None, None, 3, "USD")]
+    assert found["charges"].to_list()[1] == [{"amount": 3, "currency": "USD", "type": "credit"}]
+
+
+def test_where_two_reports_differ_in_few_windows_those_that_stay_count():
+    # 20 days of 10, but for the first, which the other report has as 12: 20 × 10
+    records = [
+        fetched(report, 10 + 2 * (report == "b" and day == 1), day=day, user="ada")
+        for day in range(1, 21)
+        for report in "ab"
+    ]
+    for which in ("finest", "coarsest"):
+        assert tu.at_grain(frame_of(records), which)["charges.net"].sum() == 200
+
+
+def test_windows_that_one_report_has_alone_stay():
+    records = [*two_reports(), fetched("user_usage", 5, 50, day=9, user="ada")]
+    assert [row[2] for row in at(records, names=NAMES)] == [10, 5]
+
+
+def test_a_month_of_one_report_and_the_days_of_another_count_once():
+    days = [fetched("daily", 2, day=day, user="ada") for day in range(1, 31)]
+    for name, height in (("monthly", 30), ("a month", 1)):  # the first by name stays
+        frame = frame_of([*days, fetched(name, 60, day=1, days=30, user="ada")])
+        for which in ("finest", "coarsest"):
+            once = tu.at_grain(frame, which)
+            assert (once.height, once["charges.net"].sum()) == (height, 60)
+
+
+@pytest.mark.parametrize("which", ["finest", "coarsest"])
+def test_three_reports_of_two_grains_count_once(which):
+    # each of the three has ada's 10 and 100, or the organization's
+    records = [fetched("cost", 10, 100), *two_reports()]
+    once = tu.at_grain(frame_of(records), which)
+    assert once.select("charges.net", "usage.tokens.total").rows() == [(10, 100)]
+    assert once["user.id"].to_list() == ["ada" if which == "finest" else None]
+    assert rows(tu.overlaps(once)) == []
+    assert rows(tu.at_grain(once, which)) == rows(once)
+
+
+@pytest.mark.parametrize("which", ["finest", "coarsest"])
+def test_two_roll_ups_of_two_reports_hold_the_same_rows(which):
+    # the money in one, the tokens in the other; the users' rows have both
+    records = [
+        fetched("cost", 10),
+        fetched("tokens", None, 100),
+        fetched("user_usage", 4, 60, user="ada"),
+        fetched("user_usage", 6, 40, user="bob"),
+    ]
+    once = tu.at_grain(frame_of(records), which)
+    assert (once["charges.net"].sum(), once["usage.tokens.total"].sum()) == (10, 100)
+    assert once.height == 2
+    models = [
+        fetched("models", cost, tokens, user=user, model="opus")
+        for cost, tokens, user in ((4, 60, "ada"), (6, 40, "bob"))
+    ]
+    once = tu.at_grain(frame_of([*records, *models]), which)
+    assert (once["charges.net"].sum(), once["usage.tokens.total"].sum()) == (10, 100)
+    assert once.height == 2
+
+
+def test_accounts_and_reports_that_differ_stay_as_they_are():
+    records = [
+        *two_reports(second=(10, 99)),
+        fetched("user_usage", 10, 100, account="b", user="ada"),
+    ]
+    for which in ("finest", "coarsest"):
+        assert [row[3] for row in at(records, which, names=NAMES)] == [100, 99, 100]
+    assert at([], names=NAMES[1:]) == []
+
+
+def test_users_of_one_report_beside_models_of_another_complete_each_other():
+    records = [fetched("users", 10, user="ada"), fetched("models", 10, model="opus")]
+    assert len(at(records, names=NAMES)) == 2
+    records = [fetched("users", 10, user="ada"), fetched("users", 10, model="opus")]
+    with pytest.raises(RecordError, match="rows by user and rows by model"):
+        at(records, names=NAMES)

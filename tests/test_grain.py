@@ -8,7 +8,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, OPTIONS, ask, columns, rows
-from flavours import FLAVOURS, abroad, frame_of
+from flavours import FEW, FLAVOURS, abroad, frame_of
 from tidyusage.errors import FrameError, OptionError, OverlapError, OverlapWarning
 from tidyusage.metrics import overlap
 
@@ -361,3 +361,145 @@ def test_dates_that_are_text_compare_nothing():
     frame = frame_of(roll_up(), "pandas")
     text = frame.assign(start_date=frame["start_date"].astype(str))
     tu.cost_by(text, overlap="raise")
+
+
+# Fetched records: accounts and reports
+
+
+def fetched(report, *figures, account="a", **keys):
+    """Return a record as it is fetched: marked with its account and report."""
+    return {
+        "source": {"account": account, "report_type": report},
+        **record(*figures, **keys),
+    }
+
+
+def two_reports(first=(10, 100), second=(10, 100)):
+    """Return ada's cost and tokens of a day, as two reports tell them."""
+    return [
+        fetched("user_usage", *first, user="ada"),
+        fetched("activity", *second, user="ada"),
+    ]
+
+
+@pytest.mark.parametrize("flavour", FEW)
+@pytest.mark.parametrize("sep", [".", "_"])
+def test_two_reports_that_list_the_same_overlap_once(flavour, sep):
+    (cost, tokens) = rows(tu.overlaps(frame_of(two_reports(), flavour, sep=sep)))
+    assert list(cost)[2:9] == [
+        *("metric_name", f"source{sep}account", f"source{sep}report_type"),
+        *("finer_metric_name", "finer_report_type", "coarser", "finer"),
+    ]
+    assert list(cost.values())[3:5] == ["a", "activity"]  # as much is told: the first by name
+    assert (cost["finer_report_type"], cost["coarser"], cost["finer"]) == (
+        *("user_usage", "user", "user"),
+    )
+    figures = ("relation", "windows", "figure", "coarser_sum", "finer_sum")
+    assert [cost[name] for name in figures] == ["equals", 1, "cost", 10, 10]
+    assert [tokens[name] for name in figures] == ["equals", 1, "tokens", 100, 100]
+
+
+def test_the_report_that_tells_more_stands_first():
+    (found,) = rows(tu.overlaps(frame_of(two_reports(second=(None, 100)))))
+    assert (found["source.report_type"], found["finer_report_type"]) == ("user_usage", "activity")
+
+
+@pytest.mark.parametrize(("other", "is_shown"), [(1, True), (2, False)])
+def test_of_two_reports_nineteen_of_twenty_must_be_equal(other, is_shown):
+    # 19 of 20 are 95 %, 18 are not; a report that has more is none that holds the other
+    records = [
+        fetched(report, 10 + (report == "b" and day <= other), day=day, user="ada")
+        for day in range(1, 21)
+        for report in "ab"
+    ]
+    assert bool(shown(records)) == is_shown
+
+
+def test_a_month_of_one_report_holds_the_days_of_another():
+    days = [fetched("daily", 2, day=day, user="ada") for day in range(1, 31)]
+    for names in (("daily", "monthly"), ("daily", "a month")):  # whichever comes first by name
+        month = fetched(names[1], 60, day=1, days=30, user="ada")  # 30 days of 2
+        assert shown([*days, month]) == [("user", "user", "equals", 1, "cost", "USD", 60, 60)]
+
+
+def test_a_roll_up_of_one_report_equals_its_parts_of_another():
+    parts = [fetched("user_usage", cost, user=user) for cost, user in ((4, "ada"), (6, "bob"))]
+    found = ("organization", "user", "equals", 1, "cost", "USD", 10, 10)
+    assert shown([fetched("cost", 10), *parts]) == [found]
+    assert shown([fetched("cost", 11), *parts]) == []  # of one report, it would contain them
+    assert shown([fetched("user_usage", 11), *parts])[0][2] == "contains"
+
+
+def test_frames_that_were_fetched_and_others_are_two_reports():
+    frame = frame_of([fetched("cost", 4, user="ada"), fetched("cost", 4, user="ada")])
+    one = pl.lit(None, pl.String)
+    name = pl.when(pl.int_range(pl.len()) == 0).then("source.report_type").otherwise(one)
+    (found,) = rows(tu.overlaps(frame.with_columns(name.alias("source.report_type"))))
+    assert (found["source.report_type"], found["finer_report_type"]) == ("cost", None)
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        two_reports(second=(10, 101)),  # one figure of two differs
+        two_reports(second=(9, 100)),
+        two_reports((10, None), (None, 100)),  # cost here, tokens there
+        [fetched("cost", 4, user="ada"), fetched("usage", 4, user="bob")],
+        [fetched("cost", 4, user="ada"), fetched("usage", 4, user="ada", day=2)],
+        [fetched("cost", 4, user="ada"), fetched("usage", 4, model="opus")],
+        [fetched("cost", 4, metric="CKU"), fetched("usage", 4, metric="storage")],
+        [fetched("cost", 0, user="ada"), fetched("usage", 0, user="ada")],
+        [fetched("cost", 4, account=account, user="ada") for account in "ab"],
+        [fetched(report, 4, account=report, user="ada") for report in "ab"],
+        [fetched("cost", 4, account="a"), fetched("cost", 4, account="b", user="ada")],
+        [fetched("cost", 4, user="ada"), fetched("cost", 4, user="ada")],  # of one report
+    ],
+)
+def test_reports_that_complete_each_other_are_not_reported(records):
+    assert shown(records) == []
+    tu.cost_by(frame_of(records), overlap="raise")
+
+
+@pytest.mark.parametrize("flavour", FEW)
+def test_grains_are_told_by_account_and_report(flavour):
+    frame = frame_of([*two_reports(), fetched("activity", 3, 5, account="b")], flavour, sep="_")
+    names = ("source_account", "source_report_type", "grain", "records", "cost")
+    assert [tuple(row[name] for name in names) for row in rows(tu.grains(frame))] == [
+        ("a", "activity", "user", 1, 10),
+        ("a", "user_usage", "user", 1, 10),
+        ("b", "activity", "organization", 1, 3),
+    ]
+    assert columns(tu.grains(frame))[2:6] == ["metric_name", *names[:3]]
+
+
+def test_frames_that_were_not_fetched_have_no_columns_of_it():
+    frame = frame_of(roll_up())
+    names = {"source.account", "source.report_type", "finer_report_type"}
+    assert not names & {*columns(tu.grains(frame)), *columns(tu.overlaps(frame))}
+
+
+def test_a_long_frame_tells_the_same_of_reports():
+    wide = frame_of(two_reports())
+    assert rows(tu.overlaps(tu.to_long(wide))) == rows(tu.overlaps(wide)) != []
+    assert rows(tu.grains(tu.to_long(wide))) == rows(tu.grains(wide))
+
+
+@pytest.mark.parametrize("flavour", [*(each for each in FLAVOURS if each != "duckdb")])
+def test_a_warning_names_the_reports_where_they_differ(flavour):
+    with pytest.warns(OverlapWarning) as told:
+        rows(tu.cost_by(frame_of(two_reports(), flavour)))
+    said = "claude: rows by user of report 'activity' equal those by user of report 'user_usage'"
+    assert f"{said} (10.00 USD, 100 tokens)" in str(told[0].message)
+    one = [fetched("cost", 10), fetched("cost", 10, user="ada")]
+    with pytest.warns(OverlapWarning, match="rows by organization equal those by user "):
+        rows(tu.cost_by(frame_of(one, flavour)))
+
+
+def test_fetched_frames_of_one_report_are_seen_at_a_glance(monkeypatch):
+    calls = []
+    monkeypatch.setattr(overlap, "_read", lambda *args: calls.append(args))
+    records = [fetched("cost", 4, account=account, user="ada") for account in "ab"]
+    for flavour in ("pandas", "pandas arrow", "polars", "pyarrow"):
+        tu.cost_by(frame_of(records, flavour))
+        tu.cost_by(frame_of([*records, fetched("usage", 4, product="codex")], flavour))
+    assert not calls

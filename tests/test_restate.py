@@ -156,6 +156,28 @@ def test_the_natural_key_overlooks_what_is_no_part_of_it(make, change):
     assert [row["id"] for row in rows(tu.latest(make(records), key="natural"))] == ["b"]
 
 
+@pytest.mark.parametrize("key", ["id", "natural"])
+@pytest.mark.parametrize("sep", [".", "_"])
+def test_rows_of_two_accounts_or_reports_are_no_versions(make, key, sep):
+    records = [
+        {
+            "source": {"account": account, "report_type": report},
+            **version(amount, f"2026-01-{day:02}"),
+        }
+        for account, report, amount, day in [
+            ("a", "cost", 1, 3),
+            ("a", "usage", 2, 2),
+            ("b", "cost", 3, 1),
+            ("a", "cost", 5, 4),  # the newer version of the first
+        ]
+    ]
+    frame = make(records, sep=sep)
+    found = rows(tu.latest(frame, key=key))
+    assert [row[f"charges{sep}net"] for row in found] == [2, 3, 5]
+    steps = rows(tu.restatements(frame, key=key))
+    assert [(row["before"], row["after"], row["versions"]) for row in steps] == [(1, 5, 2)]
+
+
 @pytest.mark.parametrize(
     ("users", "count"),
     [

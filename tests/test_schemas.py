@@ -11,7 +11,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import rows
-from test_validate import CASES, FLAVOURS, LAYOUTS, cases, table
+from test_validate import APART, CASES, FLAVOURS, LAYOUTS, cases, table
 from tidyusage import schema, schemas
 from tidyusage.checks import quiet
 from tidyusage.checks.rules import rules
@@ -75,6 +75,26 @@ def test_frames_of_tidyusage_pass_and_are_given_back(layout, sep):
         assert getattr(schemas, layout)(library, sep=sep).validate(frame).shape == frame.shape
         empty = frame.head(0)
         assert schemas.model(layout, library, sep=sep).validate(empty).shape == empty.shape
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("sep", [".", "_"])
+def test_pandera_knows_records_by_account_and_report(layout, sep):
+    inside = {
+        "charges": [{"type": "net", "amount": 1, "currency": "USD"}],
+        "resources": [{"id": "r"}],
+        "usage": {"code": {"tool_actions": {"edit": {"accepted": 1}}}},
+    }
+    records = [{**each, **inside} for each in APART]
+    frame = tu.flatten_usage(records, layout=layout, sep=sep, backend="pyarrow")
+    wrong = frame.take([*range(frame.num_rows), 0])
+    places = {("unique", 0), ("unique", frame.num_rows)}
+    for _, flavour, validate in both(layout, sep):
+        assert told(validate, FLAVOURS[flavour](frame)) == []
+        assert {row[1:] for row in told(validate, FLAVOURS[flavour](wrong))} == places
+        if flavour == "polars":
+            with pytest.raises(SchemaErrors):
+                validate(FLAVOURS[flavour](wrong).lazy(), lazy=True).collect()
 
 
 def test_columns_dtypes_and_what_is_required_are_the_catalogues():

@@ -344,6 +344,62 @@ def test_all_rows_of_a_repeated_id_are_told(flavour):
     ]
 
 
+def fetched(report, id_="1", account="a", **fields):
+    """Return a record as it is fetched: marked with its account and report."""
+    return {"source": {"account": account, "report_type": report}, "id": id_, **fields}
+
+
+# One id under two reports and two accounts, and another id.
+APART = [fetched("cost"), fetched("usage"), fetched("cost", account="b"), fetched("cost", "2")]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("sep", [".", "_"])
+def test_an_id_is_unique_within_its_account_and_report(flavour, sep):
+    make = lambda records: FLAVOURS[flavour](  # noqa: E731
+        tu.flatten_usage(records, backend="pyarrow", duplicates="keep", sep=sep)
+    )
+    assert failures(make(APART)) == []
+    twice = make([*APART, fetched("usage")])
+    assert failures(twice) == [("1", "id", "unique", "1", 1), ("1", "id", "unique", "1", 4)]
+    good, bad = tu.filter_usage(twice)
+    assert [row["id"] for row in rows(good)] == ["1", "1", "2"]
+    assert [row["reasons"] for row in rows(bad)] == ["id: unique"] * 2
+
+
+def test_records_without_a_mark_are_told_apart_too():
+    frame = tu.flatten_usage([*APART, fetched("usage")], duplicates="keep", backend="polars")
+    none = pl.lit(None, pl.String)
+    assert failures(frame.with_columns(none.alias("source.account")))[0][2] == "unique"
+    unmarked = frame.drop("source.account", "source.report_type")
+    assert [row[4] for row in failures(unmarked)] == [0, 1, 2, 4]
+    of_report = frame.drop("source.account")  # "cost" has the id of two accounts then
+    assert [row[4] for row in failures(of_report)] == [0, 1, 2, 4]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+def test_the_rows_of_a_record_are_those_of_its_report(layout):
+    inside = {
+        "charges": [{"type": "net", "amount": 1, "currency": "USD"}],
+        "resources": [{"id": "r"}],
+        "usage": {
+            "code": {"tool_actions": {"edit": {"accepted": 1}}},
+            "tokens": {
+                "cache_write": 3,
+                "cache_write_ephemeral_5m": 1,
+                "cache_write_ephemeral_1h": 2,
+            },
+        },
+    }
+    other = {**inside, "usage": {**inside["usage"], "tokens": {"cache_write": 9}}}
+    # The one's 9 are no sum of the other's lifetimes, of which there is but one.
+    records = [fetched("cost", **inside), fetched("usage", **other)]
+    frame = tu.flatten_usage(records, layout=layout, backend="polars")
+    assert failures(frame) == []
+    wrong = pl.concat([frame, frame.tail(1)])
+    assert {row[2] for row in failures(wrong)} == {"unique"}
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_long_compares_the_measures_of_a_record(flavour):
     def row(id_, metric, value):

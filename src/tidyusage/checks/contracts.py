@@ -18,7 +18,8 @@ from tidyusage.checks.panderas import (
     pandas_dtype,
     polars_dtype,
 )
-from tidyusage.checks.rules import Rule, rules
+from tidyusage.checks.rule import Rule, marked
+from tidyusage.checks.rules import rules
 from tidyusage.columns import Columns, layout_types
 
 quiet.load()
@@ -56,7 +57,7 @@ def _column(
         dtype(layout, backend, path)(),
         checks=checks(layout, backend, path, sep, currencies),
         nullable=all(rule.name != "required" for rule in own),
-        unique=_is_unique(own),
+        unique=any(map(_is_told, own)),
         required=path not in _OPTIONAL,
         description=_TITLES.get(path),
     )
@@ -67,13 +68,12 @@ def checks(
 ) -> list[Any]:
     """Return pandera's checks of a column."""
     own = [rule for rule in rules(layout, currencies) if rule.column == path]
-    told = {"required", *(["unique"] if _is_unique(own) else [])}
-    return [_check(rule, layout, backend, sep) for rule in own if rule.name not in told]
+    return [_check(rule, layout, backend, sep) for rule in own if rule.name != "required"]
 
 
-def _is_unique(own: list[Rule]) -> bool:
-    """Tell whether a column alone tells rows apart, which pandera asks in its own way."""
-    return any(rule.name == "unique" and len(rule.reads) == 1 for rule in own)
+def _is_told(rule: Rule) -> bool:
+    """Tell whether a rule says that a column alone tells rows apart: pandera has its own way."""
+    return rule.name == "unique" and len(rule.reads) == 1
 
 
 def _check(rule: Rule, layout: Layout, backend: str, sep: Separator) -> Any:
@@ -89,6 +89,9 @@ def _check(rule: Rule, layout: Layout, backend: str, sep: Separator) -> Any:
 
 
 def _pandas_keeps(rule: Rule, layout: Layout, sep: Separator, frame: pd.DataFrame) -> Any:
+    rule = _of_frame(rule, sep, frame.columns)
+    if _is_told(rule):
+        return pd.Series(True, index=frame.index, dtype=bool)  # noqa: FBT003 - pandas' own
     known = _known(rule, layout, sep, frame.columns)
     asked = pd.DataFrame({name: frame[name] for name in known.known.values()}, copy=False)
     table = pl.DataFrame(engines.to_arrow(asked))
@@ -97,8 +100,18 @@ def _pandas_keeps(rule: Rule, layout: Layout, sep: Separator, frame: pd.DataFram
 
 
 def _polars_keeps(rule: Rule, layout: Layout, sep: Separator, data: Any) -> pl.LazyFrame:
-    known = _known(rule, layout, sep, data.lazyframe.collect_schema().names())
+    names = data.lazyframe.collect_schema().names()
+    rule = _of_frame(rule, sep, names)
+    if _is_told(rule):
+        return cast("pl.LazyFrame", data.lazyframe.select(keeps=pl.repeat(True, pl.len())))  # noqa: FBT003
+    known = _known(rule, layout, sep, names)
     return cast("pl.LazyFrame", answers.answer(data.lazyframe, verdict(rule, known)))
+
+
+def _of_frame(rule: Rule, sep: Separator, names: Any) -> Rule:
+    """Return the rule of a frame with these columns: fetched records are known by their marks."""
+    marks = (schema.rename(name, sep) for name in catalogue.SOURCE_COLUMNS)
+    return marked(rule) if any(name in names for name in marks) else rule
 
 
 def _known(rule: Rule, layout: Layout, sep: Separator, names: Any) -> Columns:
@@ -160,7 +173,7 @@ def model(layout: Layout, backend: str, sep: Separator, name: str, module: str) 
         own[field] = kit.Field(
             alias=column,
             nullable=all(rule.name != "required" for rule in rules_),
-            unique=_is_unique(rules_),
+            unique=any(map(_is_told, rules_)),
             description=_TITLES.get(path),
         )
     said = f"The {layout} layout as a model of pandera's: subclass it to add columns and checks."

@@ -14,7 +14,8 @@ import pyarrow as pa
 from tidyusage import schema
 from tidyusage.answers import Query
 from tidyusage.checks.dtypes import arrow_types, unfit
-from tidyusage.checks.rules import Rule, rules
+from tidyusage.checks.rule import Rule, marked
+from tidyusage.checks.rules import rules
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.engines import FRAME
 from tidyusage.prepare.frames import ROW
@@ -42,9 +43,10 @@ class Judged:
         """Look at a frame; raise if it holds no usage."""
         found = columns(frame)
         wrong = unfit(frame, found, layout_types(found.layout))
+        every = rules(found.layout, currencies)
         asked = [
             rule
-            for rule in rules(found.layout, currencies)
+            for rule in (map(marked, every) if found.marks else every)
             if _is_asked(rule, found) and not wrong.keys() & set(rule.reads)
         ]
         if "id" in wrong and arrow_types(frame, [found.known["id"]])[found.known["id"]] is None:

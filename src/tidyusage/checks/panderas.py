@@ -7,6 +7,7 @@ and look at a lazy frame's dtypes alone.
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache, partial
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from tidyusage import engines
+from tidyusage import catalogue, engines, schema
 from tidyusage.checks import dtypes, quiet
 from tidyusage.errors import OptionError
 
@@ -66,7 +67,10 @@ class PandasSchema(pa_pandas.DataFrameSchema):
         _refuse_dropping(self)
         # pandera copies all data unless it may change the frame: it gets one that shares them.
         shared = check_obj if inplace else check_obj.copy(deep=False)
-        return super().validate(shared, head, tail, sample, random_state, lazy, inplace=True)
+        asked = _of_frame(self, check_obj.columns)
+        return pa_pandas.DataFrameSchema.validate(
+            asked, shared, head, tail, sample, random_state, lazy, inplace=True
+        )
 
     @classmethod
     def get_backend(cls, check_obj: Any = None, check_type: Any = None) -> Any:
@@ -89,8 +93,10 @@ class PolarsSchema(pa_polars.DataFrameSchema):
     ) -> Any:
         """Check a frame; the data of a lazy one when it is collected."""
         _refuse_dropping(self)
+        names = check_obj.lazy().collect_schema().names()
         validate = partial(
-            super().validate,
+            pa_polars.DataFrameSchema.validate,
+            _of_frame(self, names),
             head=head,
             tail=tail,
             sample=sample,
@@ -107,6 +113,20 @@ class PolarsSchema(pa_polars.DataFrameSchema):
     def get_backend(cls, check_obj: Any = None, check_type: Any = None) -> Any:
         """Return what checks for pandera's own class."""
         return pa_polars.DataFrameSchema.get_backend(check_obj, check_type)
+
+
+def _of_frame(schema_: Any, names: Any) -> Any:
+    """Return the schema of a frame with these columns.
+
+    Ids of fetched records may repeat in another report; a check of ours knows, pandera does not.
+    """
+    marks = {schema.rename(name, sep) for name in catalogue.SOURCE_COLUMNS for sep in "._"}
+    if marks.isdisjoint(names) or "id" not in schema_.columns:
+        return schema_
+    id_, made = copy(schema_.columns["id"]), copy(schema_)
+    id_.unique = False
+    made.columns = {**schema_.columns, "id": id_}
+    return made
 
 
 def _has_depth() -> bool:

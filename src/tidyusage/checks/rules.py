@@ -6,11 +6,11 @@ the documentation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue, schema
+from tidyusage.checks.rule import Rule
 from tidyusage.errors import OptionError
 from tidyusage.reshape import CHARGES, COUNTS
 from tidyusage.sqltext import is_about, literal, quote, values
@@ -29,38 +29,6 @@ _KEYS: Final[dict[Layout, tuple[str, ...]]] = {
     "resources": ("id", "position"),
     "tool_actions": ("id", "position"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What must hold of a column in every row.
-
-    ``broken`` is the SQL of a row that does not keep it; it is not broken where null.  Where rows
-    break it together, ``groups`` is the query of those that do, ``keys`` what they are known by.
-    ``reads`` are the columns that it is made of, ``value`` the SQL of what is reported.  Polars'
-    SQL can run what is ``portable``.
-    """
-
-    name: str
-    column: str
-    sentence: str
-    broken: str
-    reads: tuple[str, ...]
-    value: str = ""
-    portable: bool = True
-    keys: tuple[str, ...] = ()
-    groups: str = ""
-
-    @property
-    def breaks(self) -> str:
-        """The SQL of whether a row breaks it."""
-        listed = ", ".join(map(quote, self.keys))
-        return f"{self.broken}({listed}) in ({self.groups})" if self.groups else self.broken
-
-    @property
-    def reported(self) -> str:
-        """The SQL of the value that breaks it, as text."""
-        return self.value or f"cast({quote(self.column)} as varchar)"
 
 
 @cache
@@ -177,9 +145,9 @@ def _keys(layout: Layout) -> list[Rule]:
     keys = _KEYS[layout]
     last = keys[-1]
     sentence = "No other row has it." if len(keys) == 1 else "It stands once in its record."
-    listed = ", ".join(map(quote, keys))
-    repeated = f"select {listed} from usage group by {listed} having count(*) > 1"
-    unique = Rule("unique", last, sentence, "", keys, portable=False, keys=keys, groups=repeated)
+    unique = Rule(
+        "unique", last, sentence, "", keys, portable=False, keys=keys, having="count(*) > 1"
+    )
     return [_required("id"), unique]
 
 
@@ -267,11 +235,6 @@ def _of_record(name: str, metric: str, others: tuple[str, ...], sentence: str, b
     rows = quote("metric")
     metrics = (metric, *others)
     found = [f"max(case when {rows} = {literal(one)} then {quote('value')} end)" for one in metrics]
-    groups = f"""select "id"
-    from usage
-    where {rows} in ({values(metrics)})
-    group by "id"
-    having {broken.format(*found)}"""
     one = f"{rows} = {literal(metric)} and "
     return Rule(
         name,
@@ -281,7 +244,8 @@ def _of_record(name: str, metric: str, others: tuple[str, ...], sentence: str, b
         ("value", "metric", "id"),
         portable=False,
         keys=("id",),
-        groups=groups,
+        having=broken.format(*found),
+        among=f"{rows} in ({values(metrics)})",
     )
 
 

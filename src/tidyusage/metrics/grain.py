@@ -20,6 +20,7 @@ PARTS: Final = ("user", "model", "surface", "resource")
 KEYS: Final = ("organization.id", "product.id", "metric_name")
 NAMED: Final = (
     *KEYS,
+    *catalogue.SOURCE_COLUMNS,
     *("user.id", "user.email", "user.name", "model.id", "surface", "resources"),
     *DATES,
 )
@@ -32,7 +33,12 @@ FIELDS: Final = (*NAMED, *FIGURES)
 # Marks the rows that hold what a coarser grain has beyond a finer one: they overlap with nothing.
 UNATTRIBUTED: Final = "unattributed"
 _NEVER: Final = "timestamp '0001-01-01'"  # stands for the window of a record without dates
-GROUP: Final = ("tu__organization", "tu__product", "tu__metric", "tu__grain")
+# Rows are compared within a scope.  Two reports tell of one metric as two metrics would: they need
+# not add up to each other.
+SCOPE: Final = ("tu__organization", "tu__account", "tu__product")
+METRIC: Final = ("tu__metric", "tu__report")
+FINER_METRIC: Final = ("tu__finer_metric", "tu__finer_report")
+GROUP: Final = (*SCOPE, *METRIC, "tu__grain")
 CELL: Final = ("tu__user", "tu__model", "tu__surface", "tu__resource")
 
 
@@ -85,6 +91,7 @@ def named(
         f"case when {test} then {1 << bit} else 0 end" for bit, test in enumerate(tests)
     )
     organization, product, metric = map(quote, KEYS)
+    account, report = map(quote, catalogue.SOURCE_COLUMNS)
     where = [] if products is None else [f"({_is_one(product, products)})"]
     marks = () if has_residuals else _mark(columns)
     where += [f"not coalesce(try_cast({mark.key} as boolean), false)" for mark in marks]
@@ -94,7 +101,8 @@ def named(
   from {rows}{f"{chr(10)}  where {' and '.join(where)}" if where else ""}
 ),
 named as (
-  select *, {organization} as tu__organization, {product} as tu__product, {metric} as tu__metric,
+  select *, {organization} as tu__organization, {account} as tu__account,
+    {product} as tu__product, {metric} as tu__metric, {report} as tu__report,
     {bits} as tu__grain,
     {clauses(cells)}
   from windows

@@ -1,6 +1,6 @@
-"""A quick look at which products have rows at several grains, or windows of several lengths.
+"""A quick look at which products have rows of several grains, reports or lengths of windows.
 
-What has neither cannot overlap, and most frames do not: the look takes a fraction of a sum.
+What has none of these cannot overlap, and most frames do not: the look takes a fraction of a sum.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidyusage.columns import Columns
 
 _PRODUCT: Final = "product.id"
+_REPORT: Final = "source.report_type"
 _USER: Final = ("user.id", "user.email", "user.name")
 _SPELLED: Final = ("user.id", "user.email")  # which blanks around make no difference to
 _SCALARS: Final = (*_USER, "model.id", "surface")
@@ -42,13 +43,15 @@ def products(frame: Any, found: Columns) -> list[str | None]:
     least, most = pl.col("code").min(), pl.col("code").max().alias("most")
     groups = codes.group_by(_PRODUCT).agg(least, most).filter(pl.col("code") != pl.col("most"))
     suspects = groups[_PRODUCT].to_list()
-    if not suspects:
+    reported = _of_several_reports(seen, of) if _REPORT in of else set()
+    if not suspects and not reported:
         return []
     dates = (of[name].alias(name) for name in _DATES)
     rows = seen.select(product, grain.alias("grain"), *dates).filter(_is_one_of(suspects))
     grains = rows.group_by(_PRODUCT).agg(pl.col("grain").n_unique())
     several = set(grains.filter(pl.col("grain") > 1)[_PRODUCT].to_list())
-    return [name for name in suspects if name in several or _nests(rows, name)]
+    alone = [name for name in suspects if name not in reported]
+    return [*reported, *(name for name in alone if name in several or _nests(rows, name))]
 
 
 def _is_one_of(names: list[str | None]) -> pl.Expr:
@@ -67,6 +70,13 @@ def _nests(rows: pl.DataFrame, product: str | None) -> bool:
     return bool(ordered.select((reach >= pl.col("end_date")).any()).item())
 
 
+def _of_several_reports(seen: pl.DataFrame, of: dict[str, pl.Expr]) -> set[str | None]:
+    """Return the products whose records were fetched of several reports."""
+    named = seen.select(of[name].alias(name) for name in (_PRODUCT, _REPORT))
+    reports = named.group_by(_PRODUCT).agg(pl.col(_REPORT).n_unique())
+    return set(reports.filter(pl.col(_REPORT) > 1)[_PRODUCT].to_list())
+
+
 def _of_polars(frame: pl.DataFrame, found: Columns) -> dict[str, pl.Expr]:
     """Return the product, what a row names, and its window in microseconds."""
     schema, known = frame.schema, found.known
@@ -83,7 +93,8 @@ def _of_polars(frame: pl.DataFrame, found: Columns) -> dict[str, pl.Expr]:
         for path in _DATES
     }
     product = pl.col(known[_PRODUCT]).cast(pl.String) if _PRODUCT in known else pl.lit(None)
-    return {_PRODUCT: product, **is_there, **instants}
+    report = {_REPORT: pl.col(known[_REPORT]).cast(pl.String)} if _REPORT in known else {}
+    return {_PRODUCT: product, **is_there, **instants, **report}
 
 
 def _is_there(path: str, column: str, schema: pl.Schema) -> pl.Expr:
@@ -99,13 +110,14 @@ def _of_others(frame: Any, found: Columns) -> pl.DataFrame:
     rows = engines.height(frame)
     nothing = pa.repeat(pa.scalar(value=False), rows)
     columns: dict[str, Any] = {}
-    for path in (_PRODUCT, *_SCALARS, _LIST, *_DATES):
+    reports = (_REPORT,) if _REPORT in found.known else ()
+    for path in (_PRODUCT, *reports, *_SCALARS, _LIST, *_DATES):
         column = engines.column(frame, found.known[path]) if path in found.known else None
         if path in _DATES:
             is_instant = column is not None and pa.types.is_temporal(column.type)
             empty = pa.nulls(rows, pa.int64())
             columns[path] = _microseconds(column) if is_instant else empty
-        elif path == _PRODUCT:
+        elif path in {_PRODUCT, _REPORT}:
             columns[path] = pa.nulls(rows, pa.string()) if column is None else _text(column)
         elif column is None:
             columns[path] = nothing

@@ -69,18 +69,20 @@ def found(frame: Any, columns_: Columns) -> list[dict[str, Any]]:
 
 def steps(known: Columns, products: Iterable[str | None] | None = None) -> str:
     """Return the steps from a frame to ``overlapping``, of some products or of all."""
-    parts = (grain.usage(known), grain.named(known, products), grain.figures(), rollup.overlaps())
+    pairs = rollup.overlaps(has_reports=bool(known.marks))
+    parts = (grain.usage(known), grain.named(known, products), grain.figures(), pairs)
     return ",\n".join(parts)
 
 
 _TYPES: Final[dict[str, pa.DataType]] = {
     **dict.fromkeys(("product", "metric", "coarser", "finer", "finer_metric"), pa.string()),
-    **dict.fromkeys(("relation", "unit"), pa.string()),
+    **dict.fromkeys(("report", "finer_report", "relation", "unit"), pa.string()),
     **dict.fromkeys(("sum", "residual"), pa.float64()),
 }
 _PAIRS: Final = f"""select tu__product as product, tu__metric as metric,
   {grain.label("coarse")} as coarser, {grain.label("fine")} as finer,
-  tu__finer_metric as finer_metric, relation, unit,
+  tu__finer_metric as finer_metric, tu__report as report, tu__finer_report as finer_report,
+  relation, unit,
   overlapping.finer as sum, overlapping.coarser - overlapping.finer as residual
 from overlapping
 order by pair, figure, unit"""
@@ -117,8 +119,7 @@ def _fact(pairs: list[dict[str, Any]]) -> str:
     """Say what overlaps: product, grains, and the sums that stand there twice."""
     told: dict[str, list[str]] = {}
     for pair in pairs:
-        metrics = [pair["metric"], pair["finer_metric"]]
-        of = [f" of {metric}" if len(set(metrics)) > 1 else "" for metric in metrics]
+        of = _of(pair)
         words = (
             f"{pair['product']}: rows by {pair['coarser']}{of[0]} {_WORDS[pair['relation']]} "
             f"those by {pair['finer']}{of[1]}"
@@ -130,6 +131,16 @@ def _fact(pairs: list[dict[str, Any]]) -> str:
     lines = [f"{words} ({', '.join(sums)})" for words, sums in told.items()]
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return f"Sums count the same twice. {'; '.join([*lines[:_SHOWN], *more])}."
+
+
+def _of(pair: dict[str, Any]) -> list[str]:
+    """Return what the rows of either side are of: metrics and reports, where these differ."""
+    metrics = [pair["metric"], pair["finer_metric"]]
+    reports = [pair["report"], pair["finer_report"]]
+    of_metric = [f" of {metric}" if len(set(metrics)) > 1 else "" for metric in metrics]
+    named = ["no report" if report is None else f"report {report!r}" for report in reports]
+    of_report = [f" of {name}" if len(set(reports)) > 1 else "" for name in named]
+    return [f"{metric}{report}" for metric, report in zip(of_metric, of_report, strict=True)]
 
 
 _WORDS: Final = {"equals": "equal", "contains": "contain"}

@@ -2,35 +2,62 @@
 
 Sums of a coarser grain are set against those of a finer one in cells: a window, and whom of the
 user, model, surface and resource the coarser rows name.  A window of either side that contains
-several of the other's is one cell.
+several of the other's is one cell.  Two reports that have rows of one grain are set against each
+other in the same way.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.metrics.grain import CELL, GROUP, days, inside, masks
-from tidyusage.sqltext import literal, prefixed, same
+from tidyusage.metrics.grain import (
+    CELL,
+    FIGURES,
+    FINER_METRIC,
+    GROUP,
+    METRIC,
+    SCOPE,
+    days,
+    inside,
+    masks,
+)
+from tidyusage.sqltext import literal, prefixed, quote, same
 
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Literal, TypeAlias
+
+    # Which pairs are looked at.
+    Pairs: TypeAlias = Literal["all", "lengths", "reports", "grains"]
 
 # The coarser holds the finer if it reaches its sums in so many of the shared cells.
 ENOUGH: Final = 0.95
 _NOISE: Final = "1e-6"
 
 
-def overlaps(*, of: Literal["all", "lengths", "grains"] = "all") -> str:
+def overlaps(*, of: Pairs = "all", has_reports: bool) -> str:
     """Return the steps from ``figures`` to ``overlapping``: a row a pair of grains and figure.
 
-    Within a metric the coarser reaches the finer's sums; across metrics, and where the windows
-    alone are longer, it equals them.  Pairs may be those of one grain's ``lengths`` alone, or all
-    but those.
+    Within a metric the coarser reaches the finer's sums; across metrics and reports, and where the
+    windows alone are longer, it equals them.  Two reports of one grain are a pair too, of which the
+    one that tells more, else the first by name, stands for the coarser.  Pairs may be those of one
+    grain's ``lengths`` alone, of its ``reports`` alone, or of several ``grains``.
     """
     names = ", ".join(CELL)
-    among = {"all": "true", "lengths": "c.tu__grain = f.tu__grain"}
-    wanted = among.get(of, "c.tu__grain <> f.tu__grain")
+    is_length = f"{same('c', 'f', 'tu__grain', *METRIC)}"
+    is_report = "c.tu__grain = f.tu__grain and c.tu__rank < f.tu__rank"
+    is_report += " and c.tu__metric is not distinct from f.tu__metric"
+    is_report += " and c.tu__report is distinct from f.tu__report"
+    among = {
+        "lengths": [is_length],
+        "reports": [is_report],
+        "grains": ["c.tu__grain <> f.tu__grain"],
+    }
+    wanted = among.get(of) or [test for tests in among.values() for test in tests]
     masked = ", ".join(masks("coarse"))
+    one_metric = same("c", "f", *METRIC).replace("\n    ", " ")
+    renamed = ", ".join(
+        f"f.{own} as {name}" for own, name in zip(METRIC, FINER_METRIC, strict=True)
+    )
     cell = same("c", "f", "pair", *CELL, "figure", "unit")
     key = ", ".join(("pair", *CELL, "tu__from", "tu__to", "figure", "unit"))
     # A zero is reached by anything, and says nothing of whether one holds the other.
@@ -41,32 +68,28 @@ def overlaps(*, of: Literal["all", "lengths", "grains"] = "all") -> str:
   union all
   {_fact("tokens", "'tokens'")}
 ),
-grains as (
-  select distinct {", ".join(GROUP)}
-  from facts
-),
+{_grains(has_reports=has_reports)},
 pairs as materialized (
-  select row_number() over () as pair, c.tu__organization, c.tu__product, c.tu__metric,
-    f.tu__metric as tu__finer_metric, c.tu__grain as coarse, f.tu__grain as fine,
-    c.tu__metric is not distinct from f.tu__metric as tu__one_metric
+  select row_number() over () as pair, {prefixed("c", *SCOPE, *METRIC)},
+    {renamed}, c.tu__grain as coarse, f.tu__grain as fine,
+    {one_metric} as tu__one_metric,
+    c.tu__grain = f.tu__grain and {one_metric} as tu__itself
   from grains c
-  join grains f on {same("c", "f", *GROUP[:2])}
+  join grains f on {same("c", "f", *SCOPE)}
     and c.tu__grain & f.tu__grain = c.tu__grain
-    and (c.tu__grain <> f.tu__grain or c.tu__metric is not distinct from f.tu__metric)
-  where {wanted}
+  where {" or ".join(wanted)}
 ),
 coarser as materialized (
-  select pair, coarse = fine as tu__one_grain, {names}, tu__from, tu__to, figure, unit, value
+  select pair, tu__itself, {names}, tu__from, tu__to, figure, unit, value
   from facts
-  join pairs on {same("facts", "pairs", *GROUP[:3])}
+  join pairs on {same("facts", "pairs", *SCOPE, *METRIC)}
     and tu__grain = coarse
 ),
 finer as materialized (
-  select pair, coarse = fine as tu__one_grain, {masked}, tu__from, tu__to, figure, unit,
-    sum(value) as value
+  select pair, tu__itself, {masked}, tu__from, tu__to, figure, unit, sum(value) as value
   from facts
-  join pairs on {same("facts", "pairs", *GROUP[:2])}
-    and facts.tu__metric is not distinct from tu__finer_metric
+  join pairs on {same("facts", "pairs", *SCOPE)}
+    and {is_finer("facts", "pairs")}
     and tu__grain = fine
   group by all
 ),
@@ -78,7 +101,7 @@ met as (
   from coarser c
   join finer f on {cell}
     and c.tu__from = f.tu__from and c.tu__to = f.tu__to
-  where not c.tu__one_grain
+  where not c.tu__itself
   union all
   select {prefixed("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit, c.value, f.value
   from long_coarser c
@@ -91,7 +114,7 @@ held as (
   from long_finer f
   join coarser c on {cell}
     and {inside("c", "f")}
-  where not f.tu__one_grain
+  where not f.tu__itself
   group by all
 ),
 shared as (
@@ -133,6 +156,29 @@ overlapping as (
     group by all
   ) using (pair)
   where tu__equal or tu__reached and tu__one_metric and coarse <> fine
+)"""
+
+
+def is_finer(rows: str, pairs: str) -> str:
+    """Return the test of rows that tell of the metric, and are of the report, of the finer."""
+    return " and ".join(
+        f"{rows}.{own} is not distinct from {pairs}.{name}"
+        for own, name in zip(METRIC, FINER_METRIC, strict=True)
+    )
+
+
+def _grains(*, has_reports: bool) -> str:
+    """Return the step to ``grains``; those of several reports are ranked, what tells most first."""
+    group = ", ".join(GROUP)
+    if not has_reports:
+        return f"grains as (\n  select distinct {group}, 0 as tu__rank\n  from facts\n)"
+    told = " + ".join(f"cast(count({quote(name)}) > 0 as int)" for name in FIGURES)
+    return f"""grains as (
+  select {group},
+    row_number() over (order by {told} desc, tu__report asc nulls last) as tu__rank
+  from figures
+  where coalesce(tu__cost, tu__tokens) is not null
+  group by {group}
 )"""
 
 

@@ -8,21 +8,17 @@ import pyarrow as pa
 
 from tidyusage.answers import GUARD
 from tidyusage.errors import known_options, one_of
-from tidyusage.metrics import grain, rollup, source
-from tidyusage.metrics.grain import CELL, GROUP, UNATTRIBUTED
-from tidyusage.prepare import frames
+from tidyusage.metrics import grain
+from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
+from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
+from tidyusage.prepare.reports import GUARD_WORDS, one_report
 from tidyusage.prepare.residual import CHANGED, residuals
-from tidyusage.sqltext import clauses, prefixed, quote, same
+from tidyusage.sqltext import prefixed, quote, same
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
     from tidyusage.typing import FrameT
-
-_GUARD: Final = "{}.\n\nTake one of them out of the frame first, or keep 'finest'."
-_OTHER_CHARGES: Final = ("charges.tax", "charges.credit")  # never part of what was billed
-_PAIR: Final = ("pair", "tu__organization", "tu__product", "coarse", "fine")
 
 
 @known_options
@@ -32,6 +28,10 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     "coarsest" keeps the roll-ups, and drops the finer rows that they hold.  "finest" keeps the
     finer rows; in place of a roll-up comes a row of what it has beyond them, if anything, so that
     the totals stay the roll-up's.  Rows that complete each other stay either way.
+
+    Where two reports that records were fetched of list the same at one grain, the rows of one go:
+    those stay of the report that tells more of cost and tokens, else of the first by name.  Of the
+    other's rows stays what these do not tell, such as lines of code.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     RecordError
         If rows of two grains, neither of which is part of the other (users' beside models'), tell
         of one metric on the same days; if with "coarsest" finer rows have tokens, or a cost in a
-        currency, that their roll-up has not.  A lazy frame raises when it is collected.
+        currency, that their roll-up, or the report that stays, has not.  A lazy frame raises when
+        it is collected.
 
     Examples
     --------
@@ -74,8 +75,10 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     """
     one_of("which", which, get_args(Grain))
     frames.wide(frame)
-    # First the lengths of windows within each grain, so that grains are compared at one length.
-    return _resolved(_resolved(frame, which, "lengths"), which, "grains")
+    # First the lengths of windows within each grain, so that grains are compared at one length;
+    # then the reports, so that a grain tells of a figure once.
+    alike = one_report(_resolved(frame, which, "lengths"), which)
+    return _resolved(alike, which, "grains")
 
 
 def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:
@@ -84,13 +87,13 @@ def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> 
     columns = [*found.known, *(name for name in found.own if name != UNATTRIBUTED)]
     is_marked = UNATTRIBUTED in found.own
     dropped = "coarser_rows" if which == "finest" else "finer_rows"
-    parts = [_overlapping(found, of), _spots(), _members(), _kept(dropped)]
+    parts = [members.overlapping(found, of), members.spots(), members.members(), _kept(dropped)]
     parts += [_clashes() if of == "grains" else _none("clashes")]
     parts += [_lost() if which == "coarsest" else _none("lost")]
     steps = ",\n".join(parts)
     if which == "coarsest":
         sql = f"{steps}\n{_select([*columns, UNATTRIBUTED] if is_marked else columns, 'kept')}"
-        return frames.rewritten(frame, found, sql, guard=_GUARD)
+        return frames.rewritten(frame, found, sql, guard=GUARD_WORDS)
     mark = f"coalesce(try_cast({quote(UNATTRIBUTED)} as boolean), false)" if is_marked else "false"
     sql = f"""{steps},
 {residuals(found, columns)},
@@ -103,97 +106,7 @@ answer as (
 )
 {_select([*columns, UNATTRIBUTED], "answer")}"""
     added = {} if is_marked else {UNATTRIBUTED: pa.bool_()}
-    return frames.rewritten(frame, found, sql, changed=CHANGED, added=added, guard=_GUARD)
-
-
-def _overlapping(found: Columns, of: Literal["lengths", "grains"]) -> str:
-    """Return the steps from ``usage`` to ``overlapping`` and its cells, with each row's place."""
-    others = [f"{source.cast(found, name)} as {quote(name)}" for name in _OTHER_CHARGES]
-    typed = clauses([ROW, *grain.typed(found), *others])
-    rows = f"tu__rows as (\n  select\n    {typed}\n  from usage\n)"
-    return ",\n".join(
-        [rows, grain.named(found, rows="tu__rows"), grain.figures(), rollup.overlaps(of=of)]
-    )
-
-
-def _spots() -> str:
-    """Return the steps to ``linked``, the pairs that overlap, and ``spots``, their cells."""
-    keys = ", ".join(f"overlapping.{name}" for name in (*_PAIR, "tu__metric", "tu__finer_metric"))
-    return f"""linked as materialized (
-  select distinct {keys}
-  from overlapping
-),
-spots as materialized (
-  select row_number() over () as spot, *, tu__to - tu__from as tu__length
-  from (
-    select distinct {", ".join((*GROUP[:3], "coarse", *CELL))}, tu__from, tu__to
-    from cells
-    join linked using (pair)
-  )
-)"""
-
-
-def _members() -> str:
-    """Return the steps to ``coarser_rows`` and ``finer_rows``: which row counts in which cell.
-
-    A cell has the coarser rows of exactly its window, or, if it is a finer row's window, all that
-    lie in it.  A finer row is in the cell of the nearest coarser rows: of the finest grain, then of
-    the shortest window.
-    """
-    exact = "f.tu__from = s.tu__from and f.tu__to = s.tu__to"
-    coarser = f"{same('f', 's', *GROUP[:3], *CELL)}\n    and f.tu__grain = s.coarse"
-    finer = same("s", "f", *GROUP[:3], "coarse", *CELL)
-    names = prefixed("p", *GROUP[:3], "coarse", "fine")
-    masked = ", ".join(grain.masks("coarse"))
-    return f"""long_spots as (
-  {grain.days("spots")}
-),
-candidates as (
-  select {ROW}, spot, tu__length, 1 as tu__exact
-  from figures f
-  join spots s on {coarser}
-    and {exact}
-  union all
-  select {ROW}, spot, tu__length, 0
-  from figures f
-  join long_spots s on {coarser}
-    and {grain.inside("f", "s")}
-),
-coarser_rows as materialized (
-  select {ROW}, spot
-  from (
-    select *, max(tu__exact) over (partition by spot) as tu__any_exact
-    from candidates
-  )
-  where tu__exact = tu__any_exact
-  qualify row_number() over (partition by {ROW} order by tu__length desc, spot) = 1
-),
-linked_rows as (
-  select {ROW}, {names}, {masked}, tu__from, tu__to
-  from figures f
-  join linked p on {same("f", "p", *GROUP[:2])}
-    and f.tu__metric is not distinct from p.tu__finer_metric and f.tu__grain = p.fine
-),
-finer_rows as materialized (
-  select {ROW}, spot
-  from (
-    select f.{ROW}, s.spot, s.coarse, tu__length
-    from linked_rows f
-    join spots s on {finer}
-      and {exact}
-    where s.coarse <> f.fine
-    union all
-    select f.{ROW}, s.spot, s.coarse, tu__length
-    from linked_rows f
-    join long_spots s on {finer}
-      and {grain.inside("f", "s")}
-  )
-  where spot in (select spot from coarser_rows)
-  qualify row_number() over (
-    partition by {ROW}
-    order by bit_count(coarse) desc, tu__length, spot
-  ) = 1
-)"""
+    return frames.rewritten(frame, found, sql, changed=CHANGED, added=added, guard=GUARD_WORDS)
 
 
 def _kept(dropped: str) -> str:
@@ -222,20 +135,21 @@ def _lost() -> str:
     """Return the steps to ``lost``: figures of rows that go, which their roll-up has not."""
     told = "|| ' that their roll-up has not, and that would be lost'"
     return f"""going as (
-  select spot, tu__product, tu__grain, unnest({_FIGURES}) as tu__figure
-  from finer_rows
-  join figures using ({ROW})
+  select {ROW}, tu__product, tu__grain, unnest({_FIGURES}) as tu__figure
+  from figures
+  where {ROW} in (select {ROW} from finer_rows)
 ),
 staying_figures as (
-  select spot, unnest({_FIGURES}) as tu__figure
-  from coarser_rows
-  join figures using ({ROW})
+  select distinct f.{ROW}, unnest({_FIGURES}) as tu__figure
+  from finer_rows f
+  join coarser_rows c using (spot)
+  join figures on figures.{ROW} = c.{ROW}
 ),
 lost as (
   select min(coalesce(tu__product, 'no product') || ': rows by ' || {grain.label("tu__grain")}
     || ' have ' || g.tu__figure {told}) as said
   from going g
-  anti join staying_figures s on s.spot = g.spot and s.tu__figure = g.tu__figure
+  anti join staying_figures s on s.{ROW} = g.{ROW} and s.tu__figure = g.tu__figure
   where g.tu__figure is not null
 )"""
 
@@ -245,20 +159,21 @@ def _clashes() -> str:
 
     They meet on a day of which both tell.
     """
-    group, key = ", ".join(GROUP), ", ".join(GROUP[:3])
+    group, key = ", ".join(GROUP), ", ".join(GROUP[:-1])
     labels = [grain.label(name) for name in ("left_grain", "right_grain")]
     first, last = (
         "date_trunc('day', tu__from)",
         "greatest(tu__to - interval 1 microsecond, tu__from)",
     )
-    alike = same("a", "b", *GROUP[:3])
+    alike = same("a", "b", *SCOPE, *METRIC)
     return f"""staying as (
   select distinct {group}, tu__from, tu__to, unnest({_FIGURES}) as tu__figure
   from figures
   where {ROW} in (select {ROW} from kept)
 ),
 met_grains as (
-  select distinct {prefixed("a", *GROUP[:3])}, a.tu__grain as left_grain, b.tu__grain as right_grain
+  select distinct {prefixed("a", *SCOPE, *METRIC)}, a.tu__grain as left_grain,
+    b.tu__grain as right_grain
   from (select distinct {group} from staying) a
   join (select distinct {group} from staying) b on {alike}
     and a.tu__grain < b.tu__grain and a.tu__grain & b.tu__grain <> a.tu__grain
@@ -275,9 +190,9 @@ clashes as (
     || ' and rows by ' || {labels[1]} || ' cannot be compared: neither holds the other, so that no'
     || ' one grain can be kept') as said
   from met_grains m
-  join stayed a on {same("m", "a", *GROUP[:3])}
+  join stayed a on {same("m", "a", *SCOPE, *METRIC)}
     and a.tu__grain = left_grain
-  join stayed b on {same("m", "b", *GROUP[:3])}
+  join stayed b on {same("m", "b", *SCOPE, *METRIC)}
     and b.tu__grain = right_grain and a.tu__day = b.tu__day and a.tu__figure = b.tu__figure
 )"""
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tidyusage import answers, engines, relations, schema
 from tidyusage.answers import Query
-from tidyusage.columns import Columns, columns
+from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.errors import FrameError
 from tidyusage.metrics import source
 from tidyusage.sqltext import clauses, quote
@@ -78,7 +78,7 @@ def rewritten(
         raise FrameError(
             f"The frame has a column {meeting[0]!r}, as the answer would.", "Rename or drop it."
         )
-    catalogued = schema.layout_types("wide", remote_data=True, extra=True)
+    catalogued = layout_types("wide")
     renewed = {found.known[path]: catalogued[path] for path in changed if path in found.known}
     nested = {
         column: catalogued[path]

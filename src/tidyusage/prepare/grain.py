@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tidyusage import answers, schema
 from tidyusage.answers import Query
+from tidyusage.catalogue import SOURCE_COLUMNS
 from tidyusage.columns import Columns, columns
 from tidyusage.errors import FrameError, known_options
 from tidyusage.metrics import grain, overlap, source
@@ -17,6 +18,7 @@ from tidyusage.sqltext import ordered, quote
 if TYPE_CHECKING:
     from tidyusage.typing import FrameT
 
+_STEPS: Final = ("tu__organization", "tu__product", "tu__metric", "tu__account", "tu__report")
 _TEXT: Final = schema.ARROW["string"]
 _NUMBER: Final = schema.ARROW["number"]
 _INTEGER: Final = pa.int64()
@@ -43,7 +45,8 @@ def grains(frame: FrameT) -> FrameT:
         as "organization" or "user × model"), `currency` (str; null for records without a cost),
         `records` (int64), `start_date` and `end_date` (UTC, the first and the last bound of their
         windows), `days` (float64, the length that most windows have), `cost` (float64, what was
-        billed), `tokens` (float64).  Coarse grains come first.
+        billed), `tokens` (float64).  Coarse grains come first.  A frame of fetched records has
+        `source.account` and `source.report_type` after `metric_name`.
 
     Raises
     ------
@@ -61,7 +64,7 @@ def grains(frame: FrameT) -> FrameT:
     datadog     logs_indexed  resource       26   1.0  552.93
     """
     found = _found(frame)
-    keys = ", ".join(map(quote, KEYS))
+    keys = ", ".join(map(quote, _keys(found)))
     grouped = f"{keys}, tu__grain, case when tu__cost is not null then tu__currency end"
     steps = (grain.usage(found), grain.named(found, has_residuals=True), grain.figures())
     sql = f"""with {", ".join(steps)},
@@ -76,7 +79,7 @@ groups as (
 select {keys}, {grain.label("tu__grain")} as grain, currency, records, start_date, end_date, days,
   cost, tokens
 from groups
-order by {ordered(*map(quote, KEYS), "bit_count(tu__grain)", "tu__grain", "currency")}"""
+order by {ordered(*map(quote, _keys(found)), "bit_count(tu__grain)", "tu__grain", "currency")}"""
     types = {
         **dict.fromkeys(("grain", "currency"), _TEXT),
         "records": _INTEGER,
@@ -97,6 +100,10 @@ def overlaps(frame: FrameT) -> FrameT:
     grain differ in the length of their windows alone, it is shown only where the sums are equal.
     Coarse rows that are smaller, or that have windows of their own, complete the finer ones.
 
+    Of fetched records accounts are never compared, and reports as metrics are.  Two reports of one
+    grain and metric are a pair too, shown only where the sums are equal: the one that tells more of
+    cost and tokens, else the first by name, stands as the coarser.
+
     Parameters
     ----------
     frame
@@ -110,7 +117,9 @@ def overlaps(frame: FrameT) -> FrameT:
         grains' names; the same where windows alone differ), `relation` ("equals" or "contains"),
         `windows` (int64, those that both have), `figure` ("cost" or "tokens"), `unit` (str;
         a cost's currency, null if unknown), `coarser_sum`, `finer_sum` and `residual` (float64,
-        the coarser's less the finer's), all over the shared windows.
+        the coarser's less the finer's), all over the shared windows.  A frame of fetched records
+        has `source.account` and `source.report_type` (of the coarser) after `metric_name`, and
+        `finer_report_type` after `finer_metric_name`.
 
     Raises
     ------
@@ -131,23 +140,25 @@ def overlaps(frame: FrameT) -> FrameT:
     0  organization  user  contains         50.0       45.0       5.0
     """
     found = _found(frame)
-    organization, product, metric = map(quote, KEYS)
+    steps = dict(zip((*KEYS, *SOURCE_COLUMNS), _STEPS, strict=True))
+    shown = {key: steps[key] for key in _keys(found)} | {"finer_metric_name": "tu__finer_metric"}
+    shown |= {"finer_report_type": "tu__finer_report"} if found.marks else {}
     sql = f"""with {overlap.steps(found)}
-select tu__organization as {organization}, tu__product as {product}, tu__metric as {metric},
-  tu__finer_metric as finer_metric_name, {grain.label("coarse")} as coarser,
+select {", ".join(f"{sql} as {quote(name)}" for name, sql in shown.items())},
+  {grain.label("coarse")} as coarser,
   {grain.label("fine")} as finer, relation, windows, figure, unit,
   overlapping.coarser as coarser_sum, overlapping.finer as finer_sum,
   overlapping.coarser - overlapping.finer as residual
 from overlapping
-order by {ordered("tu__organization", "tu__product", "tu__metric", "tu__finer_metric", "coarse")},
-  {ordered("fine", "figure", "unit")}"""
+order by {ordered(*shown.values(), "coarse", "fine", "figure", "unit")}"""
     types = {
         **dict.fromkeys(("coarser", "finer", "relation"), _TEXT),
         "windows": _INTEGER,
         **dict.fromkeys(("figure", "unit"), _TEXT),
         **dict.fromkeys(("coarser_sum", "finer_sum", "residual"), _NUMBER),
     }
-    return answers.answer(frame, _query(found, sql, {"finer_metric_name": _TEXT, **types}))
+    finer = {name: _TEXT for name in shown if name.startswith("finer_")}
+    return answers.answer(frame, _query(found, sql, {**finer, **types}))
 
 
 def _found(frame: object) -> Columns:
@@ -160,9 +171,14 @@ def _found(frame: object) -> Columns:
     return found
 
 
+def _keys(found: Columns) -> tuple[str, ...]:
+    """Return what the answer's rows are about; what records were fetched for, if they were."""
+    return (*KEYS, *found.marks)
+
+
 def _query(found: Columns, sql: str, types: dict[str, pa.DataType]) -> Query:
     """Return a query whose answer begins with the keys, spelled as the frame spells them."""
-    spelled = {schema.rename(key, found.sep): key for key in KEYS}
+    spelled = {schema.rename(key, found.sep): key for key in _keys(found)}
     return Query(
         sql,
         grain.needs(found),

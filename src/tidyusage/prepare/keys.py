@@ -28,18 +28,19 @@ _RESOURCES: Final = "resources"
 NATURAL: Final = (*_NAMES, *_USER, _RESOURCES, *DATES)
 
 
-def fields_of(key: Identity) -> tuple[str, ...]:
+def fields_of(key: Identity, marks: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Return the columns that tell records and their versions apart; refuse what is no key."""
     one_of("key", key, get_args(Identity))
-    return ("id", *(NATURAL if key == "natural" else ()), *STAMPS)
+    return (*marks, "id", *(NATURAL if key == "natural" else ()), *STAMPS)
 
 
-def versions(key: Identity, source: str = "usage") -> str:
+def versions(key: Identity, source: str = "usage", marks: tuple[str, ...] = ()) -> str:
     """Return the step ``versions``: each row's key, its version from one, and how many there are.
 
-    The last version has the greatest `updated_at`, then `created_at`, or was last seen.
+    Records with other ``marks`` are never versions of one.  The last version has the greatest
+    `updated_at`, then `created_at`, or was last seen.
     """
-    parts = clauses(_natural() if key == "natural" else _id())
+    parts = clauses([*map(quote, marks), *(_natural() if key == "natural" else _id())])
     order = ", ".join([*(f"{quote(name)} asc nulls first" for name in STAMPS), ROW])
     return f"""keyed as (
   select *, min({ROW}) over (partition by

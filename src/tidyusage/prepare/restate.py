@@ -65,6 +65,8 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
 
     Notes
     -----
+    Of fetched records, rows of two accounts or reports are never versions of one.
+
     Of "id": a row without an id is kept.  Of "natural": null agrees with null; a user is
     `user.id`, else the e-mail in lower case, else the name, all trimmed; a model is its id and
     provider; resources are the set of their ids, in any order; a window without an end is the 24
@@ -84,9 +86,11 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
       id  charges.net
     0  a          7.0
     """
-    fields, found = keys.fields_of(key), frames.wide(frame)
+    keys.fields_of(key)  # raises for what is none
+    found = frames.wide(frame)
+    fields = keys.fields_of(key, found.marks)
     sql = f"""{_typed(found, fields)},
-{keys.versions(key, "typed")}
+{keys.versions(key, "typed", found.marks)}
 select {frames.ROW}
 from versions
 where {VERSION} = {VERSIONS}"""
@@ -148,10 +152,10 @@ def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive"
     """
     keys.fields_of(key)  # raises for what is none
     found, days = frames.wide(frame), Periods("1d", end=end)
-    wanted = tuple(name for name in _WIDE if name in found.known)
+    wanted = tuple(name for name in (*_WIDE, *found.marks) if name in found.known)
     own = {name: schema.rename(name, found.sep) for name in ("id", "product.id", "start_date")}
     query = Query(
-        f"with {_usage(found)},\n{_steps(key, days)}",
+        f"with {_usage(found)},\n{_steps(key, days, found.marks)}",
         tuple(found.known[name] for name in wanted),
         {
             own["id"]: None,
@@ -182,7 +186,7 @@ def _typed(found: Columns, fields: tuple[str, ...]) -> str:
 
 def _usage(found: Columns) -> str:
     """Return the step ``usage``: the columns of wide that count, typed, each row with its place."""
-    rows = columns.typed(FRAME, found, _WIDE)
+    rows = columns.typed(FRAME, found, (*_WIDE, *found.marks))
     if "charges" not in found.known:
         rows = f"(select * replace ({columns.rebuilt_charges()} as charges) from {rows})"
     times = ", ".join(
@@ -194,11 +198,11 @@ def _usage(found: Columns) -> str:
 )"""
 
 
-def _steps(key: Identity, days: Periods) -> str:
+def _steps(key: Identity, days: Periods, marks: tuple[str, ...]) -> str:
     """Return the steps from ``usage`` to the rows of the answer."""
     own = (KEY, VERSION, VERSIONS)
     currency = code("unit")
-    return f"""{keys.versions(key)},
+    return f"""{keys.versions(key, marks=marks)},
 restated as materialized (
   select *
   from versions
