@@ -5,6 +5,7 @@ import threading
 import time
 from uuid import UUID
 
+import pandas as pd
 import pytest
 
 import api_server
@@ -114,6 +115,14 @@ def test_several_accounts_and_reports_are_told_apart(service):
     assert len(tu.charges(frame)) == 600
 
 
+def test_one_account_is_one_however_it_is_written(service):
+    uuid = "0A0A0A0A-0000-0000-0000-00000000000B"
+    service.records[uuid.lower(), None] = api_server.records(3)
+    frame = fetch(service, integrated_account_id=[uuid, uuid.lower(), f" {uuid} ", UUID(uuid)])
+    assert frame["source.account"].tolist() == [uuid.lower()] * 3
+    assert len(service.requests) == 1
+
+
 def test_at_most_eight_queries_run_at_once(service):
     service.delay = 0.05
     accounts = [f"a{n}" for n in range(20)]
@@ -198,6 +207,41 @@ def test_every_day_and_every_month_are_asked_for(service):
     ]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "every", "asks"),
+    [
+        # The last part of a day, and the first, are parts of their own.
+        (
+            *("2026-01-01T12:00:00Z", "2026-01-03T23:59:59Z", "1d"),
+            [
+                ("2026-01-01T12:00:00Z", "2026-01-02"),
+                ("2026-01-02", "2026-01-03"),
+                ("2026-01-03", "2026-01-03T23:59:59Z"),
+            ],
+        ),
+        ("2026-01-31", "2026-01-31", "1d", [("2026-01-31", "2026-01-31")]),
+        (
+            "2024-02-28",
+            "2024-03-01",
+            "1d",
+            [("2024-02-28", "2024-02-29"), ("2024-02-29", "2024-03-01")],
+        ),
+        (
+            *("2025-12-31", "2026-02-01T00:00:01Z", "1mo"),
+            [
+                ("2025-12-31", "2026-01-01"),
+                ("2026-01-01", "2026-02-01"),
+                ("2026-02-01", "2026-02-01T00:00:01Z"),
+            ],
+        ),
+    ],
+)
+def test_parts_of_a_range_are_the_whole(service, start, end, every, asks):
+    service.records["a1", None] = []
+    fetch(service, start_date=start, end_date=end, every=every)
+    assert sorted((q["start_date"], q["end_date"]) for q in service.requests) == asks
+
+
 def test_a_vendor_that_answers_the_first_day_or_month_alone_is_told_of(service):
     every = api_server.records(280)  # ten a day, from the 1st to the 28th
     service.records["a1", None] = every[:10]
@@ -258,13 +302,47 @@ def test_cursors_without_an_end_and_without_records_are_refused(service, monkeyp
         ({"data": []}, r"is no page of records: it has no result, but \['data'\]"),
         ({"result": None}, "no result"),
         ([1], "no result, but list"),
-        (b"<html>hello", r"is no JSON: .*begins b'<html>hello'"),
+        ({"result": {"id": "x1", "usage": {}}}, "no result, but"),
+        (b"<html>hello", r"is no JSON: .*begins '<html>hello'"),
     ],
 )
 def test_what_is_no_page_is_refused(service, body, words):
     answers(service, body)
     with pytest.raises(ApiError, match=words):
         fetch(service)
+
+
+@pytest.mark.parametrize("said", [True, 1, "true", "True"])
+def test_a_page_is_partial_however_it_is_said(service, said):
+    service.faults = [lambda _: (200, page([{"id": "1"}], is_partial_response=said))]
+    with pytest.raises(ApiError, match="partial"):
+        fetch(service)
+
+
+@pytest.mark.parametrize("said", [False, None, 0, "false", ""])
+def test_a_page_is_whole_however_it_is_said(service, said):
+    service.faults = [lambda _: (200, page([{"id": "1"}], is_partial_response=said))]
+    assert len(fetch(service)) == 1
+
+
+@pytest.mark.parametrize("cursor", [None, "", False])
+def test_there_is_no_next_page_however_it_is_said(service, cursor):
+    service.faults = [lambda _: (200, page([{"id": "1"}], cursor))]
+    assert len(fetch(service)) == 1
+
+
+def test_a_number_may_be_a_cursor_an_object_may_not(service):
+    answers(service, page([{"id": "1"}], 7), page([{"id": "2"}], {"x": 1}))
+    with pytest.raises(ApiError, match=r"has a cursor that is none: \{'x': 1\}"):
+        fetch(service)
+    assert service.requests[1]["next_cursor"] == "7"
+
+
+def test_a_byte_order_mark_is_no_matter(service):
+    service.faults = [
+        lambda _: (200, b'\xef\xbb\xbf{"result": [{"id": "1"}], "next_cursor": null}')
+    ]
+    assert len(fetch(service)) == 1
 
 
 def test_a_partial_page_raises_or_warns(service):
@@ -354,6 +432,13 @@ def test_retry_after_is_kept(service):
     assert times[1] - times[0] >= 1
 
 
+@pytest.mark.parametrize("wait", ["nan", "soon", "-3", "Mon, 23 Nov 2026 00:00:00 GMT"])
+def test_a_wait_that_is_none_is_ours(service, wait):
+    busy = (*refusal(429, "Too Many", "later"), {"retry-after": wait})
+    service.faults = [lambda query: busy if query["number"] == 1 else None]
+    assert len(fetch(service)) == 250
+
+
 def test_a_wait_of_hours_is_the_callers_to_decide(service):
     service.faults = [lambda _: (*refusal(429, "Too Many", "later"), {"retry-after": "7200"})]
     with pytest.raises(ApiError, match="429"):
@@ -407,6 +492,13 @@ def test_an_error_that_is_no_json_is_shown(service):
         ({"start_date": "2026-02-01", "end_date": "2026-01-01"}, "is after"),
         ({"start_date": "January"}, "no date of ISO 8601"),
         ({"start_date": 20260101}, "no date of ISO 8601"),
+        ({"start_date": "20260101"}, "no date of ISO 8601"),
+        ({"start_date": "0001-01-01"}, "no date of ISO 8601"),
+        ({"end_date": "9999-12-31"}, "no date of ISO 8601"),
+        ({"start_date": pd.NaT}, "no date of ISO 8601"),
+        ({"integrated_account_id": "\ud800"}, "is no text"),
+        ({"base_url": b"https://example.com"}, "no address"),
+        ({"into": ""}, "names nothing"),
         ({"integrated_account_id": []}, "asks for nothing"),
         ({"product_ids": [1]}, "is no text"),
         ({"product_ids": [" "]}, "is no text"),
@@ -458,6 +550,20 @@ def test_the_services_limits_are_kept_without_being_told(service):
     assert len(fetch(service, integrated_account_id=list(counts))) == 60 + 15 * 45
     assert service.refused == 0
     assert len(service.requests) == 60 + 15 * 45
+
+
+def test_redirects_count_too(service, monkeypatch):
+    turns = []
+
+    async def turn(_, account):
+        turns.append(account)
+
+    monkeypatch.setattr(limits.Limits, "turn", turn)
+    place = {"location": f"{api_server.PATH}?integrated_account_id=a1&moved=1"}
+    service.faults = [lambda query: None if "moved" in query else (307, {}, place)]
+    service.records["a1", None] = api_server.records(3)
+    assert len(fetch(service)) == 3
+    assert turns == ["a1", "a1"]
 
 
 def test_limits_are_those_of_all_calls_together(monkeypatch):

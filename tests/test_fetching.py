@@ -150,6 +150,23 @@ with warnings.catch_warnings(action="error"):
     assert "3 pages, up to 2026-01-28" in said["stderr"]
 
 
+def test_what_is_printed_beside_a_bar_goes_where_it_was_sent(service, tmp_path):
+    script = (
+        "import tidyusage as tu\n"
+        f"options = dict(integrated_account_id='a1', base_url={service.url!r}, token={TOKEN!r})\n"
+        "for record in tu.iter_usage(progress=True, **options): print(record['id'])\n"
+    )
+    reader, terminal = pty.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=out, stderr=terminal, check=True
+        )
+    os.close(terminal)
+    os.close(reader)
+    assert done.returncode == 0
+    assert (tmp_path / "out").read_text().splitlines() == [f"a1-{n:06}" for n in range(280)]
+
+
 def test_ctrl_c_ends_it_at_once_and_it_can_be_gone_on_with(service, tmp_path):
     # The second page is to be waited for a minute.
     late = (*api_server.refusal(429, "Too Many Requests", "slow"), {"retry-after": "60"})

@@ -81,6 +81,7 @@ def test_pages_land_as_compressed_ndjson_with_a_manifest(service, folder):
         "report_type": None,
         "start_date": "2026-01-01",
         "end_date": "2026-02-01",
+        "every": None,
         "parameters": [["truto_ignore_remote_data", "true"]],
     }
     assert (end["pages"], end["records"]) == (3, 280)
@@ -220,6 +221,13 @@ def test_a_page_that_is_no_longer_whole_is_fetched_again(service, folder, damage
     if damage == "removed":
         with pytest.warns(PartialWarning, match=r"lacks 1 pages that it had, such as '000001"):
             assert len(ids(folder)) == 180
+    # What is good stays until all is there again.
+    service.faults = [lambda query: refusal(500, "x", "y") if "next_cursor" in query else None]
+    with pytest.raises(ApiError, match="500"):
+        fetch(service, folder, lookback=0, **JANUARY)
+    good = [f"{folder}/{page['file']}" for page in events(folder, "page")[:3]]
+    assert [os.path.exists(path) for path in good] == [True, damage != "removed", True]
+    service.faults = []
     asked(service)
     fetch(service, folder, lookback=0, **JANUARY)
     assert [cursor for *_, cursor in asked(service)] == ["c100", "c200"]
@@ -249,14 +257,35 @@ def test_a_cursor_that_the_service_forgot_begins_the_report_anew(service, folder
     assert ids(folder, duplicates="raise") == [f"a1-{n:06}" for n in range(280)]
 
 
-def test_pages_that_are_void_are_gone_before_others_land(service, folder):
-    fetch(service, folder, **JANUARY)
-    os.remove(f"{folder}/{events(folder, 'page')[0]['file']}")
-    service.faults = [lambda query: refusal(500, "x", "y") if "next_cursor" in query else None]
+def test_what_cannot_be_gone_on_with_stays_until_another_has_all(service, folder):
+    service.faults = [lambda query: refusal(500, "x", "y") if query["number"] == 3 else None]
     with pytest.raises(ApiError, match="500"):
-        fetch(service, folder, **JANUARY)
-    with pytest.warns(PartialWarning, match="unfinished, with 1 pages"):
-        assert len(ids(folder)) == 100
+        fetch(service, folder)
+    gone = [refusal(404, "Not Found", "Integrated account not found")]
+    service.faults = [lambda _: gone[0]]
+    for _ in range(3):
+        with (
+            pytest.warns(PartialWarning, match="no longer knows"),
+            pytest.raises(ApiError, match="Integrated account not found"),
+        ):
+            fetch(service, folder)
+    with pytest.warns(PartialWarning, match=r"unfinished, with 2 pages\. Run"):
+        assert len(ids(folder)) == 200
+    service.faults = []
+    asked(service)
+    fetch(service, folder)
+    assert [cursor for *_, cursor in asked(service)] == ["c200"]
+
+
+def test_a_service_that_ignores_an_old_cursor_is_asked_anew(service, folder):
+    service.faults = [lambda query: refusal(500, "x", "y") if query["number"] == 2 else None]
+    with pytest.raises(ApiError, match="500"):
+        fetch(service, folder)
+    first = service._page({"integrated_account_id": "a1"})
+    service.faults = [lambda query: (200, first) if query["number"] == 3 else None]
+    with pytest.warns(PartialWarning, match="no longer knows"):
+        fetch(service, folder)
+    assert ids(folder, duplicates="raise") == [f"a1-{n:06}" for n in range(280)]
 
 
 def test_a_page_that_cannot_be_written_is_not_there(service, folder, monkeypatch):
@@ -352,6 +381,16 @@ def test_of_versions_without_stamps_the_last_fetched_counts(service, folder):
         ([("01-10", "01-20")], ("01-01", "01-20"), 0, [("01-01", "01-20")]),
         ([("01-10", "01-20")], ("01-20", "01-25"), 2, [("01-20", "01-25")]),
         ([("01-01", "01-10")], ("01-01", "01-12"), 30, [("01-01", "01-12")]),
+        ([("01-01", "01-10")], ("01-01", "01-12"), 10**9, [("01-01", "01-12")]),
+        # Instants count, not their days alone.
+        (
+            [("01-01", "01-03T06:00Z")],
+            ("01-01", "01-03T18:00Z"),
+            0,
+            [("01-03T06:00:00Z", "01-03T18:00Z")],
+        ),
+        ([("01-01T12:00Z", "01-20")], ("01-01", "01-20"), 0, [("01-01", "01-20")]),
+        ([("01-01", "01-20")], ("01-01", "01-20"), 0.5, [("01-19T12:00:00Z", "01-20")]),
     ],
 )
 def test_what_is_left_of_a_range(  # noqa: PLR0917 - a row of the table
@@ -405,6 +444,23 @@ def test_days_that_were_never_begun_are_gone_on_with(service, folder):
     fetch(service, folder, lookback=0, **days)
     assert len(asked(service)) == 16
     assert sorted(ids(folder, duplicates="raise")) == [f"a1-{n:06}" for n in range(280)]
+
+
+def test_the_advice_to_ask_by_the_day_gets_what_was_missing(service, folder):
+    every = service.records["a1", None]
+
+    def first_day_alone(query):
+        day = query["start_date"]
+        found = [record for record in every if record["start_date"].startswith(day)]
+        return 200, api_server.page(found)
+
+    service.faults = [first_day_alone]
+    with pytest.warns(PartialWarning, match="every='1d' asks for each"):
+        fetch(service, folder, start_date="2026-01-01", end_date="2026-01-29")
+    assert len(ids(folder)) == 10
+    fetch(service, folder, start_date="2026-01-01", end_date="2026-01-29", every="1d")
+    with pytest.warns(tu.errors.DuplicateWarning, match="10 records"):
+        assert len(ids(folder)) == 280
 
 
 def test_a_partial_page_does_not_land_unless_it_may(service, folder):

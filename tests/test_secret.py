@@ -89,12 +89,31 @@ def test_it_has_no_repr_and_is_not_pickled():
     assert TOKEN not in secret.digest()
 
 
+# What comes back in a header is in lower case: at DEBUG the HTTP library logs what it receives.
 FAULTS = {
     "refused": lambda _: refusal(403, "Forbidden", f"the token {TOKEN} may not"),
     "echoed": lambda _: (400, f"Bearer {TOKEN} was sent".encode()),
     "in the insight": lambda _: refusal(
         422, "Bad", "no", truto_error_insight={"remote_error": {"sent": {"token": TOKEN}}}
     ),
+    "in what is cut": lambda _: refusal(400, "Bad", f"{'x' * 490}{TOKEN}"),
+    "in an insight that is cut": lambda _: refusal(
+        400, "Bad", "no", truto_error_insight={"remote_error": {"a": f"{'x' * 485}{TOKEN}"}}
+    ),
+    "in no JSON": lambda _: (200, f"<html>{TOKEN}".encode()),
+    "in a key": lambda _: (200, {TOKEN: 1}),
+    "in the request's id": lambda _: (500, {"message": "x"}, {"x-request-id": TOKEN.lower()}),
+    "in a host": lambda _: (
+        302,
+        {},
+        {"location": f"https://{TOKEN.replace('_', '')}.example.com/"},
+    ),
+    "in a place that is none": lambda _: (
+        302,
+        {},
+        {"location": f"http://127.0.0.1:99999/{TOKEN.lower()}"},
+    ),
+    "in a script": lambda _: (302, {}, {"location": f"javascript:{TOKEN.lower()}"}),
     "exhausted": lambda _: refusal(503, "Unavailable", "closed"),
     "cut": lambda _: "cut",
     "no page": lambda _: (200, {"result": None}),
@@ -114,7 +133,8 @@ def test_no_error_log_or_file_shows_it(  # noqa: PLR0917 - fixtures
     with pytest.raises(ApiError) as e:
         fetch(service, token=TOKEN, into=folder if into else None)
     assert caplog.text
-    assert TOKEN not in told(e.value)
+    shown = told(e.value).lower()
+    assert not [TOKEN[:n] for n in range(8, len(TOKEN) + 1) if TOKEN[:n].lower() in shown]
     assert TOKEN not in caplog.text
     assert TOKEN not in "".join(capfd.readouterr())
     for path in folder.rglob("*") if into else ():
@@ -129,6 +149,11 @@ def test_a_token_that_is_none_is_refused_without_being_shown(service, token):
     assert TOKEN not in told(e.value)
     assert "12345678901234" not in told(e.value)
     assert not service.requests
+
+
+def test_a_record_that_holds_it_comes_without_it(service):
+    service.records["a1", None] = [{"id": "1", "user": {"name": f"key {TOKEN}"}}]
+    assert fetch(service, token=TOKEN)["user.name"].tolist() == ["key ***"]
 
 
 def test_a_misspelled_option_does_not_show_it(service):

@@ -42,13 +42,14 @@ _FIRST: Final = (
 # Keywords that have other names as options.
 _OPTIONS: Final = {
     "integrated_account_id": "--account",
-    "base_url": "--base-url ",
-    "start_date": "--since ",
-    "end_date": "--until ",
-    "partial=": "--partial ",
-    "every=": "--every ",
-    "into=": "--into ",
-    "params=": "--param ",
+    "base_url": "--base-url",
+    "start_date": "--since",
+    "end_date": "--until",
+    "params": "--param",
+    "partial(?==)": "--partial",
+    "every(?==)": "--every",
+    "into(?==)": "--into",
+    "lookback(?==)": "--lookback",
 }
 # Shares of one, which a table shows in per cent.
 _SHARES: Final = (
@@ -88,7 +89,8 @@ def _spoken(error: Warning | Exception | str) -> str:
     text = text.replace("rates={'EUR': 1.08}, to='USD'", "--rate EUR=1.08 --to USD")
     text = re.sub(r"Give token=, set", "Set", text)
     for keyword, option in _OPTIONS.items():
-        text = re.sub(rf"\b{keyword}\b=?", option, text)
+        text = re.sub(rf"\b{keyword}=(?=\S)", f"{option} ", text)
+        text = re.sub(rf"\b{keyword}(=|\b)", option, text)
     return re.sub(r"\b(rate)s?=|\b(to|freq|tz|rolling|charge|currency|kind)=", r"--\1\2 ", text)
 
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.errors import PartialWarning, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_WHOLE: Final = ("none", "null", "", "false", "0")
+
+
+def next_cursor(page: Mapping[str, Any]) -> object:
+    """Return where a page leads, None from the last one."""
+    cursor = page.get("next_cursor")
+    return None if cursor is None or cursor is False or cursor == "" else cursor
+
+
+def is_partial(page: Mapping[str, Any]) -> bool:
+    """Tell whether the service says of a page that it is not all, be it true, 1 or "true"."""
+    return str(page.get("is_partial_response")).strip().lower() not in _WHOLE
 
 
 @dataclass(slots=True)
@@ -22,8 +36,8 @@ class Pages:
     def see(self, page: Mapping[str, Any]) -> None:
         """Count a page."""
         self.seen += 1
-        self.last += page.get("next_cursor") in (None, "")
-        self.partial += page.get("is_partial_response") is True
+        self.last += next_cursor(page) is None
+        self.partial += is_partial(page)
 
     def tell(self) -> None:
         """Warn where records are missing."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tidyusage.console import plainly
 from tidyusage.typing import Every, Partial, RemoteData  # noqa: TC001 - typer reads them
-
-if TYPE_CHECKING:
-    from tidyusage import manifest
 
 _EXAMPLES = (
     "fetch --account 3f0c… --since 2026-01-01 --into usage/",
@@ -74,12 +71,11 @@ def fetch(
     The token is that of the environment variable TRUTO_API_TOKEN, else the password that the netrc
     file has for the host.
     """
-    from tidyusage import manifest
     from tidyusage.api import fetch_usage
     from tidyusage.api.plan import BASE_URL
 
     with plainly():
-        before = _counted(manifest.read(into))
+        before = _pages(into)
         fetch_usage(
             integrated_account_id=account,
             start_date=since,
@@ -97,16 +93,17 @@ def fetch(
             base_url=BASE_URL if base_url is None else base_url,
             into=into,
         )
-        pages, records = (
-            after - then for after, then in zip(_counted(manifest.read(into)), before, strict=True)
+        landed = {file: count for file, count in _pages(into).items() if file not in before}
+        typer.echo(
+            f"{sum(landed.values()):,} records on {len(landed):,} pages landed in {into}", err=True
         )
-        typer.echo(f"{records:,} records on {pages:,} pages landed in {into}", err=True)
 
 
-def _counted(runs: list[manifest.Run]) -> tuple[int, int]:
-    """Return how many pages and records runs have."""
-    pages = [page for run in runs for page in run.pages]
-    return len(pages), sum(page.records for page in pages)
+def _pages(into: str) -> dict[str, int]:
+    """Return the pages that a folder has, with how many records are on each."""
+    from tidyusage import manifest
+
+    return {page.file: page.records for run in manifest.read(into) for page in run.pages}
 
 
 def _pairs(params: list[str]) -> dict[str, list[str] | str]:

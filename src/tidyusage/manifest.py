@@ -2,8 +2,8 @@
 
 It is a journal, `_manifest.ndjson`: one line an event, only ever added to, so that a fetch that is
 killed leaves at most its last line unfinished.  Events: ``begin`` (a run, with its query),
-``page`` (a file that is whole, and the cursor of the next), ``drop`` (the run's pages from one on
-are void) and ``end``.
+``page`` (a file that is whole, and the cursor of the next), ``end``, and ``void`` (another run has
+all that this one had).
 """
 
 from __future__ import annotations
@@ -53,21 +53,31 @@ class Run:
 
 def read(folder: str) -> list[Run]:
     """Return the runs of a folder, in the order in which they began; none without a manifest."""
-    path = os.path.join(folder, NAME)
-    if not os.path.exists(path):
-        return []
-    with open(path, "rb") as stream:
-        *lines, _ = stream.read().split(b"\n")  # the last is empty, or was never finished
     runs: dict[str, Run] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_lines(folder), start=1):
         try:
             _apply(runs, orjson.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise SourceError(
-                f"Line {number} of {path!r} is no event of a fetch: {error}.",
+                f"Line {number} of {os.path.join(folder, NAME)!r} is no event of a fetch: {error}.",
                 "The manifest is damaged: restore it, or fetch into a new folder.",
             ) from None
     return list(runs.values())
+
+
+def names(folder: str) -> list[str]:
+    """Return the names of all runs that ever began, void ones too."""
+    events = map(orjson.loads, _lines(folder))
+    return [event["run"] for event in events if event["event"] == "begin"]
+
+
+def _lines(folder: str) -> list[bytes]:
+    """Return the lines of a folder's manifest but one that was never finished."""
+    path = os.path.join(folder, NAME)
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as stream:
+        return stream.read().split(b"\n")[:-1]
 
 
 def _apply(runs: dict[str, Run], event: dict[str, Any]) -> None:
@@ -85,9 +95,8 @@ def _apply(runs: dict[str, Run], event: dict[str, Any]) -> None:
                 event["partial"],
             )
         )
-    elif kind == "drop":
-        del runs[name].pages[event["from"] - 1 :]
-        runs[name].is_ended = False
+    elif kind == "void":
+        del runs[name]
     elif kind == "end":
         runs[name].is_ended = True
     else:

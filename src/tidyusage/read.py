@@ -118,7 +118,8 @@ def read_usage(
     if isinstance(source, IO) or hasattr(source, "read"):
         stream = cast("IO[bytes]", source)
         return assemble(lambda folder: [spool.spool_stream(stream, folder)], options)
-    paths = [path for path in places.files(source) if not _is_same(path, rejects)]
+    found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
+    paths = [path for path in found if not _is_same(path, rejects)]
     manifest.warn_of_gaps(paths)
     return assemble(lambda folder: [_text(path, folder) for path in paths], options)
 

@@ -77,8 +77,8 @@ def pages(texts: Iterable[Text]) -> str:
     largest = max((file.size() for file in paged), default=0) + 1024
     groups = groupby(paged, lambda file: (file.shape, file.compression))
     rows = [f"select * from {_read(list(group), columns, largest)}" for _, group in groups]
-    return f"""select count(*), count(*) filter (coalesce(next_cursor, '') = ''),
-  count(*) filter (is_partial_response = 'true')
+    return f"""select count(*), count(*) filter (coalesce(next_cursor, '') in ('', 'false')),
+  count(*) filter (lower(trim(is_partial_response)) not in ('null', '', 'false', '0'))
 from ({" union all ".join(rows)})"""
 
 

@@ -43,7 +43,8 @@ class _Counter:
 def bar(progress: bool | None) -> Iterator[Bar]:
     """Show a bar while the block runs: None shows one where somebody looks."""
     in_notebook = _is_notebook()
-    if progress is False or not (progress or in_notebook or sys.stderr.isatty()):
+    is_seen = in_notebook or (sys.stderr is not None and sys.stderr.isatty())
+    if progress is False or not (progress or is_seen):
         yield _Counter()
     elif in_notebook:
         with _notebook() as shown:
@@ -55,7 +56,7 @@ def bar(progress: bool | None) -> Iterator[Bar]:
 
 def _is_notebook() -> bool:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return "IPKernelApp" in getattr(shell, "config", {})
 
 
 @contextmanager
@@ -90,7 +91,13 @@ def _terminal() -> Iterator[Bar]:
     )
     console = Console(stderr=True)
     # Where there is no terminal, as in a log, only what remains at the end is written.
-    with Progress(*columns, console=console, transient=console.is_terminal) as drawn:
+    with Progress(
+        *columns,
+        console=console,
+        transient=console.is_terminal,
+        redirect_stdout=False,  # what the caller prints goes where it was sent
+        redirect_stderr=False,
+    ) as drawn:
         task = drawn.add_task("Fetching", total=None, words="", rate="")
 
         class Shown(_Counter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from email.utils import parsedate_to_datetime
+from math import isnan
 from time import time
 from typing import TYPE_CHECKING, Final, Self
 
@@ -31,6 +32,7 @@ TIMEOUT: Final = httpx.Timeout(30.0, read=120.0)
 _AGAIN: Final = frozenset({429, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _MOVES: Final = 5
+_USELESS: Final = (httpx.UnsupportedProtocol, httpx.InvalidURL)
 
 
 # Retries are logged for who asks for logs; unasked, Python would print their bare name.
@@ -86,6 +88,10 @@ class Client:
     ) -> None:
         await self._http.__aexit__(kind, error, traceback)
 
+    def hide(self, text: str) -> str:
+        """Return a text of the service's without the token."""
+        return self._secret.hide(text)
+
     async def get(self, query: Query, cursor: str | None) -> bytes:
         """Return the body of a page; raise what says why there is none."""
         again = stamina.retry_context(
@@ -105,7 +111,6 @@ class Client:
         raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, query: Query, cursor: str | None) -> bytes:
-        await self._limits.turn(query.account)
         url = httpx.URL(self._service.endpoint, params=query.pairs(cursor))
         answer = await self._answer(query, url)
         for _ in range(_MOVES):
@@ -114,18 +119,19 @@ class Client:
             url = self._moved(query, url, answer)
             answer = await self._answer(query, url)
         if answer.status_code == httpx.codes.OK:
-            return answer.content
+            return self._secret.hide_in(answer.content)
         error = refusal(answer, query, self._secret)
         raise _Lost(error, _retry_after(answer))
 
     async def _answer(self, query: Query, url: httpx.URL) -> httpx.Response:
+        await self._limits.turn(query.account)
         problem, is_final = "", False
         try:
             return await self._http.get(url)
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL) as error:
             # Its text may hold what was sent.
-            problem = self._secret.hide(f"{type(error).__name__}: {error}".rstrip(": "))
-            is_final = _has_bad_certificate(error) or isinstance(error, httpx.UnsupportedProtocol)
+            problem = self.hide(f"{type(error).__name__}: {error}".rstrip(": "))
+            is_final = _has_bad_certificate(error) or isinstance(error, _USELESS)
         # Raised here, the error has no frames of HTTP behind it, which hold the token.
         fact = f"{self._service.host} could not be asked for {query}: {problem}."
         hint = "Check base_url, and the connection, proxy and certificates of this machine."
@@ -133,11 +139,16 @@ class Client:
 
     def _moved(self, query: Query, url: httpx.URL, answer: httpx.Response) -> httpx.URL:
         """Return where a redirect leads, which may be no other host: the token stays here."""
-        target = url.join(answer.headers["location"])
-        if origin(str(target)) == self._service.origin:
-            return target
+        place = self.hide(answer.headers["location"])
+        try:
+            target = url.join(place)
+            if origin(str(target)) == self._service.origin:
+                return target
+            place = f"{target.scheme}://{target.host}"
+        except (httpx.InvalidURL, ValueError):
+            pass  # no address, and so not asked either
         error = ApiError(
-            f"The service redirects {query} to {target.scheme}://{target.host}, "
+            f"The service redirects {query} to {place}, "
             "which is not asked: the token is for the service alone.",
             "If the service has moved, give its new address as base_url=.",
             status=answer.status_code,
@@ -171,4 +182,6 @@ def _retry_after(answer: httpx.Response) -> float | bool:
             wait = parsedate_to_datetime(asked).timestamp() - time()
         except ValueError:
             return True
+    if isnan(wait):
+        return True
     return max(wait, 0.0) if wait <= LONGEST else False

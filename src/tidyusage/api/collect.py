@@ -9,6 +9,7 @@ from tidyusage.api.bars import bar
 from tidyusage.api.client import Client
 from tidyusage.api.crawl import Found, Job, pages
 from tidyusage.api.landing import Landing, asked, landing
+from tidyusage.api.pages import LeadsBackError
 from tidyusage.api.ranges import left_to_do, split
 from tidyusage.api.reach import Reach
 from tidyusage.api.secret import find
@@ -59,18 +60,20 @@ def collect(plan: Plan, folder: str, *, goes_on: bool) -> None:
     client()
     with landing(folder) as landed, bar(plan.progress) as shown:
         runs, failures = list(_runs(landed, plan)), list[ApiError]()
+        anew: list[Run] = []
         while runs:
             jobs = [Job(asked(run), plan.partial, tuple(_cursors(run))) for run in runs]
-            again: list[Run] = []
+            lost: list[Run] = []
             for run, error in _land(landed, runs, pages(client, jobs), shown):
-                if _has_expired(error, run, jobs[runs.index(run)]):
-                    _begin_anew(landed, run)
-                    again.append(run)
-                elif goes_on:
-                    failures.append(error)
-                else:
+                if not goes_on:
                     raise error
-            runs = again
+                if _has_expired(error, run, jobs[runs.index(run)]):
+                    lost.append(run)
+                    continue
+                failures.append(error)
+                if run in anew and not run.pages:
+                    landed.void(run)  # what it was to replace is there still
+            runs = anew = [_begun_anew(landed, run) for run in lost]
         if failures:
             raise _together(failures)
 
@@ -89,26 +92,30 @@ def _land(
         landed.land(run, page)
         if page.next_cursor is None:
             landed.end(run)
-            _void_partial(landed, run)
+            _void_others(landed, run)
         if began[number]:
             reach.see(number, page)
         shown.tell(page)
 
 
 def _runs(landed: Landing, plan: Plan) -> Iterator[Run]:
-    """Yield what is left to fetch: runs that are unfinished, and new ones."""
+    """Yield what is left to fetch: runs that are unfinished, and new ones.
+
+    A run that has lost a page counts for nothing; it stays until another has all that it had.
+    """
     service = plan.service.base_url
     for query in plan.queries:
         runs = [
             run
             for run in landed.runs
-            if run.query["service"] == service and asked(run).is_of(query)
+            if run.query["service"] == service and asked(run).is_of(query) and landed.is_whole(run)
         ]
-        for run in runs:
-            landed.verify(run)
-        left = left_to_do(query, runs, plan.lookback)
         unfinished = [run for run in runs if not run.is_ended]
-        begun = [landed.begin(part, service) for part in split(left, plan.every)] if left else []
+        left = left_to_do(
+            query, (run for run in runs if run.query["every"] == plan.every), plan.lookback
+        )
+        parts = split(left, plan.every) if left else ()
+        begun = [landed.begin(part, service, plan.every) for part in parts]
         for run in [*unfinished, *begun]:
             if run.pages and run.pages[-1].next_cursor is None:
                 landed.end(run)
@@ -122,29 +129,33 @@ def _cursors(run: Run) -> Iterator[str]:
             yield page.next_cursor
 
 
-def _void_partial(landed: Landing, run: Run) -> None:
-    """Void earlier runs with partial pages of the same query, of which all is there now."""
+def _void_others(landed: Landing, run: Run) -> None:
+    """Remove runs of the same query that are not whole, and of which all is there now."""
+    if run.is_partial:
+        return
     query = asked(run)
-    for other in [] if run.is_partial else landed.runs:
+    for other in list(landed.runs):
         earlier = asked(other)
-        if other.is_partial and other.is_ended and earlier.is_of(query) and query.holds(earlier):
-            landed.drop(other, 1)
-            landed.end(other)
+        is_held = other.name < run.name and earlier.is_of(query) and query.holds(earlier)
+        if is_held and not (other.is_ended and not other.is_partial and landed.is_whole(other)):
+            landed.void(other)
 
 
 def _has_expired(error: ApiError, run: Run, job: Job) -> bool:
-    """Tell whether the cursor of an earlier call is no longer known."""
+    """Tell whether the cursor of an earlier call is no longer known, or leads back."""
     is_first = len(run.pages) == len(job.seen)
-    return bool(job.seen) and is_first and error.status in _EXPIRED
+    is_of_cursor = error.status in _EXPIRED or isinstance(error, LeadsBackError)
+    return bool(job.seen) and is_first and is_of_cursor
 
 
-def _begin_anew(landed: Landing, run: Run) -> None:
+def _begun_anew(landed: Landing, run: Run) -> Run:
+    """Return a new run for one that cannot be gone on with; that is void when this has ended."""
     warn(
         f"The service no longer knows where the fetch of {asked(run)} ended; its "
         f"{len(run.pages):,} pages are fetched again.",
         PartialWarning,
     )
-    landed.drop(run, 1)
+    return landed.begin(asked(run), run.query["service"], run.query["every"])
 
 
 def _together(failures: Sequence[ApiError]) -> ApiError:

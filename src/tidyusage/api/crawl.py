@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from collections import Counter
 from collections.abc import Generator
 from concurrent.futures import wait
 from contextlib import suppress
@@ -114,8 +115,18 @@ async def _crawl(
 ) -> None:
     workers = anyio.Semaphore(WORKERS)
     async with send, connect() as client, anyio.create_task_group() as group:
-        for number, job in enumerate(jobs):
-            group.start_soon(_walk, client, number, job, send, workers)
+        for number in _in_turn(jobs):
+            group.start_soon(_walk, client, number, jobs[number], send, workers)
+
+
+def _in_turn(jobs: Sequence[Job]) -> list[int]:
+    """Return the jobs' numbers so that accounts take turns: each has limits of its own."""
+    counts: Counter[str | None] = Counter()
+    turns = []
+    for job in jobs:
+        counts[job.query.account] += 1
+        turns.append(counts[job.query.account])
+    return sorted(range(len(jobs)), key=turns.__getitem__)
 
 
 async def _walk(
@@ -132,4 +143,5 @@ async def _walk(
                     raise partial_error(page)
                 await send.send((number, page))
         except ApiError as error:
+            error.args = tuple(client.hide(str(part)) for part in error.args)
             await send.send((number, error))

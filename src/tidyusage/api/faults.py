@@ -36,11 +36,12 @@ _LATER: Final = "Run it again later; what has landed is kept."
 
 def refusal(answer: httpx.Response, query: Query, secret: Secret) -> ApiError:
     """Return the error of an answer that is no page."""
-    body = _body(answer)
-    text = answer.text if body is None else _text(body.get("message") or body.get("error"))
+    content = secret.hide(answer.text)  # before anything is cut
+    body = _body(content)
+    text = content if body is None else _text(body.get("message") or body.get("error"))
     said = [text.strip()[:_LONGEST], *_insight((body or {}).get("truto_error_insight"))]
     status = answer.status_code
-    request_id = _request_id(answer, body or {})
+    request_id = _request_id(answer, body or {}, secret)
     of_vendor = (
         " The vendor's own API said so." if (body or {}).get("truto_is_remote_error") else ""
     )
@@ -48,16 +49,16 @@ def refusal(answer: httpx.Response, query: Query, secret: Secret) -> ApiError:
     id_ = f" (request {request_id})" if request_id else ""
     fact = f"The service answered {status} {_phrase(status)} to {query}: {words}.{of_vendor}{id_}"
     return ApiError(
-        secret.hide(fact.replace("..", ".")),
+        fact.replace("..", "."),
         _hint(status, json.dumps(body) if body else text),
         status=status,
         request_id=request_id,
     )
 
 
-def _body(answer: httpx.Response) -> dict[str, Any] | None:
+def _body(content: str) -> dict[str, Any] | None:
     try:
-        body = orjson.loads(answer.content)
+        body = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
     return body if isinstance(body, dict) else None
@@ -70,15 +71,17 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _request_id(answer: httpx.Response, body: Mapping[str, Any]) -> str | None:
+def _request_id(answer: httpx.Response, body: Mapping[str, Any], secret: Secret) -> str | None:
     found = (answer.headers.get(name) for name in _IDS)
     said = (body.get(name) for name in ("request_id", "requestId"))
-    return next((str(id_) for id_ in (*found, *said) if id_), None)
+    return next((secret.hide(str(id_)) for id_ in (*found, *said) if id_), None)
 
 
 def _hint(status: int, said: str) -> str:
     if "needs_reauth" in said or "reauth" in said.lower():
         return _REAUTHORISE
+    if status < HTTPStatus.BAD_REQUEST:
+        return "Check base_url: what answers there may be no API."
     return _HINTS.get(status, _LATER if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _HINTS[400])
 
 

@@ -37,30 +37,27 @@ class Landing:
 
     folder: str
     runs: list[Run] = field(default_factory=list)
+    last: int = 0
 
-    def begin(self, query: Query, service: str) -> Run:
+    def begin(self, query: Query, service: str, every: str | None) -> Run:
         """Note that a query is to be fetched."""
-        number = 1 + max((int(run.name.partition("-")[0]) for run in self.runs), default=0)
+        self.last += 1
         names = (query.account or "account", query.report_type or "default")
         slugs = (re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40] for name in names)
-        run = Run(f"{number:06}-{'-'.join(slugs)}", described(query, service), _now())
+        run = Run(f"{self.last:06}-{'-'.join(slugs)}", described(query, service, every), _now())
         self._note(event="begin", run=run.name, query=run.query, at=run.begun)
         self.runs.append(run)
         return run
 
-    def verify(self, run: Run) -> None:
-        """Void the pages of a run from the first that is not as it was written."""
-        for number, page in enumerate(run.pages, start=1):
-            if not _is_whole(os.path.join(self.folder, page.file), page):
-                self.drop(run, number)
-                return
+    def is_whole(self, run: Run) -> bool:
+        """Tell whether all pages of a run are as they were written."""
+        return all(_is_whole(os.path.join(self.folder, page.file), page) for page in run.pages)
 
-    def drop(self, run: Run, number: int) -> None:
-        """Void a run's pages from one on."""
-        self._note(event="drop", run=run.name, **{"from": number})
-        del run.pages[number - 1 :]
-        run.is_ended = False
-        self._clean(run)
+    def void(self, run: Run) -> None:
+        """Remove a run, of which another has all."""
+        self._note(event="void", run=run.name)
+        self.runs.remove(run)
+        shutil.rmtree(os.path.join(self.folder, run.name), ignore_errors=True)
 
     def land(self, run: Run, page: Page) -> None:
         """Write a page, and then that it is there."""
@@ -96,14 +93,10 @@ class Landing:
         self._clean(run)
 
     def _clean(self, run: Run) -> None:
-        """Remove the files of a run that its manifest does not name."""
+        """Remove what a killed fetch began to write."""
         folder = os.path.join(self.folder, run.name)
-        named = {os.path.basename(page.file) for page in run.pages}
-        if not named:
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-        for name in os.listdir(folder):
-            if name not in named:
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name.endswith(_PARTIAL):
                 os.remove(os.path.join(folder, name))
 
     def _note(self, **event: Any) -> None:
@@ -119,8 +112,9 @@ def landing(folder: str) -> Iterator[Landing]:
     """Open a folder for this process alone; it is made if there is none."""
     from filelock import FileLock, Timeout
 
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OptionError(f"into={folder!r} is a file.", "Give a folder, which may not be there.")
+    if not folder or (os.path.exists(folder) and not os.path.isdir(folder)):
+        what = "is a file" if folder else "names nothing"
+        raise OptionError(f"into={folder!r} {what}.", "Give a folder, which may not be there.")
     os.makedirs(folder, exist_ok=True)
     lock = FileLock(os.path.join(folder, _LOCK), timeout=0)
     try:
@@ -131,16 +125,23 @@ def landing(folder: str) -> Iterator[Landing]:
         ) from None
     with lock:
         _cut_unfinished_line(folder)
-        yield Landing(folder, manifest.read(folder))
+        yield Landing(folder, manifest.read(folder), _last(folder))
 
 
-def described(query: Query, service: str) -> dict[str, Any]:
+def _last(folder: str) -> int:
+    """Return the number of the last run, be it void by now."""
+    names = (name.partition("-")[0] for name in manifest.names(folder))
+    return max(map(int, names), default=0)
+
+
+def described(query: Query, service: str, every: str | None) -> dict[str, Any]:
     """Return a query as the manifest has it."""
     return {
         "service": service,
         **query.label(),
         "start_date": query.start,
         "end_date": query.end,
+        "every": every,
         "parameters": [list(pair) for pair in query.parameters],
     }
 

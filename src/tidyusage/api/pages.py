@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tidyusage import jsontext
+from tidyusage.envelope import is_partial, next_cursor
 from tidyusage.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterator
+    from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 
     from tidyusage.api.client import Client
     from tidyusage.api.query import Query
@@ -73,31 +74,41 @@ def _with_source(text: str, label: str) -> str:
     return f'{{"source":{label}{"" if rest.startswith("}") else ","}{rest}'
 
 
+class LeadsBackError(ApiError):
+    """A cursor leads to a page that was read already."""
+
+
 def page(query: Query, number: int, body: bytes) -> Page:
     """Look at an answer, which must be a page."""
+    body = body.removeprefix(b"\xef\xbb\xbf")
     try:
         envelope = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        shown = body[:80].decode("utf-8", "replace")
         raise ApiError(
-            f"The answer to {query} is no JSON: {error}; it begins {body[:80]!r}.",
+            f"The answer to {query} is no JSON: {error}; it begins {shown!r}.",
             "Check base_url: what answers there may be no API.",
         ) from None
     result = envelope.get("result") if isinstance(envelope, dict) else None
-    if not isinstance(result, list | dict):
+    records = list(result.values()) if isinstance(result, dict) else result
+    if not isinstance(records, list) or (isinstance(result, dict) and not _are_objects(records)):
         keys = list(envelope)[:8] if isinstance(envelope, dict) else type(envelope).__name__
         raise ApiError(
             f"The answer to {query} is no page of records: it has no result, but {keys}.",
             "A page has result and next_cursor; a parameter in params= may have changed its form.",
         )
-    cursor = envelope.get("next_cursor")
-    return Page(
-        query,
-        number,
-        body,
-        result if isinstance(result, list) else list(result.values()),
-        None if cursor is None or cursor == "" else str(cursor),
-        envelope.get("is_partial_response") is True,
-    )
+    cursor = next_cursor(envelope)
+    if not isinstance(cursor, str | int | None):
+        raise ApiError(
+            f"Page {number:,} of {query} has a cursor that is none: {str(cursor)[:80]}.",
+            "Report it to the service's support.",
+        )
+    following = None if cursor is None else str(cursor)
+    return Page(query, number, body, records, following, is_partial(envelope))
+
+
+def _are_objects(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def partial_error(page: Page) -> ApiError:
@@ -117,7 +128,7 @@ async def walk(
         found = page(query, number, await client.get(query, cursor))
         empty = 0 if found.parsed else empty + 1
         if found.next_cursor in before:
-            raise ApiError(
+            raise LeadsBackError(
                 f"Page {number:,} of {query} leads back to a page that was read already: its "
                 f"cursor {found.next_cursor!r} repeats, so the records would never end.",
                 "Report it to the service's support; a shorter range may help.",

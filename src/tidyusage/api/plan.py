@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tidyusage.api.query import Query
 
 BASE_URL: Final = "https://api.truto.one"
+_LONGEST: Final = 1_000_000.0  # days; longer than any range
 _NEEDED: Final = ("httpx", "stamina", "anyio", "filelock", "tqdm")
 
 
@@ -74,7 +75,7 @@ def _days(lookback: object) -> dt.timedelta:
         raise OptionError(
             f"lookback={lookback!r} is no number of days.", "Give one as 30, or a timedelta."
         )
-    return dt.timedelta(days=float(lookback))  # type: ignore[arg-type]
+    return dt.timedelta(days=min(float(lookback), _LONGEST))  # type: ignore[arg-type]
 
 
 def _require_extra() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from tidyusage.errors import OptionError, is_count
+from tidyusage.flatten import TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,9 @@ _KEYWORDS: Final = {
     "limit": "page_size=",
     "truto_ignore_remote_data": "remote_data='json'",
 }
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DATE: Final = re.compile(TIMESTAMP)
+_YEARS: Final = range(1970, 3000)
 # Parameters that belong to whoever follows the pages.
 _OURS: Final = ("next_cursor", "truto_response_format", "truto_skip_api_call")
 
@@ -120,28 +125,47 @@ def _texts(option: str, given: object) -> list[str | None]:
     if not values:
         raise OptionError(f"{option}={given!r} asks for nothing.", "Give a text, several, or None.")
     for value in values:
-        if value is not None and not (isinstance(value, str | UUID) and str(value).strip()):
+        if value is not None and not (isinstance(value, str | UUID) and _is_text(str(value))):
             raise OptionError(f"{option}={given!r} is no text.", "Give a text, or a list of them.")
-    return [None if value is None else str(value).strip() for value in dict.fromkeys(values)]
+    texts = [None if value is None else _tidied(str(value)) for value in values]
+    return list(dict.fromkeys(texts))
+
+
+def _is_text(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable()
+
+
+def _tidied(text: str) -> str:
+    """Return a text without blanks around; one UUID is one text, however it is written."""
+    text = text.strip()
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def _instant(option: str, value: object) -> str | None:
     """Return a date as the service takes it."""
     if value is None:
         return None
-    if isinstance(value, dt.datetime):
-        zoned = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-        return zoned.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, dt.date):
-        return value.isoformat()
+    text = ""
     try:
-        text = str(value).strip() if isinstance(value, str) else ""
-        moment(text)
-    except ValueError:
+        text = _written(value)
+        is_date = moment(text).year in _YEARS
+    except (ValueError, OverflowError):
+        is_date = False
+    if not is_date:
         raise OptionError(
             f"{option}={value!r} is no date of ISO 8601.",
             "Give a date as '2026-01-31', or an instant as '2026-01-31T12:00:00Z'.",
-        ) from None
+        )
+    return text
+
+
+def _written(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        zoned = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return zoned.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    text = value.isoformat() if isinstance(value, dt.date) else str(value).strip()
+    if not isinstance(value, str | dt.date) or not _DATE.fullmatch(text):
+        raise ValueError(text)
     return text
 
 

@@ -1,11 +1,11 @@
-"""Which days to ask for: all of them at first, then what is new and what may have been restated."""
+"""What range to ask for: all of it at first, then what is new and what may have been restated."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.api.query import Query, day
+from tidyusage.api.query import Query, day, moment
 from tidyusage.errors import OptionError
 
 if TYPE_CHECKING:
@@ -26,17 +26,23 @@ def until_today(query: Query) -> Query:
 
 
 def split(query: Query, every: Every | None) -> Iterator[Query]:
-    """Yield a query for each day or calendar month of the range."""
+    """Yield a query for each day or calendar month of the range, in UTC."""
     if every is None:
         yield query
         return
     if query.start is None or query.end is None:
         raise OptionError(f"every={every!r} needs a range.", "Give start_date=.")
-    first, end = day(query.start), day(query.end)
-    while first < end:
-        after = first + _DAY if every == "1d" else (first.replace(day=1) + 31 * _DAY).replace(day=1)
-        yield query.ranged(first.isoformat(), min(after, end).isoformat())
-        first = after
+    start, end = query.start, moment(query.end)
+    while (after := _after(start, every)) < end:
+        yield query.ranged(start, _text(after))
+        start = _text(after)
+    yield query.ranged(start, query.end)
+
+
+def _after(start: str, every: Every) -> dt.datetime:
+    """Return the midnight that ends the day or month in which an instant lies."""
+    first = _midnight(moment(start))
+    return first + _DAY if every == "1d" else (first.replace(day=1) + 31 * _DAY).replace(day=1)
 
 
 def left_to_do(query: Query, runs: Iterable[Run], lookback: dt.timedelta) -> Query | None:
@@ -48,20 +54,21 @@ def left_to_do(query: Query, runs: Iterable[Run], lookback: dt.timedelta) -> Que
     is_unfinished = any(not run.is_ended for run in runs)
     if query.start is None or query.end is None:
         return None if is_unfinished else query
-    start, end = day(query.start), day(query.end)
+    start, end = moment(query.start), moment(query.end)
     reached = _reached(start, runs)
     if is_unfinished and end <= reached:
         return None
-    first = max(start, min(reached, end) - lookback)
-    if first == start:
+    known = min(reached, end) - start
+    if known <= lookback or not known:
         return query
-    return query.ranged(first.isoformat(), query.end) if first < end else None
+    first = start + known - lookback
+    return query.ranged(_text(first), query.end) if first < end else None
 
 
-def _reached(start: dt.date, runs: Iterable[Run]) -> dt.date:
-    """Return the day up to which runs have every day from a first one on."""
+def _reached(start: dt.datetime, runs: Iterable[Run]) -> dt.datetime:
+    """Return the instant up to which runs have everything from a first one on."""
     covered = sorted(
-        (day(first), _end(run))
+        (moment(first), _end(run))
         for run in runs
         if (first := run.query["start_date"]) is not None and not run.is_partial
     )
@@ -72,7 +79,18 @@ def _reached(start: dt.date, runs: Iterable[Run]) -> dt.date:
     return reached
 
 
-def _end(run: Run) -> dt.date:
-    """Return the day up to which a run has data: its end, if that was over when it began."""
-    begun, end = day(run.begun), run.query["end_date"]
-    return begun if end is None else min(day(end), begun)
+def _end(run: Run) -> dt.datetime:
+    """Return the instant up to which a run has data: its end, if that day was over by then."""
+    over, end = _midnight(moment(run.begun)), run.query["end_date"]
+    return over if end is None else min(moment(end), over)
+
+
+def _midnight(instant: dt.datetime) -> dt.datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _text(instant: dt.datetime) -> str:
+    """Write an instant: a date at midnight."""
+    if instant == _midnight(instant):
+        return instant.date().isoformat()
+    return instant.isoformat().replace("+00:00", "Z")

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import netrc
 import os
+import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, ParamSpec, TypeVar, cast
 
 from tidyusage.errors import OptionError
@@ -47,7 +48,12 @@ class Secret:
 
     def hide(self, text: str) -> str:
         """Return a text of the service's without the token, should it have come back."""
-        return text.replace(self._text, _HIDDEN)
+        return self.hide_in(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def hide_in(self, body: bytes) -> bytes:
+        """Return a body of the service's without the token."""
+        token = re.escape(self._text.encode())
+        return re.sub(token, _HIDDEN.encode(), body, flags=re.IGNORECASE)
 
 
 def guards_token(function: Callable[P, R]) -> Callable[P, R]:

@@ -29,7 +29,7 @@ class Service:
             parts = urlsplit(base_url.strip().rstrip("/"))
             has_name = parts.username is not None or parts.password is not None
             is_address = parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, TypeError):
             raise OptionError(f"base_url={base_url!r} is no address.", hint) from None
         if has_name:
             raise OptionError("base_url holds a user name or a password.", "Give token= instead.")
