@@ -48,6 +48,7 @@ class Server:
         self.requests = []
         self.headers = []
         self.delay = 0.0
+        self.slow = lambda _: 0.0
         self.zip = True
         self.limits = False
         self.refused = 0
@@ -79,8 +80,7 @@ class Server:
                 query[name] = value
         self.requests.append(query)
         self.headers.append(headers)
-        if self.delay:
-            await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.slow(query) or self.delay)
         status, body, extra = self._reply(query, headers)
         if status == "hang":
             await asyncio.sleep(60)

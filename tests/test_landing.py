@@ -303,6 +303,31 @@ def test_a_page_that_cannot_be_written_is_not_there(service, folder, monkeypatch
     assert len(ids(folder, duplicates="raise")) == 280
 
 
+def test_a_run_that_is_gone_on_with_beside_a_longer_one_comes_to_its_end(service, folder):
+    service.faults = [lambda query: refusal(500, "x", "y") if query["number"] == 2 else None]
+    with pytest.raises(ApiError, match="500"):
+        fetch(service, folder, start_date="2026-01-01", end_date="2026-01-28")
+    # The longer one, which holds it, is there first: the other's pages come late.
+    service.faults = []
+    service.slow = lambda query: 0.4 if query["end_date"] == "2026-01-28" else 0
+    fetch(service, folder, start_date="2026-01-01", end_date="2026-01-29")
+    assert [event["run"][:6] for event in events(folder, "end")] == ["000002", "000001"]
+    with pytest.warns(tu.errors.DuplicateWarning, match="270 records"):
+        assert len(ids(folder)) == 280
+
+
+def test_what_is_void_is_gone_although_a_kill_came_before(service, folder):
+    service.faults = [lambda query: refusal(500, "x", "y") if query["number"] == 2 else None]
+    with pytest.raises(ApiError, match="500"):
+        fetch(service, folder, **JANUARY)
+    (begun,) = events(folder, "begin")
+    with open(f"{folder}/_manifest.ndjson", "a") as stream:
+        stream.write(json.dumps({"event": "void", "run": begun["run"]}) + "\n")
+    service.faults = []
+    fetch(service, folder, **JANUARY)
+    assert sorted(os.listdir(folder)) == [".lock", "000002-a1-default", "_manifest.ndjson"]
+
+
 def test_an_unfinished_folder_is_read_with_a_warning(service, folder):
     service.faults = [lambda query: refusal(500, "x", "y") if query["number"] == 3 else None]
     with pytest.raises(ApiError):

@@ -92,7 +92,7 @@ def _land(
         landed.land(run, page)
         if page.next_cursor is None:
             landed.end(run)
-            _void_others(landed, run)
+            _void_others(landed, run, runs)
         if began[number]:
             reach.see(number, page)
         shown.tell(page)
@@ -129,12 +129,15 @@ def _cursors(run: Run) -> Iterator[str]:
             yield page.next_cursor
 
 
-def _void_others(landed: Landing, run: Run) -> None:
-    """Remove runs of the same query that are not whole, and of which all is there now."""
+def _void_others(landed: Landing, run: Run, active: Sequence[Run]) -> None:
+    """Remove runs of the same query that are not whole, and of which all is there now.
+
+    Those that are ``active`` go on: their pages still come.
+    """
     if run.is_partial:
         return
     query = asked(run)
-    for other in list(landed.runs):
+    for other in [other for other in landed.runs if other not in active]:
         earlier = asked(other)
         is_held = other.name < run.name and earlier.is_of(query) and query.holds(earlier)
         if is_held and not (other.is_ended and not other.is_partial and landed.is_whole(other)):

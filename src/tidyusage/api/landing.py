@@ -125,13 +125,11 @@ def landing(folder: str) -> Iterator[Landing]:
         ) from None
     with lock:
         _cut_unfinished_line(folder)
-        yield Landing(folder, manifest.read(folder), _last(folder))
-
-
-def _last(folder: str) -> int:
-    """Return the number of the last run, be it void by now."""
-    names = (name.partition("-")[0] for name in manifest.names(folder))
-    return max(map(int, names), default=0)
+        runs, names = manifest.read(folder), manifest.names(folder)
+        for name in set(names).difference(run.name for run in runs):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)  # void since a kill
+        numbers = (int(name.partition("-")[0]) for name in names)
+        yield Landing(folder, runs, max(numbers, default=0))
 
 
 def described(query: Query, service: str, every: str | None) -> dict[str, Any]:
