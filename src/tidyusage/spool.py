@@ -70,7 +70,7 @@ def spool_objects(records: object, folder: str) -> Text:
         while batch := list(islice(items, _BATCH)):
             stream.write(b"\n".join([*objects.lines(batch), b""]))
     pages.tell()
-    return text(path, "records", indexed=True)
+    return dataclasses.replace(text(path, "records", indexed=True), shape="lines")
 
 
 def in_memory(records: Sequence[object], folder: str) -> Text:
