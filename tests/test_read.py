@@ -592,9 +592,3 @@ def test_pages_that_the_service_called_partial_are_told_of(tmp_path):
     for read in given(envelopes("c1", None, is_partial_response=True), tmp_path):
         with pytest.warns(tu.errors.PartialWarning, match="called 2 of 2 pages partial"):
             assert len(read()) == 2
-
-
-def test_a_list_among_records_is_no_record_wherever_it_comes_from():
-    for records in ([[{"id": "1"}]], iter([[{"id": "1"}]]), iter([[{"id": "1"}], {"id": "2"}])):
-        with pytest.raises(tu.errors.RecordError, match=r"records\[0\].*expected an object"):
-            tu.flatten_usage(records)
