@@ -600,6 +600,6 @@ def test_an_interrupted_query_is_an_interruption():
 
 
 def test_a_list_among_records_is_no_record_wherever_it_comes_from():
-    for given in ([[{"id": "1"}]], iter([[{"id": "1"}]]), iter([[{"id": "1"}], {"id": "2"}])):
+    for listed in ([[{"id": "1"}]], iter([[{"id": "1"}]]), iter([[{"id": "1"}], {"id": "2"}])):
         with pytest.raises(tu.errors.RecordError, match=r"records\[0\].*expected an object"):
-            tu.flatten_usage(given)
+            tu.flatten_usage(listed)
