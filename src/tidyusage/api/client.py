@@ -40,7 +40,7 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 
 class _Lost(Exception):  # noqa: N818 - it is no error of the caller's
-    """There was no answer, or none that helps; ``wait`` is None where another try is useless."""
+    """There was no answer, or none that helps; ``wait`` is False where another try is useless."""
 
     def __init__(self, error: ApiError, wait: float | bool) -> None:
         super().__init__()

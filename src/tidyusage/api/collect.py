@@ -27,16 +27,14 @@ _EXPIRED: Final = frozenset({400, 404, 410, 422})
 _SHOWN: Final = 5
 
 
-def connect(plan: Plan) -> Client:
-    """Return a client, which has the token."""
-    return Client(plan.service, find(plan.token, plan.service.host))
+def _connecting(plan: Plan) -> Callable[[], Client]:
+    """Return what makes a client; a token that is missing is said now."""
+    return bound(Client, plan.service, find(plan.token, plan.service.host))
 
 
 def records(plan: Plan) -> Iterator[dict[str, Any]]:
     """Return an iterator of all records as they come; a token that is missing is said now."""
-    client = bound(connect, plan)
-    client()
-    return _records(plan, client)
+    return _records(plan, _connecting(plan))
 
 
 def _records(plan: Plan, client: Callable[[], Client]) -> Iterator[dict[str, Any]]:
@@ -56,8 +54,7 @@ def collect(plan: Plan, folder: str, *, goes_on: bool) -> None:
 
     Where one query fails, the others are fetched first, if it ``goes_on``.
     """
-    client = bound(connect, plan)
-    client()
+    client = _connecting(plan)
     with landing(folder) as landed, bar(plan.progress) as shown:
         runs, failures = list(_runs(landed, plan)), list[ApiError]()
         anew: list[Run] = []

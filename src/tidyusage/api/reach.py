@@ -33,18 +33,19 @@ class Reach:
 
 
 def _days(records: Iterable[Any]) -> Iterable[dt.date]:
+    """Yield the last day of each record that has dates; an end is not inside."""
     for record in records:
-        start, end = (
-            (record.get(name) for name in ("start_date", "end_date"))
-            if isinstance(record, dict)
-            else (None, None)
-        )
+        if not isinstance(record, dict):
+            continue
+        dates = {"start_date": dt.timedelta(), "end_date": dt.timedelta(microseconds=1)}
         try:
-            instants = [moment(text) for text in (start,) if isinstance(text, str)]
-            ends = [moment(text) for text in (end,) if isinstance(text, str)]
+            instants = [
+                moment(record[name]) - before
+                for name, before in dates.items()
+                if isinstance(record.get(name), str)
+            ]
         except ValueError:
             continue
-        instants += [instant - dt.timedelta(microseconds=1) for instant in ends]
         if instants:
             yield max(instants).date()
 
