@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from functools import cache
 
 import duckdb
 import numpy as np
@@ -38,9 +39,13 @@ def own(name, value, backend):
     return duckdb.from_arrow(frame.with_columns(pl.lit(value).alias(name)).to_arrow())
 
 
+@cache
+def without_it(metric, backend):
+    return rows(ask(metric, wide(backend=backend), *(["id"] if metric == "top" else [])))
+
+
 @pytest.mark.parametrize("name", INNER)
-@pytest.mark.parametrize("value", [1.0, "x"])
-@pytest.mark.parametrize("backend", ["pandas", "polars"])
+@pytest.mark.parametrize(("backend", "value"), [("pandas", "x"), ("polars", 1.0)])
 def test_a_column_may_be_called_anything_that_the_answer_is_not(name, value, backend):
     frame = own(name, value, backend)
     for metric in FRAMES:
@@ -49,10 +54,11 @@ def test_a_column_may_be_called_anything_that_the_answer_is_not(name, value, bac
         except OptionError as error:
             assert "called like a column of the answer" in str(error)  # noqa: PT017
             continue
-        plain = rows(ask(metric, wide(backend=backend), *(["id"] if metric == "top" else [])))
         assert {row[name] for row in answer} <= {value, None}
         if metric != "top":
-            assert [{k: v for k, v in row.items() if k != name} for row in answer] == plain
+            assert [{k: v for k, v in row.items() if k != name} for row in answer] == without_it(
+                metric, backend
+            )
 
 
 def test_a_name_that_differs_in_case_alone_is_refused():
