@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tidyusage.typing import Charge
 
 BILLED: Final = "billed"
-_PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
-_BILLED_OF: Final = ("net", "total", *_PARTS, "included", "discount")
+PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
+_BILLED_OF: Final = ("net", "total", *PARTS, "included", "discount")
 
 
 def kinds(charge: Charge) -> tuple[str, ...]:
@@ -95,8 +95,8 @@ def _rules() -> dict[str, tuple[str, str]]:
     What a subscription covers is notional: it is taken off a total in which it can be seen.
     """
     net, total, included, discount = map(_amount, ("net", "total", "included", "discount"))
-    present = f"coalesce({', '.join(map(_amount, _PARTS))})"
-    parts = " + ".join(f"coalesce({_amount(type_)}, 0)" for type_ in _PARTS)
+    present = f"coalesce({', '.join(map(_amount, PARTS))})"
+    parts = " + ".join(f"coalesce({_amount(type_)}, 0)" for type_ in PARTS)
     is_whole = is_about(f"{parts} + {included}", total)
     is_alone = f"{present} is null and {included} <= {total}"
     is_inside = f"({is_alone} or {present} is not null and {is_whole})"
