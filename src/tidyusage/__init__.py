@@ -5,6 +5,7 @@ from tidyusage import accessor as _accessor
 from tidyusage import errors, schemas
 from tidyusage.api import fetch_usage, iter_usage
 from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
+from tidyusage.export import export_usage
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -60,6 +61,7 @@ __all__ = [
     "errors",
     "estimate_cost",
     "explain",
+    "export_usage",
     "fetch_usage",
     "filter_usage",
     "findings",

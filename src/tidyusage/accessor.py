@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, metrics, prepare
+from tidyusage import checks, export, metrics, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     name.removesuffix("_usage"): getattr(package, name)
-    for package in (checks, metrics, prepare)
+    for package in (checks, export, metrics, prepare)
     for name in package.__all__
 }
 

@@ -53,6 +53,9 @@ class Field:
         return head if brackets else None
 
 
+# Raised when a column of ours changes its name or its meaning.
+VERSION: Final = 1
+
 CHARGE_TYPES: Final = (
     "total",
     "net",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidyusage import checkups, fetching, questions
+from tidyusage import checkups, exporting, fetching, questions
 from tidyusage.console import plainly, show, source
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
@@ -145,6 +145,7 @@ def _write(table: pa.Table, output: str) -> None:
 questions.add_to(app)
 checkups.add_to(app)
 fetching.add_to(app)
+exporting.add_to(app)
 
 if __name__ == "__main__":
     app()

@@ -11,6 +11,7 @@
     ├── RecordError          ValueError    records that cannot be read
     ├── OverlapError         ValueError    rows at several grains count the same twice
     ├── ApiError             OSError       the service refuses, fails, or sends what is no page
+    ├── ExportError          OSError       a target that is there already, or cannot be written
     └── MissingExtraError    ImportError   a package that an extra installs
 
     UsageWarning (UserWarning)
@@ -97,6 +98,10 @@ class ApiError(UsageError, OSError):
         super().__init__(fact, hint)
         self.status = status
         self.request_id = request_id
+
+
+class ExportError(UsageError, OSError):
+    """A target is there already, is not what an export would write, or cannot be written."""
 
 
 class MissingExtraError(UsageError, ImportError):

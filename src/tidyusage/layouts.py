@@ -102,7 +102,7 @@ def to_wide(frame: FrameT) -> FrameT:
         return frame
     _require(found, "long")
     types_ = with_own(schema.layout_types("wide", source=bool(found.marks)), found)
-    return _run(frame, found, lambda source: _wide_of_long(source, found), types_)
+    return _run(frame, found, lambda source: wide_of_long(source, found), types_)
 
 
 @known_options
@@ -224,7 +224,7 @@ def _child(frame: FrameT, layout: Layout, duplicates: Repeated) -> FrameT:
 
     def query(source: str) -> str:
         if found.layout == "long":
-            rows = f"({_wide_of_long(source, found)})"
+            rows = f"({wide_of_long(source, found)})"
         else:
             wanted = ["id", *found.marks, *catalogue.CHARGE_COLUMNS, reshape.CHILDREN[layout]]
             rows = _wide(source, found, wanted, record)
@@ -288,7 +288,8 @@ def _wide(source: str, found: Columns, wanted: Collection[str], record: bool) ->
     return f"(select * from {rows} where case when {repeated} then error({message}) else true end)"
 
 
-def _wide_of_long(source: str, found: Columns) -> str:
+def wide_of_long(source: str, found: Columns) -> str:
+    """Return the query from a long frame to wide."""
     wanted = [*reshape.LONG_KEYS, *found.marks, "metric", "value", "unit"]
     record = "record" in found.known
     rows = typed(source, found, [*(["record"] if record else []), *wanted], found.own)

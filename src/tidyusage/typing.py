@@ -60,6 +60,8 @@ Instant: TypeAlias = "str | date"
 Identity: TypeAlias = Literal["id", "natural"]
 Every: TypeAlias = Literal["1d", "1mo"]
 Partial: TypeAlias = Literal["raise", "warn"]
+Tables: TypeAlias = Literal["wide", "long", "star", "focus"]
+Mode: TypeAlias = Literal["error", "overwrite", "append", "upsert"]
 Texts: TypeAlias = "str | Iterable[str]"
 
 Record: TypeAlias = Mapping[str, Any]

@@ -75,6 +75,7 @@ def table() -> Table:
         _days(),
         key=(KEY,),
         order=(KEY,),
+        shared=True,
     )
 
 

@@ -136,6 +136,7 @@ def table(dimension: Dimension) -> Table:
         _members(dimension, label, columns),
         key=(key,),
         order=(label, key),
+        shared=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import schema
@@ -9,7 +10,7 @@ from tidyusage.errors import OptionError
 from tidyusage.export import focus_charges, focus_columns, focus_currencies, focus_services
 from tidyusage.export.focus_charges import CATEGORIES
 from tidyusage.export.focus_records import Options, alias
-from tidyusage.export.table import Column, Table, described, spelled
+from tidyusage.export.table import USAGE, Column, Table, described, spelled
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -44,7 +45,14 @@ def tables(
         focus_services.services_of(services),
     )
     steps = focus_charges.steps(usage, options)
-    return [_charges(usage, steps), _set_aside(usage, steps)]
+    found = (_charges(usage, steps), _set_aside(usage, steps))
+    return [replace(table, parents=_records(usage, table)) for table in found]
+
+
+def _records(usage: Usage, table: Table) -> str:
+    """Return the query of all records: one of which nothing is left here had rows once."""
+    of = zip(usage.identity, table.owner, strict=True)
+    return f"select {', '.join(f'{quote(n)} as {quote(owner)}' for n, owner in of)} from {USAGE}"
 
 
 def set_aside_counts(connection: duckdb.DuckDBPyConnection, table: Table) -> list[tuple[str, int]]:

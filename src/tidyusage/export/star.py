@@ -5,6 +5,7 @@ Every fact repeats the keys of the dimensions, so that a BI tool filters each of
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -54,13 +55,13 @@ _OF_RESOURCE: Final = {
 
 def tables(usage: Usage) -> list[Table]:
     """Return the tables of the star; what a key points to stands before what has the key."""
+    records = _select(_chosen((_USAGE_KEY,)), _keyed(usage))
+    of_records = (_charges(usage), _measures(usage), _resources(usage))
     return [
         *map(dimensions.table, DIMENSIONS),
         calendar.table(),
         _usage(usage),
-        _charges(usage),
-        _measures(usage),
-        _resources(usage),
+        *(replace(table, parents=records) for table in of_records),
     ]
 
 

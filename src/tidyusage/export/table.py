@@ -1,4 +1,4 @@
-"""What an export writes: tables, each a query over the usage, with what a reader must know of it."""
+"""What an export writes: tables, each a query over the usage, and what a reader must know of it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ class Usage:
     """The columns of `USAGE`: those of the wide layout, all there, then the caller's ``own``.
 
     ``marks`` are the columns that say what records were fetched for, where the frame has them.
+    Columns that are ``left_out`` are null, and go into no table that can do without.
     """
 
     types: Mapping[str, pa.DataType]
     own: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def identity(self) -> tuple[str, ...]:
         """The columns that tell a record from all others."""
-        return (*self.marks, "id")
+        return (*(name for name in self.marks if name not in self.left_out), "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,22 @@ class Column:
     unit: str = ""
     required: bool = False
 
+    @property
+    def told(self) -> str:
+        """What is said of it where there is but one text: its description, then its unit."""
+        unit = f"Unit: {self.unit}." if self.unit else ""
+        return " ".join(filter(None, [self.description, unit]))
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table to be exported.
 
     ``sql`` is a query whose columns have the names and types of ``columns``.  ``key`` tells its
-    rows apart; an upsert replaces all rows that have an ``owner`` of the new ones, which is the
-    key if none is named.  ``references`` names, by column, the table and key that it points to.
+    rows apart; an upsert replaces all rows of an ``owner``, which is the key if none is named, and
+    ``parents`` is the query of all owners, where one may have no rows.  ``references`` names,
+    by column, the table and key that it points to; rows of a ``shared`` table are those of every
+    export that has them, so that none is added twice.
     ``sums`` are what a load can be checked by: an amount's name with its SQL, and the SQL of its
     currency, or None for tokens.
     """
@@ -62,14 +72,27 @@ class Table:
     sql: str
     key: tuple[str, ...] = ()
     owner: tuple[str, ...] = ()
+    parents: str = ""
     order: tuple[str, ...] = ()
     references: Mapping[str, tuple[str, str]] | None = None
+    shared: bool = False
     sums: tuple[tuple[str, str, str | None], ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        return [column.name for column in self.columns]
 
     @property
     def owners(self) -> tuple[str, ...]:
         """The columns that say which rows an upsert replaces."""
         return self.owner or self.key
+
+    @property
+    def owned(self) -> str:
+        """The query of the owners whose rows an upsert replaces."""
+        owners = ", ".join(map(quote, self.owners))
+        return f"select distinct {owners} from ({self.parents or self.sql})"
 
     @property
     def schema(self) -> pa.Schema:

@@ -1,0 +1,75 @@
+"""How a column is written where a target has no type for it, or takes text for more than text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from tidyusage.export.table import Column, Table
+
+_INSTANT: Final = pa.timestamp("us", tz="UTC")
+# What spreadsheets take for the beginning of a formula, after quotes of our own.
+_FORMULA: Final = r"'^''*[=+\-@\t\r\n]'"
+_BIGGER: Final[dict[Any, pa.DataType]] = {
+    pa.int8(): pa.int64(),
+    pa.int16(): pa.int64(),
+    pa.int32(): pa.int64(),
+    pa.uint8(): pa.int64(),
+    pa.uint16(): pa.int64(),
+    pa.uint32(): pa.int64(),
+    pa.float16(): pa.float64(),
+    pa.float32(): pa.float64(),
+}
+_PLAIN: Final = (pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.date32(), _INSTANT)
+
+
+def plain(column: Column, *, nested: bool = False) -> tuple[str, pa.DataType]:
+    """Return the SQL of a column as one of six types that every target has, and which.
+
+    They are text, floats, integers of 64 bits, booleans, dates and instants in UTC; lists and
+    structs become JSON unless the target takes them ``nested``, and whatever else there is, text.
+    """
+    name, type_ = quote(column.name), column.type
+    if type_ in _PLAIN or (nested and pa.types.is_nested(type_)):
+        return name, type_
+    if type_ in _BIGGER:
+        bigger = _BIGGER[type_]
+        return f"cast({name} as {'double' if bigger == pa.float64() else 'bigint'})", bigger
+    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return name, pa.string()
+    if pa.types.is_nested(type_):
+        return f"cast(to_json({name}) as varchar)", pa.string()
+    if pa.types.is_timestamp(type_):
+        if type_.tz:
+            return f"cast({name} as timestamptz)", _INSTANT
+        return f"replace(cast(cast({name} as timestamp) as varchar), ' ', 'T')", pa.string()
+    return f"cast({name} as varchar)", pa.string()
+
+
+def selected(table: Table, query: str = "", *, nested: bool = False) -> tuple[str, pa.Schema]:
+    """Return a query of a table in types that every target has, and what they are."""
+    found = {column.name: plain(column, nested=nested) for column in table.columns}
+    named = (f"{sql} as {quote(name)}" for name, (sql, _) in found.items())
+    schema = pa.schema(
+        [table.schema.field(name).with_type(type_) for name, (_, type_) in found.items()]
+    )
+    return f"select {', '.join(named)} from ({query or table.sql})", schema
+
+
+def harmless(text: str) -> str:
+    """Return the SQL of text that no spreadsheet takes for a formula.
+
+    An apostrophe stands before what begins like one, and before what already begins with
+    apostrophes and then so: taking one away gives back what was there.
+    """
+    return f"case when regexp_matches({text}, {_FORMULA}) then '''' || {text} else {text} end"
+
+
+def harmless_text(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    bare = text.lstrip("'")
+    return f"'{text}" if bare[:1] in {*"=+-@\t\r\n"} - {""} and bare else text

@@ -1,0 +1,138 @@
+"""A DuckDB file: tables with comments, views of the metrics, and all of it in one transaction."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage import warehouse
+from tidyusage.export import upsert
+from tidyusage.export.usage import WIDE
+from tidyusage.export.whole import failed, replaced
+from tidyusage.sqltext import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import duckdb
+
+    from tidyusage.export.job import Job
+    from tidyusage.export.manifest import Manifest
+    from tidyusage.export.table import Table
+    from tidyusage.typing import Mode
+
+_FILE: Final = "tu__file"
+_MANIFESTS: Final = "tidyusage_manifest"
+# The views of a file that holds the wide table: metric, dimensions, options.
+VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...], Mapping[str, Any]]]] = {
+    "cost": ("cost_by", (), {}),
+    "cost_by_product": ("cost_by", ("product.id",), {}),
+    "cost_by_model": ("cost_by", ("model.id",), {}),
+    "cost_by_user": ("cost_by", ("user.id", "user.email"), {}),
+    "cost_by_day": ("cost_by", (), {"freq": "1d"}),
+    "cost_by_month": ("cost_by", ("product.id",), {"freq": "1mo"}),
+    "cost_per_million_tokens_by_model": ("cost_per_token", ("model.id",), {"per": 1_000_000}),
+    "tokens_by_model": ("tokens_by", ("model.id",), {}),
+    "active_users_by_day": ("active_users", (), {"freq": "1d"}),
+    "acceptance_rate_by_product": ("acceptance_rate", ("product.id",), {}),
+    "cache_hit_rate_by_model": ("cache_hit_rate", ("model.id",), {}),
+}
+
+
+def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Write tables to a database; what else is in it stays."""
+    if os.path.exists(job.target.place):
+        _write(connection, job, job.target.place)
+        return
+    with replaced(job.target.place) as partial:
+        _write(connection, job, partial)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, job: Job, path: str) -> None:
+    with _attached(connection, path):
+        there = _tables(connection)
+        for table in job.tables:
+            if job.mode == "error" and table.name in there:
+                raise upsert.is_there(f"The table {table.name} of {path!r}")
+            _put(
+                connection, table, path, job.mode_of(table) if table.name in there else "overwrite"
+            )
+            _comment(connection, table)
+            job.told.stands(table.name, _rows(connection, table.name))
+        if any(table.name == WIDE for table in job.tables):
+            _add_views(connection)
+        _note(connection, job.told, is_new=_MANIFESTS not in there)
+
+
+@contextmanager
+def _attached(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[None]:
+    """Open a file beside the usage; what is done to it is done whole, or not at all."""
+    import duckdb
+
+    try:
+        connection.execute(f"attach {literal(path)} as {_FILE}")
+        try:
+            connection.execute("begin")
+            yield
+            connection.execute("commit")
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        finally:
+            connection.execute("use memory")
+            connection.execute(f"detach {_FILE}")
+    except (duckdb.IOException, duckdb.FatalException) as error:
+        raise failed(path, error) from error
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the names of the file's tables with those of their columns."""
+    query = f"""select table_name, list(column_name order by column_index)
+from duckdb_columns()
+where database_name = {literal(_FILE)} and schema_name = 'main'
+group by table_name"""
+    return dict(connection.sql(query).fetchall())
+
+
+def _put(connection: duckdb.DuckDBPyConnection, table: Table, path: str, mode: Mode) -> None:
+    place = f"{_FILE}.main.{quote(table.name)}"
+    if mode not in {"append", "upsert"}:
+        connection.execute(f"create or replace table {place} as {table.sql}")
+        return
+    there = _tables(connection)[table.name]
+    upsert.require_columns(path, there, table.names, table.name)
+    if mode == "upsert":
+        connection.execute(upsert.deletion(place, table))
+    connection.execute(f"insert into {place} by name {table.sql}")
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    place = f"{_FILE}.main.{quote(table.name)}"
+    connection.execute(f"comment on table {place} is {literal(table.description)}")
+    for column in table.columns:
+        if said := column.told:
+            connection.execute(f"comment on column {place}.{quote(column.name)} is {literal(said)}")
+
+
+def _add_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the metrics views, for which the file must be where names are looked up."""
+    connection.execute(f"use {_FILE}.main")
+    for name, (metric, by, options) in VIEWS.items():
+        sql = warehouse.sql(metric, *by, **options)
+        connection.execute(f"create or replace view {quote(name)} as {sql}")
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    counted = f"select count(*) from {_FILE}.main.{quote(table)}"
+    return int(connection.sql(counted).fetchall()[0][0])
+
+
+def _note(connection: duckdb.DuckDBPyConnection, told: Manifest, *, is_new: bool) -> None:
+    """Add the manifest to those of earlier exports."""
+    place = f"{_FILE}.main.{_MANIFESTS}"
+    if is_new:
+        connection.execute(f"create table {place} (exported_at timestamptz, manifest json)")
+    connection.execute(
+        f"insert into {place} values (?, ?)", [told.head["exported_at"], told.text()]
+    )

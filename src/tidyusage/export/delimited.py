@@ -1,0 +1,103 @@
+"""CSV as RFC 4180 has it, in which no cell is a formula to a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import shutil
+from contextlib import ExitStack, contextmanager
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
+
+from tidyusage.export import cells, upsert
+from tidyusage.export.whole import replaced
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+    import polars as pl
+
+    from tidyusage.export.job import Job
+    from tidyusage.export.table import Column, Table
+
+_ROWS: Final = 100_000
+_END: Final = "\r\n"
+_INSTANT: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
+_PACKED: Final = ".gz"
+_LEVEL: Final = 6
+
+
+def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Write a table to a file."""
+    (table,), place = job.tables, job.target.place
+    packed = place.lower().endswith(_PACKED)
+    adds = job.adds and os.path.exists(place)
+    if adds:
+        _require_same(place, table, packed=packed)
+    old = _rows(place) if adds else 0
+    with replaced(place) as partial:
+        if adds:
+            shutil.copyfile(place, partial)
+        with _opened(partial, packed=packed) as file:
+            if not adds:
+                file.write(_header(table))
+            for frame in _frames(connection, table):
+                frame.write_csv(
+                    file, include_header=False, line_terminator=_END, datetime_format=_INSTANT
+                )
+    job.told.stands(table.name, old + job.told.tables[table.name]["rows"])
+
+
+def _frames(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pl.DataFrame]:
+    """Yield a table's rows as they are written."""
+    import polars as pl
+
+    query = f"select {', '.join(map(_cell, table.columns))} from ({table.sql})"
+    for batch in connection.sql(query).to_arrow_reader(_ROWS):
+        yield cast("pl.DataFrame", pl.from_arrow(batch))
+
+
+def _cell(column: Column) -> str:
+    sql, type_ = cells.plain(column)
+    return f"{cells.harmless(sql) if type_ == pa.string() else sql} as {quote(column.name)}"
+
+
+def _header(table: Table) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator=_END).writerow(_names(table))
+    return line.getvalue().encode()
+
+
+def _names(table: Table) -> list[str]:
+    return [cells.harmless_text(column.name) for column in table.columns]
+
+
+@contextmanager
+def _opened(path: str, *, packed: bool) -> Iterator[IO[bytes]]:
+    """Open a file to be added to; what is added to gzip is a member of its own."""
+    with ExitStack() as stack:
+        file: Any = stack.enter_context(open(path, "ab"))
+        if packed:
+            member = gzip.GzipFile("", "ab", compresslevel=_LEVEL, fileobj=file, mtime=0)
+            file = stack.enter_context(member)
+        yield file
+
+
+def _require_same(path: str, table: Table, *, packed: bool) -> None:
+    """Raise if a file that is there has other columns, or the same in another order."""
+    opened: Any = gzip.open if packed else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        there = next(csv.reader(file), [])
+    upsert.require_columns(path, there, _names(table), table.name, in_order=True)
+
+
+def _rows(path: str) -> int:
+    import polars as pl
+
+    counted = pl.scan_csv(path, infer_schema=False).select(pl.len()).collect()
+    return int(counted.item())

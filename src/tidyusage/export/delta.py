@@ -1,0 +1,144 @@
+"""A folder of Delta Lake tables; each takes what is written in one commit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage.errors import ExportError
+from tidyusage.export import cells, folder, manifest, upsert
+from tidyusage.export.partitions import Partitions
+from tidyusage.export.table import Column
+from tidyusage.export.whole import failed, replaced
+from tidyusage.sqltext import listed, quote, same
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tidyusage.export.job import Job
+    from tidyusage.export.table import Table
+    from tidyusage.typing import Mode
+
+_OLD: Final = "tu__there"
+_GONE: Final = "tu__gone"
+
+
+def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Write tables to a folder; a new one is there when all of them are."""
+    place = job.target.place
+    folder.require_ours(place)
+    before = manifest.of_folder(place)
+    if before:
+        _write(connection, job, place)
+        job.told.write(os.path.join(place, manifest.NAME), before)
+        return
+    with replaced(place) as partial:
+        os.mkdir(partial)
+        _write(connection, job, partial)
+        job.told.write(os.path.join(partial, manifest.NAME))
+
+
+def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str) -> None:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    for table in job.tables:
+        path = os.path.join(place, table.name)
+        partitions = Partitions.of(table, job.partition_by)
+        is_there = DeltaTable.is_deltatable(path)
+        try:
+            if job.adds and is_there:
+                _require_same(DeltaTable(path), table, partitions)
+            if job.mode == "error" and is_there:
+                raise upsert.is_there(repr(path))
+            if job.mode_of(table) == "upsert" and is_there:
+                _merge(connection, table, DeltaTable(path), partitions)
+            else:
+                _commit(connection, table, path, job.mode, partitions)
+            job.told.stands(table.name, _rows(DeltaTable(path)))
+        except ExportError:
+            raise
+        except (DeltaError, OSError) as error:
+            raise failed(path, error) from error
+
+
+def _commit(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    path: str,
+    mode: Mode,
+    partitions: Partitions,
+) -> None:
+    from deltalake import write_deltalake
+
+    adds = mode == "append"
+    wider = partitions.widened(table)
+    write_deltalake(
+        path,
+        _reader(connection, wider, wider.ordered),
+        mode="append" if adds else "overwrite",
+        schema_mode=None if adds else "overwrite",
+        partition_by=list(partitions.names) or None,
+        name=table.name,
+        description=table.description,
+    )
+
+
+def _merge(
+    connection: duckdb.DuckDBPyConnection, table: Table, there: Any, partitions: Partitions
+) -> None:
+    """Put new rows in the place of old ones, and take out those that have none, in one commit."""
+    wider = partitions.widened(table)
+    query = f"select *, false as {_GONE} from ({wider.sql})"
+    if table.owners != table.key:
+        query += f"\nunion all by name\n{_without_successor(connection, table, there)}"
+    marked = replace(wider, columns=(*wider.columns, Column(_GONE, pa.bool_())))
+    gone = f"source.{quote(_GONE)}"
+    merger = there.merge(
+        _reader(connection, marked, query),
+        predicate=" and ".join(map(_same, table.key)),
+        source_alias="source",
+        target_alias="target",
+    )
+    merger = merger.when_matched_delete(gone)
+    merger = merger.when_matched_update_all(f"not {gone}", except_cols=[_GONE])
+    merger.when_not_matched_insert_all(f"not {gone}", except_cols=[_GONE]).execute()
+
+
+def _same(name: str) -> str:
+    ours, theirs = f"source.{quote(name)}", f"target.{quote(name)}"
+    return f"({ours} = {theirs} or ({ours} is null and {theirs} is null))"
+
+
+def _without_successor(connection: duckdb.DuckDBPyConnection, table: Table, there: Any) -> str:
+    """Return the query of old rows whose owner has new rows, but none of their key."""
+    kept = dict.fromkeys((*table.owners, *table.key))
+    connection.register(_OLD, there.to_pyarrow_table(columns=list(kept)))
+    owners, keys = map(quote, table.owners), map(quote, table.key)
+    return f"""select {listed(*map(quote, kept))}true as {_GONE}
+from {_OLD}
+where exists (from ({table.owned}) as tu__new where {same(_OLD, "tu__new", *owners)})
+  and not exists (from ({table.sql}) as tu__new where {same(_OLD, "tu__new", *keys)})"""
+
+
+def _reader(
+    connection: duckdb.DuckDBPyConnection, table: Table, query: str
+) -> pa.RecordBatchReader:
+    """Return rows as a stream of the types that Delta has, with units and descriptions."""
+    sql, schema = cells.selected(table, query, nested=True)
+    schema = pa.schema([field.with_nullable(nullable=True) for field in schema])
+    batches = connection.sql(sql).to_arrow_reader()
+    return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
+
+
+def _require_same(there: Any, table: Table, partitions: Partitions) -> None:
+    names = [field.name for field in there.schema().fields if field.name not in partitions.made]
+    upsert.require_columns(there.table_uri, names, table.names, table.name)
+    partitions.require_same(there.metadata().partition_columns, there.table_uri)
+
+
+def _rows(there: Any) -> int:
+    return int(there.to_pyarrow_dataset().count_rows())

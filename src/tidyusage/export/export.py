@@ -1,0 +1,126 @@
+"""`export_usage`: a frame on its way to where others read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from tidyusage.errors import known_options
+from tidyusage.export.plan import Plan
+from tidyusage.export.privacy import Privacy
+from tidyusage.export.pseudonyms import guards_key
+from tidyusage.export.stage import staged
+
+if TYPE_CHECKING:
+    from tidyusage.export.pseudonyms import Key
+    from tidyusage.typing import Frame, Mode, Path, Tables, Texts
+
+
+@guards_key
+@known_options
+def export_usage(
+    frame: Frame,
+    target: Path,
+    *,
+    tables: Tables = "wide",
+    mode: Mode = "error",
+    partition_by: Texts = (),
+    anonymise: Texts = (),
+    anonymise_key: str | bytes | None = None,
+    drop: Texts = (),
+    version: str = "1.2",
+    billing_account: str | None = None,
+    virtual_currencies: Any = None,
+    services: Any = None,
+) -> dict[str, Any]:
+    """Write a frame where BI tools read it: whole, typed, and described.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling.  A relation of a file, as
+        `read_usage(…, backend="duckdb")` gives it, goes through without being held in memory.
+    target
+        Its name says its kind: a file `.parquet`, `.csv`, `.csv.gz`, `.xlsx`, `.duckdb` or
+        `.hyper`; a folder of Parquet files, as in `"exports/"`; Delta Lake tables in a folder, as
+        in `"delta:exports"`; or PostgreSQL, as in
+        `"postgresql://user@host/database?schema=usage"`.
+    tables
+        "wide", a table `usage_wide`; "long", `usage_long`; "star", facts and dimensions; "focus",
+        FOCUS 1.2's Cost and Usage.  A star needs a target that holds several tables.
+    mode
+        What is there already: "error"; "overwrite" it; "append" to it; or "upsert": rows of records
+        that are exported again are replaced, all others stay.
+    partition_by
+        How Parquet files and Delta tables are parted: "year", "month" or "day" of `start_date` in
+        UTC, or columns of the table.
+    anonymise
+        Fields, or objects such as "user", for which keyed hashes (HMAC-SHA-256, in hex) are to
+        stand.  Where it is of users, e-mails are replaced in all other text too, and so are the
+        record's own user's id and name; `remote_data` and `extra` are left out.
+    anonymise_key
+        The key, which is written nowhere; else that of the environment variable `TIDYUSAGE_KEY`.
+        The same key gives a person the same pseudonym in every export.
+    drop
+        Fields or objects to leave out, such as "user".
+    version
+        Of FOCUS: "1.2".
+    billing_account
+        Of FOCUS: the account of records that name no organization.
+    virtual_currencies
+        Of FOCUS: what one of a virtual currency costs, such as `{"CREDITS": (0.04, "USD")}`.
+    services
+        Of FOCUS: `ServiceCategory` and `ServiceSubcategory` by product id.
+
+    Returns
+    -------
+    dict
+        The manifest: `exported_at`, `mode`, and by table `rows`, `rows_in_target` after the export,
+        `columns`, `key`, and the sums of `money` by currency and of `tokens` by which a load can
+        be checked.  It is written to `_manifest.json` in a folder, to `<file>_manifest.json` beside
+        a file, and to a table `tidyusage_manifest` in a database.
+
+    Raises
+    ------
+    ExportError
+        If the target is there already, has other columns, or cannot be written; it then is as it
+        was before.
+    FrameError
+        If the frame is no usage frame, a column is of the wrong dtype, or an `id` that must tell
+        rows apart stands on several.
+    OptionError
+        If an option has a value that it cannot have, or a target does not say its kind.
+    MissingExtraError
+        If a target needs a package that an extra installs.
+
+    Warns
+    -----
+    RejectWarning
+        If charges cannot be told in FOCUS: how many, and why.  They are in a table of their own.
+
+    Notes
+    -----
+    Columns are spelled with `_`.  Lists are JSON where a target has none.  FOCUS is the FinOps Open
+    Cost and Usage Specification, https://focus.finops.org.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import tidyusage as tu
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     told = tu.export_usage(tu.load_example(), f"{folder}/usage.parquet")
+    >>> told["tables"]["usage_wide"]["rows"]
+    310
+    >>> round(told["tables"]["usage_wide"]["money"]["USD"]["cost"], 2)
+    5031.76
+    """
+    key = cast("Key | None", anonymise_key)
+    plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
+    with staged(frame) as (connection, usage):
+        return plan.executed(
+            connection,
+            usage,
+            version=version,
+            billing_account=billing_account,
+            virtual_currencies=virtual_currencies,
+            services=services,
+        )

@@ -1,0 +1,114 @@
+"""A folder of tables: Parquet files, in partitions where that is asked for, beside a manifest.
+
+What a new export does not change is linked into the new folder, which then takes the place of
+the old one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.errors import ExportError
+from tidyusage.export import manifest, parquet, upsert
+from tidyusage.export.partitions import Partitions
+from tidyusage.export.whole import replaced
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tidyusage.export.job import Job
+    from tidyusage.export.table import Table
+
+_SUFFIX: Final = ".parquet"
+
+
+def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Write tables to a folder; it is there when all of them are."""
+    place = job.target.place
+    require_ours(place)
+    before = None if job.mode == "overwrite" else manifest.of_folder(place)
+    with replaced(place) as partial:
+        os.mkdir(partial)
+        if before:
+            _link(place, partial)
+        for table in job.tables:
+            partitions = Partitions.of(table, job.partition_by)
+            if before and table.name in before["tables"]:
+                _require_same(os.path.join(place, table.name), job, table, partitions, before)
+            _write(connection, table, os.path.join(partial, table.name), job, partitions)
+            files = _parquets(os.path.join(partial, table.name))
+            job.told.stands(table.name, sum(parquet.rows(connection, path) for path in files))
+        job.told.write(os.path.join(partial, manifest.NAME), before)
+
+
+def _require_same(
+    place: str, job: Job, table: Table, partitions: Partitions, before: dict[str, Any]
+) -> None:
+    """Raise if a table that is there cannot take the rows."""
+    if job.mode == "error":
+        raise upsert.is_there(repr(place))
+    entry = before["tables"][table.name]
+    upsert.require_columns(place, list(entry["columns"]), table.names, table.name)
+    partitions.require_same(entry.get("partition_by", []), place)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    folder: str,
+    job: Job,
+    partitions: Partitions,
+) -> None:
+    """Write a table into a new folder, in which its old files are if there were any."""
+    old, wider = _parquets(folder), partitions.widened(table)
+    query, first = wider.ordered, len(old)
+    aside = f"{folder}.old"
+    if old and job.mode_of(table) == "upsert":
+        os.rename(folder, aside)
+        query, first = upsert.merged(partitions.read(_parquets(aside)), wider, "upsert"), 0
+    os.makedirs(folder, exist_ok=True)
+    name = f"part-{first}"
+    place = folder if partitions.names else os.path.join(folder, f"{name}-0{_SUFFIX}")
+    parquet.copy(connection, query, place, table.schema, partition_by=partitions.names, name=name)
+    if os.path.isdir(aside):
+        shutil.rmtree(aside)
+
+
+def require_ours(place: str) -> None:
+    """Raise if a folder holds what no export has put there, which would be lost."""
+    there = set(os.listdir(place)) if os.path.isdir(place) else set()
+    if not there:
+        return
+    told = manifest.of_folder(place)
+    strange = there - {manifest.NAME, *(told["tables"] if told else ())}
+    if strange:
+        raise ExportError(
+            f"The folder {place!r} holds {sorted(strange)[:5]}, which no export put there.",
+            "Name a folder for exports alone.",
+        )
+
+
+def _link(source: str, place: str) -> None:
+    """Put the files of a folder into another: as links, or copied where there can be none."""
+    shutil.copytree(source, place, copy_function=_linked, dirs_exist_ok=True)
+    os.remove(os.path.join(place, manifest.NAME))
+
+
+def _linked(source: str, place: str) -> None:
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
+
+
+def _parquets(folder: str) -> list[str]:
+    """Return the Parquet files of a folder and of those in it, in order."""
+    found = (
+        os.path.join(inner, name)
+        for inner, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(_SUFFIX)
+    )
+    return sorted(found)

@@ -1,0 +1,199 @@
+"""What an export is to be: looked at before anything is read, and then carried out."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.errors import FrameError, OptionError, RejectWarning, named, one_of, warn
+from tidyusage.export import focus, manifest, partitions, star, upsert, usage
+from tidyusage.export.extras import require_extra
+from tidyusage.export.job import Job
+from tidyusage.export.table import USAGE
+from tidyusage.export.target import Target
+from tidyusage.sqltext import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+
+    from tidyusage.export.privacy import Privacy
+    from tidyusage.export.table import Table, Usage
+    from tidyusage.export.target import Kind
+    from tidyusage.typing import Mode, Path, Tables, Texts
+
+_FORMS: Final = ("wide", "long", "star", "focus")
+_MODES: Final = ("error", "overwrite", "append", "upsert")
+_MODES_OF: Final[dict[Kind, tuple[Mode, ...]]] = {
+    "csv": ("error", "overwrite", "append"),
+    "excel": ("error", "overwrite"),
+    "hyper": ("error", "overwrite", "append"),
+}
+_WRITERS: Final[dict[Kind, str]] = {
+    "parquet": "tidyusage.export.parquet",
+    "csv": "tidyusage.export.delimited",
+    "excel": "tidyusage.export.excel",
+    "duckdb": "tidyusage.export.database",
+    "hyper": "tidyusage.export.hyper",
+    "folder": "tidyusage.export.folder",
+    "delta": "tidyusage.export.delta",
+    "postgres": "tidyusage.export.postgres",
+}
+_ASIDE: Final = "_set_aside"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where an export goes, in which form, and what is to become of what is there."""
+
+    place: Target
+    form: Tables
+    mode: Mode
+    partition_by: Texts
+    privacy: Privacy
+
+    @classmethod
+    def of(
+        cls, target: Path, form: Tables, mode: Mode, partition_by: Texts, privacy: Privacy
+    ) -> Plan:
+        """Look at the options; raise if they cannot be, or if a file is there already."""
+        one_of("tables", form, _FORMS)
+        one_of("mode", mode, _MODES)
+        plan = cls(Target.of(target), form, mode, partition_by, privacy)
+        plan._require_mode()
+        plan._require_star_fits()
+        require_extra(plan.place.kind)
+        plan._require_free()
+        return plan
+
+    def executed(
+        self, connection: duckdb.DuckDBPyConnection, given: Usage, **of_focus: Any
+    ) -> dict[str, Any]:
+        """Write what was asked for, and return the manifest."""
+        shown = self.privacy.applied(connection, given)
+        if self.mode == "upsert" or self.place.kind == "postgres" or self.form == "star":
+            _require_unique(connection, shown)
+        made = self._made(connection, shown, of_focus)
+        names = self._partitions(made)
+        told = manifest.begun(
+            connection,
+            made,
+            partition_by=names,
+            target=self.place.place,
+            form=self.form,
+            mode=self.mode,
+            anonymised=list(self.privacy.anonymise),
+            dropped=list(self.privacy.drop),
+        )
+        _write(connection, Job(made, self.place, self.mode, names, told))
+        return told.told()
+
+    def _made(
+        self, connection: duckdb.DuckDBPyConnection, shown: Usage, of_focus: dict[str, Any]
+    ) -> list[Table]:
+        """Return the tables that were asked for; those that take work are made once."""
+        if self.form == "wide":
+            return [usage.wide(shown)]
+        if self.form == "long":
+            return [usage.long(shown)]
+        found = star.tables(shown) if self.form == "star" else focus.tables(shown, **of_focus)
+        return [_made_once(connection, table) for table in found]
+
+    def _partitions(self, made: Sequence[Table]) -> tuple[str, ...]:
+        names = partitions.check(self.partition_by, made)
+        if names and self.place.kind not in {"folder", "delta"}:
+            raise OptionError(
+                f"{self._name!r} cannot be parted.",
+                "partition_by= is for a folder, as in 'exports/', and for delta:FOLDER.",
+            )
+        return names
+
+    @property
+    def _name(self) -> str:
+        return os.path.basename(self.place.place)
+
+    def _require_mode(self) -> None:
+        allowed = _MODES_OF.get(self.place.kind, _MODES)
+        if self.mode not in allowed:
+            raise OptionError(
+                f"mode={self.mode!r} is not for {self._name!r}.",
+                f"Use one of {', '.join(map(repr, allowed))}; Parquet, Delta Lake and databases "
+                "take all.",
+            )
+
+    def _require_star_fits(self) -> None:
+        if self.form == "star" and self.place.holds_one:
+            raise OptionError(
+                f"A star is of several tables, and {self._name!r} holds one.",
+                "Name a folder, .duckdb, .xlsx, .hyper, delta:FOLDER or a database.",
+            )
+        if self.form == "star" and self.place.kind == "hyper" and self.mode == "append":
+            raise OptionError("A star cannot be added to in Hyper.", "Use mode='overwrite'.")
+
+    def _require_free(self) -> None:
+        """Raise if a file is there that nobody said to change; what holds tables looks for them."""
+        path = self.place.place
+        alone = self.place.is_file and self.place.kind != "duckdb"
+        if alone and self.mode == "error" and os.path.exists(path):
+            raise upsert.is_there(repr(path))
+
+
+def _require_unique(connection: duckdb.DuckDBPyConnection, shown: Usage) -> None:
+    """Raise if what should tell records apart does not."""
+    keys = ", ".join(map(quote, shown.identity))
+    repeated = f"""select id, count(*) as times
+from {USAGE}
+group by {keys}
+having times > 1 or id is null
+order by times desc, id"""
+    if found := connection.sql(repeated).fetchall():
+        raise FrameError(
+            f"{len(found):,} id{'s' if len(found) > 1 else ''} cannot tell records apart: "
+            f"{named(found)}.",
+            "tu.latest(df) keeps the newest record of each id.",
+        )
+
+
+def _made_once(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:
+    name = quote(f"tu__made_{table.name}")
+    connection.execute(f"create temp table {name} as {table.sql}")
+    return replace(table, sql=f"select * from {name}")
+
+
+def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
+    """Write what a job says, and tell of what was set aside."""
+    aside = [table for table in job.tables if table.name.endswith(_ASIDE)]
+    if job.target.holds_one:
+        for table in aside:
+            _write_beside(connection, job, table)
+        job = replace(job, tables=[table for table in job.tables if table not in aside])
+    importlib.import_module(_WRITERS[job.target.kind]).write(connection, job)
+    if job.target.is_file and job.target.kind != "duckdb":
+        job.told.write(manifest.beside(job.target.place))
+    for table in aside:
+        _tell_of(connection, table, job.told.tables[table.name]["rows"])
+
+
+def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table) -> None:
+    """Write what was set aside to a file of its own; where there is nothing, there is no file."""
+    place = job.target.beside(_ASIDE[1:])
+    if job.told.tables[table.name]["rows"]:
+        writer = importlib.import_module(_WRITERS[place.kind])
+        writer.write(connection, replace(job, tables=[table], target=place))
+        return
+    job.told.stands(table.name, 0)
+    if os.path.exists(place.place) and not job.adds:
+        os.remove(place.place)
+
+
+def _tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:
+    if rows:
+        reasons = named(focus.set_aside_counts(connection, table))
+        warn(
+            f"{rows:,} charge{'s are' if rows > 1 else ' is'} not told in FOCUS, and stand"
+            f"{'' if rows > 1 else 's'} in {table.name}: {reasons}.",
+            RejectWarning,
+        )

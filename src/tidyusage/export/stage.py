@@ -1,0 +1,119 @@
+"""A frame of any library becomes the view that exports are queries of, in a DuckDB of our own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from tidyusage import engines, kinds, layouts, relations, schema
+from tidyusage.columns import Columns, columns, rebuilt_charges
+from tidyusage.errors import FrameError
+from tidyusage.export.table import USAGE, Usage
+from tidyusage.metrics import source
+from tidyusage.sqltext import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import duckdb
+    import pyarrow as pa
+
+_GIVEN: Final = "tu__given"
+_PIVOTED: Final = "tu__pivoted"
+_WIDE: Final = "tu__wide"
+# More than the rows in flight need, and less than rows that are sorted: those go to disk.
+_MEMORY: Final = "1GB"
+
+
+@contextmanager
+def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
+    """Open a DuckDB with the view `USAGE` of a wide or long frame, and tell its columns."""
+    found = columns(frame)
+    if found.layout not in {"wide", "long"}:
+        raise FrameError(
+            f"This is a frame of {found.layout}; exports are made of whole records.",
+            "Give the wide or the long frame.",
+        )
+    with (
+        tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
+        engines.connect() as connection,
+    ):
+        _give(connection, frame, folder)
+        usage = _view(connection, found)
+        yield connection, usage
+
+
+def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> None:
+    """Put a frame into a connection; a relation, which is read but once, by way of a file."""
+    if engines.backend_of(frame) != "duckdb":
+        connection.register(_GIVEN, engines.collected(frame))
+        return
+    path = os.path.join(folder, "usage.parquet")
+    connection.execute(f"set memory_limit = {literal(_MEMORY)}")
+    connection.execute("set temp_directory = ?", [folder])
+    relation = cast("duckdb.DuckDBPyRelation", frame)
+    connection.register("tu__rows", relation.to_arrow_reader())
+    try:
+        connection.execute(f"copy (from tu__rows) to {literal(path)} (format parquet)")
+    finally:
+        connection.unregister("tu__rows")
+    connection.execute(f"create view {_GIVEN} as from read_parquet({literal(path)})")
+
+
+def _view(connection: duckdb.DuckDBPyConnection, found: Columns) -> Usage:
+    """Make `USAGE`: every column of wide under its dotted name and in its type."""
+    given = _types(connection, _GIVEN)
+    _check(found, given)
+    rows = _GIVEN
+    if found.layout == "long":
+        rows = _PIVOTED
+        connection.execute(f"create temp table {rows} as {layouts.wide_of_long(_GIVEN, found)}")
+        given = _types(connection, rows)
+        found = columns(connection.table(rows))
+    types = schema.layout_types(
+        "wide",
+        remote_data="remote_data" in found.known,
+        extra="extra" in found.known,
+        source=bool(found.marks),
+    )
+    parts = [_column(name, type_, found, given) for name, type_ in types.items()]
+    parts += [f"{_own(name, given[name])} as {quote(name)}" for name in found.own]
+    connection.execute(f"create view {_WIDE} as select {', '.join(parts)} from {rows}")
+    charges = f" replace ({rebuilt_charges()} as charges)" if "charges" not in found.known else ""
+    connection.execute(f"create view {USAGE} as select *{charges} from {_WIDE}")
+    own = connection.sql(f"from {USAGE} limit 0").to_arrow_table().schema
+    return Usage(
+        {**types, **{name: own.field(name).type for name in found.own}}, found.own, found.marks
+    )
+
+
+def _check(found: Columns, given: Mapping[str, str]) -> None:
+    """Raise if a column holds what does not belong there."""
+    wanted = source.kinds(found, [path for path in found.known if path in source.DTYPES])
+    for path in ("start_date", "end_date"):
+        if path in found.known:
+            wanted[found.known[path]] = "time"
+    kinds.check(wanted, {name: kinds.of_duckdb(type_) for name, type_ in given.items()})
+
+
+def _types(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, str]:
+    relation = connection.sql(f"from {rows}")
+    return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
+
+def _column(name: str, type_: pa.DataType, found: Columns, given: Mapping[str, str]) -> str:
+    wanted = schema.duckdb_type(type_)
+    if name not in found.known:
+        return f"cast(null as {wanted}) as {quote(name)}"
+    actual = found.known[name]
+    plain = relations.plain(actual, given[actual])
+    if type_ == schema.ARROW["timestamp"]:
+        return f"timezone('UTC', cast({plain} as timestamp)) as {quote(name)}"
+    return f"cast({plain} as {wanted}) as {quote(name)}"
+
+
+def _own(name: str, type_: str) -> str:
+    """Return a column of the caller's own; instants stay what they are, categories are text."""
+    return quote(name) if type_.startswith("TIMESTAMP") else relations.plain(name, type_)

@@ -1,0 +1,131 @@
+"""Where an export goes, and of which kind that is: the target's own name says it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from tidyusage.errors import OptionError
+
+if TYPE_CHECKING:
+    from tidyusage.typing import Path
+
+Kind: TypeAlias = Literal[
+    "parquet", "csv", "excel", "duckdb", "hyper", "folder", "delta", "postgres"
+]
+_SUFFIXES: Final[dict[str, Kind]] = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv",
+    ".xlsx": "excel",
+    ".duckdb": "duckdb",
+    ".hyper": "hyper",
+}
+_DELTA: Final = "delta:"
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_SCHEMA: Final = "schema"
+_PUBLIC: Final = "public"
+_HIDDEN: Final = "***"
+_SAY: Final = (
+    "Name a file that ends with .parquet, .csv, .csv.gz, .xlsx, .duckdb or .hyper; a folder, "
+    "as in 'exports/'; a Delta Lake, as in 'delta:exports'; or a database, as in "
+    "'postgresql://user@host/database'."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A place of a kind: a path, or a database's ``address``; ``place`` shows no password of it.
+
+    ``schema`` is that of the database in which tables are to stand.
+    """
+
+    kind: Kind
+    place: str
+    address: str = field(default="", repr=False)
+    schema: str = _PUBLIC
+
+    @classmethod
+    def of(cls, target: Path) -> Target:
+        """Tell of which kind a target is; raise if it does not say."""
+        if not isinstance(target, str | os.PathLike):
+            raise OptionError(f"{target!r} is no target.", _SAY)
+        text = os.fspath(target)
+        if text.startswith(_SCHEMES):
+            return _database(text)
+        if "://" in text:
+            raise OptionError(f"tidyusage cannot export to {text.partition('://')[0]}://.", _SAY)
+        if text.startswith(_DELTA):
+            return cls("delta", _folder(text.removeprefix(_DELTA)))
+        if not text.endswith((os.sep, "/")) and not os.path.isdir(text):
+            if kind := _of_file(text):
+                _require_folder(text)
+                return cls(kind, os.path.abspath(text))
+            if "." in os.path.basename(text):
+                raise OptionError(f"The target {text!r} does not say its kind.", _SAY)
+        return cls("folder", _folder(text))
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file."""
+        return self.kind not in {"folder", "delta", "postgres"}
+
+    @property
+    def holds_one(self) -> bool:
+        """Whether it holds one table alone."""
+        return self.kind in {"parquet", "csv"}
+
+    def beside(self, name: str) -> Target:
+        """Return the file of the same kind that is for another table of the same export."""
+        folder, base = os.path.split(self.place)
+        stem, dot, suffix = base.partition(".csv") if self.kind == "csv" else _parted(base)
+        return replace(self, place=os.path.join(folder, f"{stem}.{name}{dot}{suffix}"))
+
+    def hide(self, text: str) -> str:
+        """Return a text of the database's without the password, should it have come back."""
+        password = urlsplit(self.address).password
+        return text.replace(unquote(password), _HIDDEN) if password else text
+
+
+def _parted(base: str) -> tuple[str, str, str]:
+    stem, suffix = os.path.splitext(base)
+    return stem, suffix[:1], suffix[1:]
+
+
+def _database(text: str) -> Target:
+    """Part an address from the schema that it names, which is no word of the server's own."""
+    parts = urlsplit(text)
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    schemas = [value for name, value in asked if name == _SCHEMA]
+    others = [(name, value) for name, value in asked if name != _SCHEMA]
+    if schemas[1:] or "" in schemas:
+        raise OptionError("The address names no schema, or several.", "Write ?schema=usage.")
+    host = parts.netloc.rpartition("@")[2]
+    user = f"{parts.username}@" if parts.username else ""
+    schema = schemas[0] if schemas else _PUBLIC
+    shown = parts._replace(netloc=f"{user}{host}", query="").geturl()
+    address = parts._replace(query=urlencode(others)).geturl()
+    return Target("postgres", f"{shown}?{_SCHEMA}={schema}", address, schema)
+
+
+def _of_file(text: str) -> Kind | None:
+    name = os.path.basename(text).lower()
+    return next((kind for suffix, kind in _SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def _folder(text: str) -> str:
+    if not text.strip():
+        raise OptionError("The target names no folder.", _SAY)
+    path = os.path.abspath(text)
+    _require_folder(path)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise OptionError(f"The target {text!r} is a file, and no folder.", _SAY)
+    return path
+
+
+def _require_folder(path: str) -> None:
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise OptionError(f"There is no folder {folder!r}.", "Make it, or mend the target.")

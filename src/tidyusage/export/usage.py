@@ -1,0 +1,105 @@
+"""The tables as they are in frames: wide, one row a record, and long, one row a measure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tidyusage import catalogue, reshape, schema
+from tidyusage.export.table import USAGE, Column, Table, Usage, described, spelled
+from tidyusage.metrics import policy
+from tidyusage.sqltext import literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+WIDE: Final = "usage_wide"
+_ORDER: Final = ("start_date", "product.id", "id")
+_CURRENCY: Final = quote("charges_currency")
+_TOKENS: Final = tuple(
+    field.column for field in catalogue.MEASURES if field.column.startswith("usage.tokens.")
+)
+
+
+def wide(usage: Usage) -> Table:
+    """Return the table of one row a record, its lists as they are."""
+    names = [name for name in usage.types if name not in usage.left_out]
+    columns = [_described(name, usage) for name in names]
+    chosen = (f"{quote(n)} as {quote(c.name)}" for n, c in zip(names, columns, strict=True))
+    amounts = [
+        (spelled(name), quote(spelled(name)), _CURRENCY) for name in catalogue.CHARGE_AMOUNTS
+    ]
+    billed = policy.cost(policy.BILLED).replace('"charges.', '"charges_')
+    return Table(
+        WIDE,
+        "One row a usage record.",
+        tuple(columns),
+        f"select {', '.join(chosen)} from {USAGE}",
+        key=tuple(map(spelled, usage.identity)),
+        order=tuple(map(spelled, _ORDER)),
+        sums=(
+            ("cost", billed, _CURRENCY),
+            *amounts,
+            *((spelled(name), quote(spelled(name)), None) for name in _TOKENS),
+        ),
+    )
+
+
+def long(usage: Usage) -> Table:
+    """Return the table of one row a record and measure."""
+    kept = (*usage.marks, *usage.own)
+    types = schema.layout_types("long") | {name: usage.types[name] for name in kept}
+    types = {name: type_ for name, type_ in types.items() if name not in usage.left_out}
+    columns = [
+        Column(name, type_, _LONG[name], required=name != "unit")
+        if name in _LONG
+        else _described(name, usage)
+        for name, type_ in types.items()
+    ]
+    chosen = (f"{quote(name)} as {quote(spelled(name))}" for name in types)
+    identity = tuple(map(spelled, usage.identity))
+    return Table(
+        "usage_long",
+        "One row a usage record and measure that it holds.",
+        tuple(columns),
+        f"select {', '.join(chosen)} from ({reshape.long(USAGE, own=kept)})",
+        key=(*identity, "metric"),
+        owner=identity,
+        parents=wide(usage).sql,
+        order=(*map(spelled, _ORDER), "metric"),
+        sums=tuple(_sums_of_long()),
+    )
+
+
+_LONG: Final = {
+    "metric": "What was measured, by its path: usage.tokens.input, charges.net.",
+    "value": "How much of it there was, in the unit; flags count 0 and 1.",
+    "unit": "What the value counts; the currency of a charge.",
+}
+
+
+def _sums_of_long() -> Iterable[tuple[str, str, str | None]]:
+    for name in (*catalogue.CHARGE_AMOUNTS, *_TOKENS):
+        value = f"case when metric = {literal(name)} then value end"
+        yield spelled(name), value, "unit" if name in catalogue.CHARGE_AMOUNTS else None
+
+
+def _described(name: str, usage: Usage) -> Column:
+    required = name == "id"
+    if name in _NESTED:
+        return Column(spelled(name), usage.types[name], _NESTED[name])
+    if name in catalogue.CHARGE_AMOUNTS:
+        said = f"The charges of type {name.removeprefix('charges.')}, added up."
+        return Column(spelled(name), usage.types[name], said, "charges_currency")
+    if name in usage.own:
+        return Column(name, usage.types[name])
+    return described(name, type_=usage.types[name], required=required)
+
+
+_NESTED: Final = {
+    "charges.currency": "The currency of the record's charges, in capitals.",
+    "charges": "The charges as they came: overlapping views of one cost, not parts of it.",
+    "resources": "The resources that the usage belongs to.",
+    catalogue.TOOL_ACTIONS.column: catalogue.TOOL_ACTIONS.description,
+    "remote_data": "The vendor's own object, as JSON.",
+    "extra": "What the schema does not know of the record, as JSON of path and value.",
+}

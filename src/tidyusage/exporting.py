@@ -1,0 +1,115 @@
+"""Exports as a command: `export` reads records, and writes them where BI tools read them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from tidyusage.console import plainly, source
+from tidyusage.questions import Currency, Keys, Rejects, Repeated, Sources, reading
+from tidyusage.typing import Mode, Tables  # noqa: TC001 - typer reads them
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# From here on records are streamed: what is said of repeated ids and unknown keys needs them all.
+_LARGE: Final = 256 * 2**20
+_PACKED: Final = (".gz", ".zst")
+_RATIO: Final = 10
+_EXAMPLES: Final = (
+    "export usage.ndjson usage.parquet",
+    "export exports/ 'postgresql://me@host/bi?schema=usage' --mode upsert",
+    "export usage.ndjson star/ --tables star --partition-by month",
+    "export usage.ndjson focus.csv --tables focus --billing-account 4711",
+    "TIDYUSAGE_KEY=… tidyusage export usage.ndjson usage.xlsx --anonymise user",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    named = (line if line.startswith("TIDY") else f"tidyusage {line}" for line in _EXAMPLES)
+    app.command(epilog="\n\n".join(["**Examples**", *(f"`{line}`" for line in named)]))(export)
+
+
+def export(
+    sources: Sources,
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A file (.parquet, .csv, .csv.gz, .xlsx, .duckdb, .hyper), a folder/, "
+            "delta:FOLDER, or postgresql://user@host/database?schema=usage."
+        ),
+    ],
+    *,
+    tables: Annotated[Tables, typer.Option("--tables", help="Which tables.")] = "wide",
+    mode: Annotated[
+        Mode, typer.Option("--mode", help="What becomes of what is there already.")
+    ] = "error",
+    partition_by: Annotated[
+        list[str] | None,
+        typer.Option("--partition-by", help="year, month, day, or a column; several times."),
+    ] = None,
+    anonymise: Annotated[
+        list[str] | None,
+        typer.Option("--anonymise", help="A field or object for which hashes are to stand: user."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", help="A field or object to leave out.")
+    ] = None,
+    billing_account: Annotated[
+        str | None,
+        typer.Option("--billing-account", help="FOCUS: that of records without organization."),
+    ] = None,
+    rejects: Rejects = None,
+    currency: Currency = None,
+    duplicates: Repeated = "latest",
+    unknown: Keys = "warn",
+) -> None:
+    """Write records where BI tools read them: whole, typed, and described.
+
+    The key of pseudonyms is that of the environment variable TIDYUSAGE_KEY.
+    """
+    from tidyusage import progress
+    from tidyusage.export import export_usage
+
+    how = reading(rejects, currency, duplicates, unknown)
+    with plainly(), progress.bar("Exporting"), _records(sources, how) as frame:
+        told = export_usage(
+            frame,
+            target,
+            tables=tables,
+            mode=mode,
+            partition_by=partition_by or (),
+            anonymise=anonymise or (),
+            drop=drop or (),
+            billing_account=billing_account,
+        )
+        for name, table in told["tables"].items():
+            typer.echo(f"{table['rows']:,} rows of {name} in {told['target']}", err=True)
+
+
+@contextmanager
+def _records(sources: list[str], how: dict[str, Any]) -> Iterator[Any]:
+    """Read what a command is given; what is large is read while it is written."""
+    from tidyusage import engines, read
+
+    found = source(sources)
+    if not isinstance(found, list) or _size(found) < _LARGE:
+        yield read.read_usage(found, backend="pyarrow", **how)
+        return
+    with engines.connect() as connection:
+        connection.execute("set memory_limit = '2GB'")
+        yield read.read_usage(found, backend="duckdb", connection=connection, **how)
+
+
+def _size(sources: list[str]) -> int:
+    """Return how many bytes of text there are, about."""
+    from tidyusage import places
+
+    return sum(
+        os.path.getsize(path) * (_RATIO if path.endswith(_PACKED) else 1)
+        for path in places.files(sources)
+    )
