@@ -3,27 +3,23 @@
 import csv
 import datetime as dt
 import gzip
-import json
 import os
 
 import duckdb
 import openpyxl
 import pandas as pd
-import pantab
 import polars as pl
-import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
 
 import tidyusage as tu
+from export_targets import EXACT, decoded, read_parquet
 from flavours import FLAVOURS
 from servers import postgres
 from tidyusage import catalogue, schema
 from tidyusage.errors import ExportError
 
-UTC = dt.UTC
 # Text that breaks what is quoted badly, numbers at the edge of what floats hold, and nothing.
 RECORDS = [
     {
@@ -56,7 +52,6 @@ RECORDS = [
         "resources": [],
     },
 ]
-NESTED = ("resources", "charges", "usage_code_tool_actions")
 
 
 @pytest.fixture(scope="module")
@@ -79,28 +74,6 @@ def by_id(rows, layout="wide"):
     return sorted(rows, key=lambda row: (row["id"], row.get("metric") or ""))
 
 
-def decoded(rows):
-    """Rows of a reader that has no lists: the JSON in the place of them is read."""
-    return [
-        {k: json.loads(v) if k in NESTED and isinstance(v, str) else v for k, v in row.items()}
-        for row in rows
-    ]
-
-
-def in_utc(rows):
-    return [
-        {
-            k: v.astimezone(UTC) if isinstance(v, dt.datetime) and v.tzinfo else v
-            for k, v in row.items()
-        }
-        for row in rows
-    ]
-
-
-def plain_json(value):
-    return json.loads(json.dumps(value))
-
-
 def same(found, wanted):
     """Tell whether rows are equal, floats to the last bit."""
     assert len(found) == len(wanted)
@@ -108,10 +81,6 @@ def same(found, wanted):
         assert set(ours) == set(theirs)
         for name, value in theirs.items():
             assert ours[name] == value, name
-
-
-def read_parquet(path, _):
-    return pq.read_table(path).to_pylist()
 
 
 def read_polars(path, _):
@@ -123,39 +92,10 @@ def read_pandas(path, _):
     return pa.Table.from_pandas(frame, preserve_index=False).to_pylist()
 
 
-def read_folder(path, name):
-    return pl.read_parquet(f"{path}/{name}/").to_dicts()
-
-
-def read_duckdb(path, name):
-    with duckdb.connect(path, read_only=True) as connection:
-        return in_utc(connection.sql(f"from {name}").to_arrow_table().to_pylist())
-
-
-def read_postgres(url, name):
-    address, _, place = url.partition("?schema=")
-    with psycopg.connect(address, row_factory=psycopg.rows.dict_row) as connection:
-        return in_utc(connection.execute(f'select * from "{place}".{name}').fetchall())
-
-
-def read_delta(target, name):
-    return DeltaTable(f"{target.removeprefix('delta:')}/{name}").to_pyarrow_table().to_pylist()
-
-
-def read_hyper(path, name):
-    found = pantab.frame_from_hyper(path, table=name, return_type="pyarrow")
-    return decoded(found.to_pylist())
-
-
 TARGETS = {
-    "parquet": ("usage.parquet", read_parquet),
+    **EXACT,
     "parquet, polars": ("usage.parquet", read_polars),
     "parquet, pandas": ("usage.parquet", read_pandas),
-    "folder": ("usage/", read_folder),
-    "duckdb": ("usage.duckdb", read_duckdb),
-    "postgres": ("", read_postgres),
-    "delta": ("delta:usage", read_delta),
-    "hyper": ("usage.hyper", read_hyper),
 }
 
 

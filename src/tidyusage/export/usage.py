@@ -10,7 +10,7 @@ from tidyusage.metrics import policy
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 WIDE: Final = "usage_wide"
 _ORDER: Final = ("start_date", "product.id", "id")
@@ -25,23 +25,32 @@ def wide(usage: Usage) -> Table:
     names = [name for name in usage.types if name not in usage.left_out]
     columns = [_described(name, usage) for name in names]
     chosen = (f"{quote(n)} as {quote(c.name)}" for n, c in zip(names, columns, strict=True))
-    amounts = [
-        (spelled(name), quote(spelled(name)), _CURRENCY) for name in catalogue.CHARGE_AMOUNTS
-    ]
-    billed = policy.cost(policy.BILLED).replace('"charges.', '"charges_')
     return Table(
         WIDE,
         "One row a usage record.",
         tuple(columns),
         f"select {', '.join(chosen)} from {USAGE}",
         key=tuple(map(spelled, usage.identity)),
-        order=tuple(map(spelled, _ORDER)),
-        sums=(
-            ("cost", billed, _CURRENCY),
-            *amounts,
-            *((spelled(name), quote(spelled(name)), None) for name in _TOKENS),
-        ),
+        order=_order(names),
+        sums=tuple(_sums_of_wide(names)),
     )
+
+
+def _order(names: Collection[str]) -> tuple[str, ...]:
+    return tuple(spelled(name) for name in _ORDER if name in names)
+
+
+def _sums_of_wide(names: Collection[str]) -> Iterable[tuple[str, str, str | None]]:
+    if set(catalogue.CHARGE_COLUMNS) <= set(names):
+        billed = policy.cost(policy.BILLED).replace('"charges.', '"charges_')
+        yield "cost", billed, _CURRENCY
+    if "charges.currency" in names:
+        for name in catalogue.CHARGE_AMOUNTS:
+            if name in names:
+                yield spelled(name), quote(spelled(name)), _CURRENCY
+    for name in _TOKENS:
+        if name in names:
+            yield spelled(name), quote(spelled(name)), None
 
 
 def long(usage: Usage) -> Table:
@@ -65,7 +74,7 @@ def long(usage: Usage) -> Table:
         key=(*identity, "metric"),
         owner=identity,
         parents=wide(usage).sql,
-        order=(*map(spelled, _ORDER), "metric"),
+        order=(*_order(types), "metric"),
         sums=tuple(_sums_of_long()),
     )
 
