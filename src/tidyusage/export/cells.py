@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.export.table import Column, Table
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
 # What spreadsheets take for the beginning of a formula, after quotes of our own.
-_FORMULA: Final = r"'^''*[=+\-@\t\r\n]'"
+FORMULA: Final = r"^'*[=+\-@\t\r\n]"
 _BIGGER: Final[dict[Any, pa.DataType]] = {
     pa.int8(): pa.int64(),
     pa.int16(): pa.int64(),
@@ -66,7 +66,9 @@ def harmless(text: str) -> str:
     An apostrophe stands before what begins like one, and before what already begins with
     apostrophes and then so: taking one away gives back what was there.
     """
-    return f"case when regexp_matches({text}, {_FORMULA}) then '''' || {text} else {text} end"
+    return (
+        f"case when regexp_matches({text}, {literal(FORMULA)}) then '''' || {text} else {text} end"
+    )
 
 
 def harmless_text(text: str) -> str:

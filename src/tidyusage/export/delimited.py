@@ -57,9 +57,34 @@ def _frames(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pl.
     """Yield a table's rows as they are written."""
     import polars as pl
 
+    if table.held is not None:
+        yield _of_held(connection, table)
+        return
     query = f"select {', '.join(map(_cell, table.columns))} from ({table.sql})"
     for batch in connection.sql(query).to_arrow_reader(_ROWS):
         yield cast("pl.DataFrame", pl.from_arrow(batch))
+
+
+def _of_held(connection: duckdb.DuckDBPyConnection, table: Table) -> pl.DataFrame:
+    """Return rows that are in memory; what is neither text nor of a plain type is made by SQL."""
+    import polars as pl
+
+    made = [column for column in table.columns if cells.plain(column)[0] != quote(column.name)]
+    frame = cast("pl.DataFrame", pl.from_arrow(cast("pa.Table", table.held)))
+    if made:
+        query = f"select {', '.join(map(_cell, made))} from ({table.sql})"
+        found = pl.from_arrow(connection.sql(query).to_arrow_table())
+        frame = frame.with_columns(cast("pl.DataFrame", found))
+    done = {column.name for column in made}
+    texts = [n for n, type_ in frame.schema.items() if type_ == pl.String and n not in done]
+    return frame.with_columns(map(_harmless, texts))
+
+
+def _harmless(name: str) -> pl.Expr:
+    import polars as pl
+
+    text = pl.col(name)
+    return pl.when(text.str.contains(cells.FORMULA)).then("'" + text).otherwise(text).alias(name)
 
 
 def _cell(column: Column) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
 from pyarrow import parquet
 
@@ -19,18 +19,40 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidyusage.export.job import Job
+    from tidyusage.export.table import Table
+
+# Where Arrow's readers look for the types and the metadata of fields.
+_KEY: Final = "ARROW:schema"
 
 
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write a table to a file."""
     (table,), place = job.tables, job.target.place
-    query = table.ordered
-    if job.adds and os.path.exists(place):
+    adds = job.adds and os.path.exists(place)
+    if adds:
         upsert.require_columns(place, parquet.read_schema(place).names, table.names, table.name)
-        query = upsert.merged(f"read_parquet({literal(place)})", table, job.mode)
     with replaced(place) as partial:
-        copy(connection, query, partial, table.schema)
+        if adds:
+            query = upsert.merged(f"read_parquet({literal(place)})", table, job.mode)
+            copy(connection, query, partial, table.schema)
+        elif table.held is not None:
+            _put(table, partial)
+        else:
+            copy(connection, table.ordered, partial, table.schema)
     job.told.stands(table.name, rows(connection, place))
+
+
+def _put(table: Table, path: str) -> None:
+    """Write rows that are in memory, in order; Polars does so on all cores."""
+    import polars as pl
+
+    frame = cast("pl.DataFrame", pl.from_arrow(cast("pa.Table", table.held)))
+    ordered = frame.sort(table.order, nulls_last=True, maintain_order=True)
+    ordered.write_parquet(path, compression="zstd", metadata={_KEY: _described(table.schema)})
+
+
+def _described(schema: pa.Schema) -> str:
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
 
 
 def copy(
@@ -43,8 +65,7 @@ def copy(
     name: str = "",
 ) -> None:
     """Write a query to a file, or with partitions to a folder."""
-    described = base64.b64encode(schema.serialize().to_pybytes()).decode()
-    metadata = f"'ARROW:schema': {literal(described)}"
+    metadata = f"{literal(_KEY)}: {literal(_described(schema))}"
     options = ["format parquet", "compression zstd", f"kv_metadata {{{metadata}}}"]
     if partition_by:
         options += [

@@ -62,12 +62,14 @@ class Privacy:
             raise OptionError("The id cannot be dropped: it tells records apart.", "Anonymise it.")
         if twice := [path for path in hidden if path in dropped]:
             raise OptionError(f"{twice[0]!r} is to be anonymised and dropped.", "Choose one.")
-        if {*hidden, *dropped} & {*_USER}:
+        of_users = bool({*hidden, *dropped} & {*_USER})
+        held = usage.held if not hidden and not of_users else None
+        if of_users:
             dropped += [name for name in _OPAQUE if name in usage.types]
         register(connection, self.key)
         self._replace_view(connection, hidden, dropped)
         texts = {name: pa.string() for name in hidden}
-        return replace(usage, types={**usage.types, **texts}, left_out=tuple(dropped))
+        return replace(usage, types={**usage.types, **texts}, left_out=tuple(dropped), held=held)
 
     def _replace_view(
         self,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import engines, kinds, layouts, relations, schema
 from tidyusage.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
+from tidyusage.export.held import held
 from tidyusage.export.table import USAGE, Usage
 from tidyusage.metrics import source
 from tidyusage.sqltext import literal, quote
@@ -40,16 +42,18 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
         tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
         engines.connect() as connection,
     ):
-        _give(connection, frame, folder)
+        table = _give(connection, frame, folder)
         usage = _view(connection, found)
-        yield connection, usage
+        rows = held(table, found, usage.types) if table is not None else None
+        yield connection, replace(usage, held=rows)
 
 
-def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> None:
+def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> pa.Table | None:
     """Put a frame into a connection; a relation, which is read but once, by way of a file."""
     if engines.backend_of(frame) != "duckdb":
-        connection.register(_GIVEN, engines.collected(frame))
-        return
+        table = engines.collected(frame)
+        connection.register(_GIVEN, table)
+        return table
     path = os.path.join(folder, "usage.parquet")
     connection.execute(f"set memory_limit = {literal(_MEMORY)}")
     connection.execute("set temp_directory = ?", [folder])
@@ -60,6 +64,7 @@ def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> Non
     finally:
         connection.unregister("tu__rows")
     connection.execute(f"create view {_GIVEN} as from read_parquet({literal(path)})")
+    return None
 
 
 def _view(connection: duckdb.DuckDBPyConnection, found: Columns) -> Usage:

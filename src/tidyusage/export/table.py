@@ -22,13 +22,15 @@ class Usage:
     """The columns of `USAGE`: those of the wide layout, all there, then the caller's ``own``.
 
     ``marks`` are the columns that say what records were fetched for, where the frame has them.
-    Columns that are ``left_out`` are null, and go into no table that can do without.
+    Columns that are ``left_out`` are null, and go into no table that can do without.  Rows that are
+    ``held`` in memory are the wide table as it is to be exported.
     """
 
     types: Mapping[str, pa.DataType]
     own: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    held: pa.Table | None = None
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -61,7 +63,7 @@ class Table:
     rows apart; an upsert replaces all rows of an ``owner``, which is the key if none is named, and
     ``parents`` is the query of all owners, where one may have no rows.  ``references`` names,
     by column, the table and key that it points to; rows of a ``shared`` table are those of every
-    export that has them, so that none is added twice.
+    export that has them, so that none is added twice.  What is ``held`` are the table's rows.
     ``sums`` are what a load can be checked by: an amount's name with its SQL, and the SQL of its
     currency, or None for tokens.
     """
@@ -76,6 +78,7 @@ class Table:
     order: tuple[str, ...] = ()
     references: Mapping[str, tuple[str, str]] | None = None
     shared: bool = False
+    held: pa.Table | None = None
     sums: tuple[tuple[str, str, str | None], ...] = ()
 
     @property

@@ -33,6 +33,7 @@ def wide(usage: Usage) -> Table:
         key=tuple(map(spelled, usage.identity)),
         order=_order(names),
         sums=tuple(_sums_of_wide(names)),
+        held=None if usage.held is None else usage.held.select([c.name for c in columns]),
     )
 
 
