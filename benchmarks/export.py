@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,12 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import polars as pl
-import psycopg
 import pyarrow.parquet as pq
 
 import tidyusage as tu
 from metrics import wide
-from run import _ready
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -92,10 +88,14 @@ def flattened(frame: pl.DataFrame) -> pl.DataFrame:
             else quote(name)
             for name, type_ in frame.schema.items()
         )
-        return pl.from_arrow(connection.sql(f"select {', '.join(chosen)} from frame").to_arrow_table())
+        return pl.from_arrow(
+            connection.sql(f"select {', '.join(chosen)} from frame").to_arrow_table()
+        )
 
 
-def alternated(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int) -> tuple[float, float]:
+def alternated(
+    ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int
+) -> tuple[float, float]:
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds + 1):  # the first one warms up
         for call, measured in zip((ours, theirs), seconds, strict=True):

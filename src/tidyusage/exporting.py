@@ -87,8 +87,9 @@ def export(
             drop=drop or (),
             billing_account=billing_account,
         )
+        where = told["target"] if "://" in target else target  # which shows no password
         for name, table in told["tables"].items():
-            typer.echo(f"{table['rows']:,} rows of {name} in {told['target']}", err=True)
+            typer.echo(f"{table['rows']:,} rows of {name} in {where}", err=True)
 
 
 @contextmanager

@@ -61,6 +61,8 @@ Identity: TypeAlias = Literal["id", "natural"]
 Every: TypeAlias = Literal["1d", "1mo"]
 Partial: TypeAlias = Literal["raise", "warn"]
 Tables: TypeAlias = Literal["wide", "long", "star", "focus"]
+VirtualCurrencies: TypeAlias = Mapping[str, tuple[str, float]]
+Services: TypeAlias = Mapping[str, tuple[str, str, str]]
 Mode: TypeAlias = Literal["error", "overwrite", "append", "upsert"]
 Texts: TypeAlias = "str | Iterable[str]"
 

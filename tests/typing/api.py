@@ -1,7 +1,9 @@
 """Read by the type checkers, never run: uses that must pass, and uses that must not."""
 
 from datetime import date, timedelta
+from typing import Any
 
+import duckdb
 import pandas as pd
 import polars as pl
 
@@ -75,3 +77,19 @@ def trust(frame: pd.DataFrame, eager: pl.DataFrame, lazy: pl.LazyFrame) -> None:
     parts: pd.DataFrame = tu.allocate(frame, weights={"lkc-1": 2, "*": 1})
     spread: pl.DataFrame = tu.allocate_shared(eager, {"user.id": None}, "user.id", by="requests")
     counted: pd.DataFrame = tu.totals(frame, overlap="raise")
+
+
+def export(frame: pd.DataFrame, lazy: pl.LazyFrame, relation: duckdb.DuckDBPyRelation) -> None:
+    told: dict[str, Any] = tu.export_usage(frame, "usage.parquet", mode="upsert")
+    star: dict[str, Any] = tu.export_usage(lazy, "bi/", tables="star", partition_by=["month"])
+    focus: dict[str, Any] = tu.export_usage(
+        relation,
+        "focus.csv",
+        tables="focus",
+        virtual_currencies={"CREDITS": ("USD", 0.04)},
+        services={"kafka": ("Confluent", "Integration", "Messaging")},
+    )
+    hidden: dict[str, Any] = frame.pipe(
+        tu.export_usage, "usage.csv", anonymise="user", anonymise_key=b"secret"
+    )
+    tu.export_usage(frame, "usage.csv", mode="replace")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

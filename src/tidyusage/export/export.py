@@ -12,7 +12,15 @@ from tidyusage.export.stage import staged
 
 if TYPE_CHECKING:
     from tidyusage.export.pseudonyms import Key
-    from tidyusage.typing import Frame, Mode, Path, Tables, Texts
+    from tidyusage.typing import (
+        Frame,
+        Mode,
+        Path,
+        Services,
+        Tables,
+        Texts,
+        VirtualCurrencies,
+    )
 
 
 @guards_key
@@ -29,8 +37,8 @@ def export_usage(
     drop: Texts = (),
     version: str = "1.2",
     billing_account: str | None = None,
-    virtual_currencies: Any = None,
-    services: Any = None,
+    virtual_currencies: VirtualCurrencies | None = None,
+    services: Services | None = None,
 ) -> dict[str, Any]:
     """Write a frame where BI tools read it: whole, typed, and described.
 
@@ -67,9 +75,10 @@ def export_usage(
     billing_account
         Of FOCUS: the account of records that name no organization.
     virtual_currencies
-        Of FOCUS: what one of a virtual currency costs, such as `{"CREDITS": (0.04, "USD")}`.
+        Of FOCUS: what one of a virtual currency costs, such as `{"credits": ("USD", 0.04)}`.
     services
-        Of FOCUS: `ServiceCategory` and `ServiceSubcategory` by product id.
+        Of FOCUS: provider, category and subcategory by product id, such as
+        `{"KAFKA": ("Confluent", "Integration", "Messaging")}`; "*" is any other product.
 
     Returns
     -------
