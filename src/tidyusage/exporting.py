@@ -102,7 +102,7 @@ def _records(sources: list[str], how: dict[str, Any]) -> Iterator[Any]:
         yield read.read_usage(found, backend="pyarrow", **how)
         return
     with engines.connect() as connection:
-        connection.execute("set memory_limit = '2GB'")
+        connection.execute("set memory_limit = '1GB'")
         yield read.read_usage(found, backend="duckdb", connection=connection, **how)
 
 
