@@ -19,8 +19,8 @@ import tidyusage as tu
 from conftest import columns, rows
 from findings_cases import CASES, charged, cost, tokens, user
 from tidyusage import engines
-from tidyusage.checks.findings.currencies import ISO_4217, WITHDRAWN
 from tidyusage.checks.findings.report import CHECKS
+from tidyusage.currencies import ISO_4217, WITHDRAWN
 from tidyusage.errors import (
     FrameError,
     OptionError,

@@ -18,9 +18,9 @@ import tidyusage as tu
 from focus_cases import MESSY, charge, exported, flat, plain, present, record, resource, staged
 from strategies import batches
 from tidyusage import engines
+from tidyusage.currencies import NATIONAL
 from tidyusage.errors import FrameError, OptionError
 from tidyusage.export import focus, focus_columns
-from tidyusage.export.focus_currencies import NATIONAL
 from tidyusage.export.focus_services import PRODUCTS, SUBCATEGORIES
 
 EXAMPLE = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage.currencies import NATIONAL
 from tidyusage.errors import OptionError, is_number
 from tidyusage.sqltext import literal, values
 
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
 Price = tuple[str, float]
 
 _SHAPE: Final = "Give {'credits': ('USD', 0.04)}: what they were bought in, and what one cost."
-# Legal tender somewhere since 2020, as CLDR has it: metals, funds and test codes are none.
-NATIONAL: Final = frozenset(
-    """
-    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN
-    BZD CAD CDF CHF CLP CNY COP CRC CUC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL
-    GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF
-    KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR
-    MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG
-    SEK SGD SHP SLE SLL SOS SRD SSP STN SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU
-    UZS VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG ZWL
-    """.split()  # noqa: SIM905 - a list of 159 short texts would be as many lines
-)
 
 
 def virtual_of(currencies: Mapping[str, Price] | None) -> dict[str, Price]:

@@ -13,8 +13,8 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.checks.findings.currencies import ISO_4217, WITHDRAWN
 from tidyusage.checks.findings.money import CHARGES, ENTRIES, entries
+from tidyusage.currencies import ISO_4217, WITHDRAWN
 from tidyusage.metrics.money import CURRENCY
 from tidyusage.metrics.policy import code
 from tidyusage.sqltext import quote, values

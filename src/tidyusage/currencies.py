@@ -17,3 +17,7 @@ ISO_4217: Final = tuple(
     """.split()  # noqa: SIM905 - a block of codes is read, a list of quoted ones is not
 )
 WITHDRAWN: Final = ("ANG", "BGN", "CUC", "HRK", "SLL", "ZWL")
+# Units of account and codes of funds, in which nobody is billed.
+_NO_TENDER: Final = "BOV CHE CHW CLF COU MXV SVC USN UYI UYW VED XDR".split()  # noqa: SIM905 - likewise
+# What has been legal tender somewhere since 2020.
+NATIONAL: Final = frozenset((*ISO_4217, *WITHDRAWN)) - frozenset(_NO_TENDER)
