@@ -69,7 +69,8 @@ def spark():
         "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.codegen.wholeStage": "false",  # compiling takes longer than few rows do
         "spark.sql.warehouse.dir": folder,
         "spark.local.dir": folder,
         "spark.log.level": "ERROR",

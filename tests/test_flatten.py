@@ -46,7 +46,7 @@ def test_long_is_what_plain_python_makes_of_the_records(records):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@CALM
+@settings(CALM, max_examples=15)
 @given(batches())
 def test_child_tables_rebuild_the_lists(records):
     for layout, lists in (
@@ -107,7 +107,7 @@ def test_wide_to_long_to_wide_gives_the_same_numbers(records):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@settings(CALM, max_examples=15)
+@settings(CALM, max_examples=8)
 @given(batches())
 def test_every_library_gets_the_same_rows(records):
     for layout in ("wide", "long"):

@@ -77,8 +77,7 @@ def test_frames_of_tidyusage_pass_and_are_given_back(layout, sep):
         assert schemas.model(layout, library, sep=sep).validate(empty).shape == empty.shape
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("sep", [".", "_"])
+@pytest.mark.parametrize(("layout", "sep"), [*((layout, ".") for layout in LAYOUTS), ("long", "_")])
 def test_pandera_knows_records_by_account_and_report(layout, sep):
     inside = {
         "charges": [{"type": "net", "amount": 1, "currency": "USD"}],

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
+from flavours import FEW
 from flavours import FLAVOURS as EVERY
 from strategies import batches
 from tidyusage import checks, engines, schema
@@ -710,7 +711,7 @@ EDITS = st.tuples(st.sampled_from("abcd"), st.sampled_from(WIDE), st.booleans())
 LAW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@pytest.mark.parametrize("flavour", ["pandas", "polars", "polars lazy", "duckdb"])
+@pytest.mark.parametrize("flavour", FEW)
 @LAW
 @given(edits=st.lists(EDITS, max_size=6))
 def test_good_and_bad_are_all_rows(flavour, edits):

@@ -42,6 +42,10 @@ class Lines:
         batches = (b"\n".join([*objects.lines(batch), b""]) for batch in self._batches())
         return io.BufferedReader(_Stream(batches))
 
+    def are_few(self) -> bool:
+        """Tell whether DuckDB takes them at once."""
+        return len(self._records) <= _BATCH
+
     def sample(self, count: int) -> list[bytes]:
         """Return about so many lines from all over."""
         return objects.lines(self._records[:: -(-len(self._records) // count) or 1])

@@ -122,6 +122,12 @@ class Text:
         with self.open() as stream:
             return sum(map(len, _Blocks(stream)))
 
+    def is_short(self) -> bool:
+        """Tell whether the text is too short for its reading to take long."""
+        if self.lines is not None:
+            return self.lines.are_few()
+        return os.path.getsize(self.path) < _HEAD
+
     def is_cut_off(self) -> bool:
         """Tell whether an array has no end: after a comma DuckDB does not miss it."""
         if self.shape != "array":

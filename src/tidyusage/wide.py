@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import rejects, scan, unknown
+from tidyusage import engines, rejects, scan, unknown
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Batch, Row, Text
@@ -156,8 +156,8 @@ def _attempt(
     if not texts:
         return _nothing(options).append_column(FAULT, pa.array([], pa.bool_()))
     try:
-        rows = connection.sql(query(texts, options, manner=manner))
-        table: pa.Table = rows.to_arrow_table()
+        few = len(texts) == 1 and texts[0].is_short()
+        table = engines.rows(connection, query(texts, options, manner=manner), few=few)
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
