@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, cast
 from tidyusage.errors import known_options
 from tidyusage.export.plan import Plan
 from tidyusage.export.privacy import Privacy
-from tidyusage.export.pseudonyms import guards_key
+from tidyusage.export.pseudonyms import Key
+from tidyusage.export.secret import hides
 from tidyusage.export.stage import staged
+from tidyusage.export.target import Target
+from tidyusage.export.whole import telling
 
 if TYPE_CHECKING:
-    from tidyusage.export.pseudonyms import Key
     from tidyusage.typing import Frame, Mode, Path, Tables, Texts
 
 
-@guards_key
+@hides(anonymise_key=Key.of, target=Target.of)
 @known_options
 def export_usage(
     frame: Frame,
@@ -115,7 +117,7 @@ def export_usage(
     """
     key = cast("Key | None", anonymise_key)
     plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
-    with staged(frame) as (connection, usage):
+    with telling(plan.place.place), staged(frame) as (connection, usage):
         return plan.executed(
             connection,
             usage,

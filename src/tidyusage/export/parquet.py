@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from pyarrow import parquet
 
 from tidyusage.export import upsert
-from tidyusage.export.whole import replaced
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -25,12 +24,12 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write a table to a file."""
     (table,), place = job.tables, job.target.place
     query = table.ordered
-    if job.adds and os.path.exists(place):
-        upsert.require_columns(place, parquet.read_schema(place).names, table.names, table.name)
-        query = upsert.merged(f"read_parquet({literal(place)})", table, job.mode)
-    with replaced(place) as partial:
+    with job.files.written(place) as partial:
+        if job.adds and os.path.exists(place):
+            upsert.require_columns(place, parquet.read_schema(place).names, table.names, table.name)
+            query = upsert.merged(f"read_parquet({literal(place)})", table, job.mode)
         copy(connection, query, partial, table.schema)
-    job.told.stands(table.name, rows(connection, place))
+        job.told.stands(table.name, rows(connection, partial))
 
 
 def copy(
