@@ -61,7 +61,7 @@ FLOORS = [
     "export.star export.focus_records",
     "export.focus_charges",
     "export.focus",
-    "export.whole export.target export.pseudonyms export.held",
+    "export.whole export.target export.pseudonyms export.held export.secret",
     "export.stage",
     "export.extras export.privacy export.partitions export.cells export.upsert",
     "export.manifest",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import warehouse
 from tidyusage.export import upsert
 from tidyusage.export.usage import WIDE
-from tidyusage.export.whole import failed, replaced
+from tidyusage.export.whole import failed, telling
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -45,12 +45,12 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     if os.path.exists(job.target.place):
         _write(connection, job, job.target.place)
         return
-    with replaced(job.target.place) as partial:
+    with job.files.written(job.target.place) as partial:
         _write(connection, job, partial)
 
 
 def _write(connection: duckdb.DuckDBPyConnection, job: Job, path: str) -> None:
-    with _attached(connection, path):
+    with telling(job.target.place), _attached(connection, path):
         there = _tables(connection)
         for table in job.tables:
             if job.mode == "error" and table.name in there:
@@ -70,20 +70,36 @@ def _attached(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[None
     """Open a file beside the usage; what is done to it is done whole, or not at all."""
     import duckdb
 
+    is_new = not os.path.exists(path)
     try:
-        connection.execute(f"attach {literal(path)} as {_FILE}")
-        try:
-            connection.execute("begin")
-            yield
-            connection.execute("commit")
-        except BaseException:
-            connection.execute("rollback")
-            raise
-        finally:
-            connection.execute("use memory")
-            connection.execute(f"detach {_FILE}")
-    except (duckdb.IOException, duckdb.FatalException) as error:
+        _attach(connection, path)
+    except duckdb.Error as error:  # it is open elsewhere, or no database
         raise failed(path, error) from error
+    try:
+        connection.execute("begin")
+        yield
+        connection.execute("commit")
+        if is_new:  # what is moved without its log must hold all
+            connection.execute(f"checkpoint {_FILE}")
+        _detach(connection)
+    except BaseException:
+        with suppress(duckdb.Error):  # a commit that failed has rolled back already
+            connection.execute("rollback")
+        with suppress(duckdb.Error):  # after what it calls fatal, DuckDB does nothing more
+            _detach(connection)
+            _attach(connection, path)  # an empty log goes when the file is opened anew
+            connection.execute(f"checkpoint {_FILE}")
+            _detach(connection)
+        raise
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: str) -> None:
+    connection.execute(f"attach {literal(path)} as {_FILE}")
+
+
+def _detach(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("use memory")
+    connection.execute(f"detach {_FILE}")
 
 
 def _tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:

@@ -13,7 +13,6 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage.export import cells, upsert
-from tidyusage.export.whole import replaced
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -36,13 +35,12 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write a table to a file."""
     (table,), place = job.tables, job.target.place
     packed = place.lower().endswith(_PACKED)
-    adds = job.adds and os.path.exists(place)
-    if adds:
-        _require_same(place, table, packed=packed)
-    old = _rows(place) if adds else 0
-    with replaced(place) as partial:
+    with job.files.written(place) as partial:
+        adds = job.adds and os.path.exists(place)
         if adds:
+            _require_same(place, table, packed=packed)
             shutil.copyfile(place, partial)
+        old = _rows(place) if adds else 0
         with _opened(partial, packed=packed) as file:
             if not adds:
                 file.write(_header(table))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,10 +14,12 @@ from tidyusage.errors import ExportError
 from tidyusage.export import cells, folder, manifest, upsert
 from tidyusage.export.partitions import Partitions
 from tidyusage.export.table import Column
-from tidyusage.export.whole import failed, replaced
+from tidyusage.export.whole import failed, replaced, sweep
 from tidyusage.sqltext import listed, quote, same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
     from tidyusage.export.job import Job
@@ -29,25 +33,52 @@ _GONE: Final = "tu__gone"
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write tables to a folder; a new one is there when all of them are."""
     place = job.target.place
+    sweep(place)
     folder.require_ours(place)
     before = manifest.of_folder(place)
     if before:
-        _write(connection, job, place)
-        job.told.write(os.path.join(place, manifest.NAME), before)
+        note = os.path.join(place, manifest.NAME)
+        with _put_back(job, place) as done, replaced(note) as partial:
+            _write(connection, job, place, done)
+            job.told.write(partial, before)
         return
-    with replaced(place) as partial:
+    with job.files.written(place) as partial:
         os.mkdir(partial)
-        _write(connection, job, partial)
+        _write(connection, job, partial, [])
         job.told.write(os.path.join(partial, manifest.NAME))
 
 
-def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str) -> None:
+@contextmanager
+def _put_back(job: Job, place: str) -> Iterator[list[str]]:
+    """Have tables as they were if one could not be written; yield where to note those that are.
+
+    A commit is taken back by another; not if somebody else's came with it.
+    """
+    from deltalake import DeltaTable
+
+    paths = [os.path.join(place, table.name) for table in job.tables]
+    there = {p: DeltaTable(p).version() for p in paths if DeltaTable.is_deltatable(p)}
+    done: list[str] = []
+    try:
+        yield done
+    except BaseException:
+        for path in paths:
+            is_table = DeltaTable.is_deltatable(path)
+            if path not in there and (path in done or not is_table):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path in done and DeltaTable(path).version() == there[path] + 1:
+                DeltaTable(path).restore(there[path])
+        raise
+
+
+def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: list[str]) -> None:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     for table in job.tables:
         path = os.path.join(place, table.name)
         partitions = Partitions.of(table, job.partition_by)
+        partitions.require_writable(connection, table, empty=False)
         is_there = DeltaTable.is_deltatable(path)
         try:
             if job.adds and is_there:
@@ -58,11 +89,12 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str) -> None:
                 _merge(connection, table, DeltaTable(path), partitions)
             else:
                 _commit(connection, table, path, job.mode, partitions)
+            done.append(path)
             job.told.stands(table.name, _rows(DeltaTable(path)))
         except ExportError:
             raise
         except (DeltaError, OSError) as error:
-            raise failed(path, error) from error
+            raise failed(os.path.join(job.target.place, table.name), error) from error
 
 
 def _commit(
@@ -91,6 +123,11 @@ def _merge(
     connection: duckdb.DuckDBPyConnection, table: Table, there: Any, partitions: Partitions
 ) -> None:
     """Put new rows in the place of old ones, and take out those that have none, in one commit."""
+    if unnamed := [name for name in table.names if "`" in name]:
+        raise ExportError(
+            f"Delta Lake cannot replace rows of a table with the column {unnamed[0]!r}.",
+            "Rename it, or export with mode='overwrite'.",
+        )
     wider = partitions.widened(table)
     query = f"select *, false as {_GONE} from ({wider.sql})"
     if table.owners != table.key:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tidyusage.errors import ExportError
 from tidyusage.export import cells
-from tidyusage.export.whole import replaced
+from tidyusage.export.whole import failed
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -51,11 +51,23 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     from xlsxwriter import Workbook
 
     rows = {table.name: _fitting(connection, table) for table in job.tables}
-    with replaced(job.target.place) as partial, Workbook(partial, _OPTIONS) as book:
+    with job.files.written(job.target.place) as partial:
+        book = Workbook(partial, _OPTIONS)
         for table in job.tables:
             _write(connection, table, book, rows[table.name])
             job.told.stands(table.name, rows[table.name])
         _describe(job.tables, book)
+        _close(book, job.target.place)
+
+
+def _close(book: Workbook, place: str) -> None:
+    """Write the file: not where something was raised, as a workbook in a `with` would."""
+    from xlsxwriter.exceptions import XlsxFileError
+
+    try:
+        book.close()
+    except XlsxFileError as error:
+        raise failed(place, error) from error
 
 
 def _fitting(connection: duckdb.DuckDBPyConnection, table: Table) -> int:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 from tidyusage.errors import known_options
 from tidyusage.export.plan import Plan
 from tidyusage.export.privacy import Privacy
-from tidyusage.export.pseudonyms import guards_key
+from tidyusage.export.pseudonyms import Key
+from tidyusage.export.secret import hides
 from tidyusage.export.stage import staged
+from tidyusage.export.target import Target
+from tidyusage.export.whole import telling
 
 if TYPE_CHECKING:
-    from tidyusage.export.pseudonyms import Key
     from tidyusage.typing import (
         Frame,
         Mode,
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     )
 
 
-@guards_key
+@hides(anonymise_key=Key.of, target=Target.of)
 @known_options
 def export_usage(
     frame: Frame,
@@ -124,7 +126,7 @@ def export_usage(
     """
     key = cast("Key | None", anonymise_key)
     plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
-    with staged(frame) as (connection, usage):
+    with telling(plan.place.place), staged(frame) as (connection, usage):
         return plan.executed(
             connection,
             usage,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage.errors import ExportError
 from tidyusage.export import manifest, parquet, upsert
 from tidyusage.export.partitions import Partitions
-from tidyusage.export.whole import replaced
+from tidyusage.export.whole import linked
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,14 +27,15 @@ _SUFFIX: Final = ".parquet"
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write tables to a folder; it is there when all of them are."""
     place = job.target.place
-    require_ours(place)
-    before = None if job.mode == "overwrite" else manifest.of_folder(place)
-    with replaced(place) as partial:
+    with job.files.written(place) as partial:
+        require_ours(place)
+        before = None if job.mode == "overwrite" else manifest.of_folder(place)
         os.mkdir(partial)
         if before:
             _link(place, partial)
         for table in job.tables:
             partitions = Partitions.of(table, job.partition_by)
+            partitions.require_writable(connection, table, empty=True)
             if before and table.name in before["tables"]:
                 _require_same(os.path.join(place, table.name), job, table, partitions, before)
             _write(connection, table, os.path.join(partial, table.name), job, partitions)
@@ -92,15 +93,8 @@ def require_ours(place: str) -> None:
 
 def _link(source: str, place: str) -> None:
     """Put the files of a folder into another: as links, or copied where there can be none."""
-    shutil.copytree(source, place, copy_function=_linked, dirs_exist_ok=True)
+    shutil.copytree(source, place, copy_function=linked, dirs_exist_ok=True)
     os.remove(os.path.join(place, manifest.NAME))
-
-
-def _linked(source: str, place: str) -> None:
-    try:
-        os.link(source, place)
-    except OSError:
-        shutil.copy2(source, place)
 
 
 def _parquets(folder: str) -> list[str]:

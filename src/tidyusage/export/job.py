@@ -11,18 +11,23 @@ if TYPE_CHECKING:
     from tidyusage.export.manifest import Manifest
     from tidyusage.export.table import Table
     from tidyusage.export.target import Target
+    from tidyusage.export.whole import Files
     from tidyusage.typing import Mode
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One export; its manifest learns from who writes it how many rows the target has then."""
+    """One export; its manifest learns from who writes it how many rows the target has then.
+
+    Files that it writes take their places together.
+    """
 
     tables: Sequence[Table]
     target: Target
     mode: Mode
     partition_by: Sequence[str]
     told: Manifest
+    files: Files
 
     def mode_of(self, table: Table) -> Mode:
         """Return what is to become of a table's old rows: what exports share is never doubled."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue
-from tidyusage.export.whole import replaced
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Manifest:
 
     def write(self, path: str, before: Mapping[str, Any] | None = None) -> None:
         """Write all of it to a file."""
-        with replaced(path) as partial, open(partial, "w", encoding="utf-8") as file:
+        with open(path, "w", encoding="utf-8") as file:
             file.write(self.text(before))
 
 

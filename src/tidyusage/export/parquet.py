@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, cast
 from pyarrow import parquet
 
 from tidyusage.export import upsert
-from tidyusage.export.whole import replaced
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -28,18 +27,16 @@ _KEY: Final = "ARROW:schema"
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write a table to a file."""
     (table,), place = job.tables, job.target.place
-    adds = job.adds and os.path.exists(place)
-    if adds:
-        upsert.require_columns(place, parquet.read_schema(place).names, table.names, table.name)
-    with replaced(place) as partial:
-        if adds:
+    with job.files.written(place) as partial:
+        if job.adds and os.path.exists(place):
+            upsert.require_columns(place, parquet.read_schema(place).names, table.names, table.name)
             query = upsert.merged(f"read_parquet({literal(place)})", table, job.mode)
             copy(connection, query, partial, table.schema)
         elif table.held is not None:
             _put(table, partial)
         else:
             copy(connection, table.ordered, partial, table.schema)
-    job.told.stands(table.name, rows(connection, place))
+        job.told.stands(table.name, rows(connection, partial))
 
 
 def _put(table: Table, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote as escape
 
 import pyarrow as pa
 
@@ -16,12 +17,20 @@ from tidyusage.sqltext import literal, quote, values
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import duckdb
+
     from tidyusage.export.table import Table
 
 _FORMATS: Final = {"year": "%Y", "month": "%Y-%m", "day": "%Y-%m-%d"}
 _MADE: Final = "When the window begins, in UTC; a partition."
 _START: Final = quote("start_date")
 _DATE_KEY: Final = quote("date_key")
+# Hive's word for null, and how many bytes file systems allow a name.
+_NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
+_LONGEST: Final = 255
+_SHOWN: Final = 40
+_TEXT: Final = schema.duckdb_type(pa.string())
+_TYPES: Final = (pa.string(), pa.int64(), pa.bool_(), schema.ARROW["timestamp"])
 # Hive's readers disagree on how anything else is written in the name of a folder.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_ .-]+")
 
@@ -59,6 +68,27 @@ class Partitions:
         sql = f"select *{made} from ({table.sql})"
         return replace(table, columns=(*table.columns, *columns), sql=sql) if made else table
 
+    def require_writable(
+        self, connection: duckdb.DuckDBPyConnection, table: Table, *, empty: bool
+    ) -> None:
+        """Raise if a value cannot be part of a path, or would not come back from it."""
+        texts = [name for name, type_ in self.types.items() if type_ == _TEXT]
+        for name in texts:
+            value = quote(name)
+            escaped = f"octet_length(encode(url_encode({value})))"
+            room = _LONGEST - len(f"{escape(name)}=")
+            tests = [f"{escaped} > {room}", f"{value} = {literal(_NOTHING)}"]
+            tests += [] if empty else [f"{value} = ''"]
+            found = connection.sql(
+                f"select {value} from ({self.widened(table).sql}) "
+                f"where {' or '.join(tests)} order by length({value}) limit 1"
+            ).fetchall()
+            if found:
+                raise ExportError(
+                    f"The value {_short(found[0][0])} of {name!r} cannot be the name of a folder.",
+                    "Partition by another column, or change the value.",
+                )
+
     def read(self, files: Sequence[str]) -> str:
         """Return the SQL of the rows of files, with what their folders' names say."""
         listed = f"[{values(files)}]"
@@ -90,9 +120,26 @@ def check(wanted: object, tables: Sequence[Table]) -> tuple[str, ...]:
             raise UnknownFieldError(
                 f"There is nothing to partition by {name!r}.", nearest(name, [*_FORMATS, *known])
             )
+        _require_type(name, tables)
     if len(set(names)) < len(names):
         raise OptionError(f"partition_by={list(names)} names a column twice.", "Name it once.")
     return names
+
+
+def _require_type(name: str, tables: Sequence[Table]) -> None:
+    """Raise if a column's values are not such that all readers find them in names of folders."""
+    for table in tables:
+        types = {column.name: column.type for column in table.columns}
+        type_ = types.get(_spelled(name, types), pa.string())
+        if type_ not in _TYPES:
+            raise OptionError(
+                f"{name!r} is of type {type_}, by which readers cannot tell folders apart.",
+                "Partition by text, whole numbers, booleans or instants.",
+            )
+
+
+def _short(value: str) -> str:
+    return repr(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!r}…"
 
 
 def _spelled(name: str, columns: Mapping[str, object]) -> str:

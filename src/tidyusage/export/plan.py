@@ -13,6 +13,7 @@ from tidyusage.export.extras import require_extra
 from tidyusage.export.job import Job
 from tidyusage.export.table import USAGE
 from tidyusage.export.target import Target
+from tidyusage.export.whole import together
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Plan:
         if self.mode == "upsert" or self.place.kind == "postgres" or self.form == "star":
             _require_unique(connection, shown)
         made = self._made(connection, shown, of_focus)
+        _require_distinct(made)
         names = self._partitions(made)
         told = manifest.begun(
             connection,
@@ -88,7 +90,12 @@ class Plan:
             anonymised=list(self.privacy.anonymise),
             dropped=list(self.privacy.drop),
         )
-        _write(connection, Job(made, self.place, self.mode, names, told))
+        keeps = self.mode != "overwrite"
+        with together(keeps=keeps) as files:
+            _write(connection, Job(made, self.place, self.mode, names, told, files))
+        for table in made:
+            if table.name.endswith(_ASIDE):
+                _tell_of(connection, table, told.tables[table.name]["rows"])
         return told.told()
 
     def _made(
@@ -141,6 +148,20 @@ class Plan:
             raise upsert.is_there(repr(path))
 
 
+def _require_distinct(made: Sequence[Table]) -> None:
+    """Raise if a table's columns are the same but for case, which few targets tell apart."""
+    for table in made:
+        found: dict[str, list[str]] = {}
+        for name in table.names:
+            found.setdefault(name.lower(), []).append(name)
+        if twice := [names for names in found.values() if len(names) > 1]:
+            raise FrameError(
+                f"The table {table.name} would have the columns {twice[0]}, which few targets can "
+                "tell apart.",
+                "Rename or drop all but one.",
+            )
+
+
 def _require_unique(connection: duckdb.DuckDBPyConnection, shown: Usage) -> None:
     """Raise if what should tell records apart does not."""
     keys = ", ".join(map(quote, shown.identity))
@@ -164,17 +185,16 @@ def _made_once(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:
 
 
 def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
-    """Write what a job says, and tell of what was set aside."""
+    """Write what a job says; what stands beside a file, after it."""
+    writer, kind = importlib.import_module(_WRITERS[job.target.kind]), job.target.kind
     aside = [table for table in job.tables if table.name.endswith(_ASIDE)]
-    if job.target.holds_one:
-        for table in aside:
-            _write_beside(connection, job, table)
-        job = replace(job, tables=[table for table in job.tables if table not in aside])
-    importlib.import_module(_WRITERS[job.target.kind]).write(connection, job)
-    if job.target.is_file and job.target.kind != "duckdb":
-        job.told.write(manifest.beside(job.target.place))
+    aside = aside if job.target.holds_one else []
+    writer.write(connection, replace(job, tables=[t for t in job.tables if t not in aside]))
     for table in aside:
-        _tell_of(connection, table, job.told.tables[table.name]["rows"])
+        _write_beside(connection, job, table)
+    if job.target.is_file and kind != "duckdb":
+        with job.files.written(manifest.beside(job.target.place)) as partial:
+            job.told.write(partial)
 
 
 def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table) -> None:
@@ -185,8 +205,8 @@ def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table)
         writer.write(connection, replace(job, tables=[table], target=place))
         return
     job.told.stands(table.name, 0)
-    if os.path.exists(place.place) and not job.adds:
-        os.remove(place.place)
+    if not job.adds:
+        job.files.remove(place.place)
 
 
 def _tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:

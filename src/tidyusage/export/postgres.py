@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, upsert
+from tidyusage.export.target import LONGEST
 from tidyusage.sqltext import clauses, quote, same
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _STAGED: Final = "tu__staged"
 _OWNERS: Final = "tu__owners"
 _ROWS: Final = 100_000
 _MANIFESTS: Final = "tidyusage_manifest"
-_LONGEST: Final = 63  # bytes of a name; PostgreSQL cuts off what is more
+_LOCK: Final = "tidyusage "
 
 
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
@@ -43,6 +44,7 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     for table in tables:
         _require_names(table)
     with _transaction(target) as cursor:
+        _wait_for_others(cursor, target.schema)
         _make_schema(cursor, target.schema)
         there = {table.name: _columns(cursor, target.schema, table) for table in tables}
         if mode == "overwrite":
@@ -68,6 +70,7 @@ def _transaction(target: Target) -> Iterator[Any]:
     """Connect, and commit what is done if nothing is raised."""
     import adbc_driver_postgresql.dbapi as adbc
 
+    failure: ExportError | None = None
     try:
         with adbc.connect(target.address) as server:
             try:
@@ -79,7 +82,9 @@ def _transaction(target: Target) -> Iterator[Any]:
                     server.rollback()
                 raise
     except adbc.Error as error:
-        raise _failed(target, error) from None
+        failure = _failed(target, error)
+    if failure:  # raised out here, it has no context whose frames hold the address
+        raise failure
 
 
 def _failed(target: Target, error: Exception) -> ExportError:
@@ -87,6 +92,7 @@ def _failed(target: Target, error: Exception) -> ExportError:
     text = str(error).partition("[libpq]")[2].strip() or str(error)
     lines = [line for line in target.hide(text).splitlines() if line and "SQLSTATE" not in line]
     said = " ".join(lines).removeprefix("Failed to execute COPY statement: PGRES_FATAL_ERROR ")
+    said = said.rpartition("': ERROR:  ")[2]  # not the query too, which may fill pages
     hints = {
         "duplicate key": "mode='upsert' puts new rows in the place of those that are there.",
         "depend on it": "Drop what depends on the table, or export with the same columns.",
@@ -96,6 +102,16 @@ def _failed(target: Target, error: Exception) -> ExportError:
         (hint for sign, hint in hints.items() if sign in said), "Mend it, and run it again."
     )
     return ExportError(f"{target.place} was not written, and is as it was before: {said}", hint)
+
+
+def _wait_for_others(cursor: Any, schema: str) -> None:
+    """Have exports to one schema come one after the other: what a later one replaces is all there.
+
+    It then sees what the others committed, whatever the server's own setting is.
+    """
+    cursor.execute("set transaction isolation level read committed")
+    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (f"{_LOCK}{schema}",))
+    cursor.fetchall()
 
 
 def _make_schema(cursor: Any, schema: str) -> None:
@@ -242,8 +258,8 @@ def _text(text: str) -> str:
 
 def _require_names(table: Table) -> None:
     for name in (table.name, *table.names):
-        if len(name.encode()) > _LONGEST or "\0" in name:
+        if len(name.encode()) > LONGEST or "\0" in name:
             raise ExportError(
                 f"The column {name!r} has a longer name than PostgreSQL keeps.",
-                f"Rename it to {_LONGEST} bytes at most.",
+                f"Rename it to {LONGEST} bytes at most.",
             )

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -24,8 +24,6 @@ SHORTEST: Final = 4  # a shorter name or id stands in words that have nothing to
 _EMAIL: Final = re.compile(r"[\w.!#$&*+/=?^`{|}~-]+(?:@|%40)(?:[\w-]+\.)+[^\W\d_]{2,}")
 _REMOVED: Final = "[removed]"
 _CACHE: Final = 2**17
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Key:
@@ -65,19 +63,6 @@ class Key:
         digest = self._digest.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
-
-
-def guards_key(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a key of ``anonymise_key=`` before any frame holds it that a traceback could show."""
-
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        options = cast("dict[str, Any]", kwargs)
-        if options.get("anonymise_key") is not None:
-            options["anonymise_key"] = Key.of(options.pop("anonymise_key"))
-        return function(*args, **kwargs)
-
-    return guarded
 
 
 def register(connection: duckdb.DuckDBPyConnection, key: Key | None) -> None:

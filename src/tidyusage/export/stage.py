@@ -38,6 +38,8 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
             f"This is a frame of {found.layout}; exports are made of whole records.",
             "Give the wide or the long frame.",
         )
+    if unnamed := [name for name in found.own if not name or "\0" in name]:
+        raise FrameError(f"{unnamed[0]!r} is no name of a column.", "Rename or drop it.")
     with (
         tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
         engines.connect() as connection,

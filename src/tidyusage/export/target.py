@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tidyusage.errors import OptionError
 
@@ -28,6 +28,8 @@ _SCHEMES: Final = ("postgresql://", "postgres://")
 _SCHEMA: Final = "schema"
 _PUBLIC: Final = "public"
 _HIDDEN: Final = "***"
+# Bytes of a name; PostgreSQL cuts off what is more.
+LONGEST: Final = 63
 _SAY: Final = (
     "Name a file that ends with .parquet, .csv, .csv.gz, .xlsx, .duckdb or .hyper; a folder, "
     "as in 'exports/'; a Delta Lake, as in 'delta:exports'; or a database, as in "
@@ -48,8 +50,10 @@ class Target:
     schema: str = _PUBLIC
 
     @classmethod
-    def of(cls, target: Path) -> Target:
+    def of(cls, target: Path | Target) -> Target:
         """Tell of which kind a target is; raise if it does not say."""
+        if isinstance(target, Target):
+            return target
         if not isinstance(target, str | os.PathLike):
             raise OptionError(f"{target!r} is no target.", _SAY)
         text = os.fspath(target)
@@ -85,8 +89,12 @@ class Target:
 
     def hide(self, text: str) -> str:
         """Return a text of the database's without the password, should it have come back."""
-        password = urlsplit(self.address).password
-        return text.replace(unquote(password), _HIDDEN) if password else text
+        parts = urlsplit(self.address)
+        asked = (pair.partition("=") for pair in parts.query.split("&"))
+        told = [parts.password, *(value for name, _, value in asked if "password" in name)]
+        for password in filter(None, told):
+            text = text.replace(password, _HIDDEN).replace(unquote(password), _HIDDEN)
+        return text
 
 
 def _parted(base: str) -> tuple[str, str, str]:
@@ -96,18 +104,36 @@ def _parted(base: str) -> tuple[str, str, str]:
 
 def _database(text: str) -> Target:
     """Part an address from the schema that it names, which is no word of the server's own."""
-    parts = urlsplit(text)
-    asked = parse_qsl(parts.query, keep_blank_values=True)
-    schemas = [value for name, value in asked if name == _SCHEMA]
-    others = [(name, value) for name, value in asked if name != _SCHEMA]
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise _unreadable() from None
+    if parts.fragment or parts.netloc.count("@") > 1 or "@" in f"{parts.path}{parts.query}":
+        raise _unreadable()
+    asked = [pair for pair in parts.query.split("&") if pair]
+    schemas = [unquote(p.partition("=")[2]) for p in asked if p.partition("=")[0] == _SCHEMA]
     if schemas[1:] or "" in schemas:
         raise OptionError("The address names no schema, or several.", "Write ?schema=usage.")
+    schema = schemas[0] if schemas else _PUBLIC
+    if len(schema.encode(errors="replace")) > LONGEST or "\0" in schema:
+        raise OptionError(
+            f"The schema {schema!r} has a name that PostgreSQL does not keep.",
+            f"Give it a name of {LONGEST} bytes at most.",
+        )
     host = parts.netloc.rpartition("@")[2]
     user = f"{parts.username}@" if parts.username else ""
-    schema = schemas[0] if schemas else _PUBLIC
     shown = parts._replace(netloc=f"{user}{host}", query="").geturl()
-    address = parts._replace(query=urlencode(others)).geturl()
+    others = "&".join(pair for pair in asked if pair.partition("=")[0] != _SCHEMA)
+    address = parts._replace(query=others).geturl()
     return Target("postgres", f"{shown}?{_SCHEMA}={schema}", address, schema)
+
+
+def _unreadable() -> OptionError:
+    return OptionError(
+        "The address of the database cannot be read.",
+        "Write signs that have a meaning in addresses as percent and two digits: / is %2F, @ is "
+        "%40, # is %23, ? is %3F, and % itself is %25.",
+    )
 
 
 def _of_file(text: str) -> Kind | None:

@@ -1,80 +1,192 @@
 """Files and folders that appear when they are whole, and never half-written.
 
-What is being written has a name of its own beside its target, and takes its place in one step of
-the file system.  What a killed export left there is removed by the next one of the same target.
+What is being written has a name of its own beside its place, and takes it in one step of the file
+system.  What a killed export left there is removed by the next one of the same target.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
+import re
 import shutil
 import socket
-from contextlib import contextmanager, suppress
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.errors import ExportError
+from tidyusage.errors import ExportError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HOST: Final = "".join(c if c.isalnum() else "-" for c in socket.gethostname())
 _SUFFIX: Final = ".partial"
+_OLD: Final = ".old"  # what stood in the place, until all is done
+_LOG: Final = ".wal"  # what DuckDB writes beside its file
+# Threads write the same target under names of their own, which no other of them removes.
+_NUMBERS: Final = itertools.count()
+_OURS: Final[set[str]] = set()
 _AT_CURRENT_FOLDER: Final = -100
 _EXCHANGE: Final = 2
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_IS_FULL: Final = ("No space left", "File too large", "quota exceeded")
+# What has been at a place: nothing, or a file or folder that any change makes another.
+_Stamp = tuple[int, int, int] | None
+
+
+@dataclass(slots=True)
+class Files:
+    """What an export writes, each beside its place; all take their places together."""
+
+    keeps: bool = False
+    _partials: dict[str, str] = field(default_factory=dict)
+    _stamps: dict[str, _Stamp] = field(default_factory=dict)
+    _gone: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def written(self, path: str) -> Iterator[str]:
+        """Yield the path to write a file or a folder to."""
+        sweep(path)
+        self._stamps[path] = _stamp(path)
+        name = _name(path)
+        _OURS.add(name)
+        partial = self._partials[path] = os.path.join(os.path.dirname(path), name)
+        with telling(path):
+            yield partial
+            for name in _files(partial):
+                _flush(name)
+
+    def remove(self, path: str) -> None:
+        """Have a file of an earlier export gone when all others are in their places."""
+        self._gone.append(path)
+
+    def take_places(self) -> None:
+        """Put everything in its place: what was begun first comes last, and stands for all."""
+        main = next(iter(self._partials), None)
+        if main is None:
+            return
+        with _alone(os.path.dirname(main)):
+            self._require_unchanged(main)
+            try:
+                for path, partial in reversed(self._partials.items()):
+                    with telling(path):
+                        if path != main:
+                            _keep(path, partial)
+                        _put(partial, path)
+            except BaseException:
+                if os.path.exists(self._partials[main]):
+                    self._put_back(main)
+                raise
+            for path in self._gone:
+                _remove(path)
+            _flush(os.path.dirname(main))
+
+    def clear(self) -> None:
+        """Remove what took no place."""
+        for partial in self._partials.values():
+            for name in (partial, partial + _OLD, partial + _LOG):
+                _remove(name)
+            _OURS.discard(os.path.basename(partial))
+
+    def _require_unchanged(self, path: str) -> None:
+        """Raise if what was not to be lost has changed since it was looked at."""
+        if self.keeps and _stamp(path) != self._stamps[path]:
+            raise ExportError(
+                f"{path!r} was changed by another while this export was made, and is as that left "
+                "it.",
+                "Run it again.",
+            )
+
+    def _put_back(self, main: str) -> None:
+        """Have what stood beside the main file when all began."""
+        for path, partial in self._partials.items():
+            if path != main and os.path.exists(partial + _OLD):
+                os.replace(partial + _OLD, path)
+            elif path != main and self._stamps[path] is None:
+                _remove(path)
+
+
+@contextmanager
+def together(*, keeps: bool = False) -> Iterator[Files]:
+    """Yield what files are written with; they take their places if nothing is raised.
+
+    With ``keeps`` the first of them must be as it was then, lest another's rows are lost.
+    """
+    files = Files(keeps)
+    try:
+        yield files
+        files.take_places()
+    finally:
+        files.clear()
 
 
 @contextmanager
 def replaced(path: str) -> Iterator[str]:
     """Yield the path to write a file or a folder to; it takes its place if nothing is raised."""
+    with together() as files, files.written(path) as partial:
+        yield partial
+
+
+@contextmanager
+def telling(place: str) -> Iterator[None]:
+    """Say of what a system refuses which target could not be written."""
     import duckdb
 
-    _sweep(path)
-    partial = os.path.join(os.path.dirname(path), f"{_prefix(path)}{os.getpid()}{_SUFFIX}")
-    _remove(partial)
     try:
-        yield partial
-        for name in _files(partial):
-            _flush(name)
-        if os.path.isdir(partial) and os.path.isdir(path):
-            _exchange(partial, path)
-        else:
-            os.replace(partial, path)
-        _flush(os.path.dirname(path))
-    except ExportError:
+        yield
+    except UsageError:
         raise
-    except (OSError, duckdb.IOException) as error:
-        raise failed(path, error) from error
-    finally:
-        _remove(partial)
+    except (
+        OSError,
+        duckdb.IOException,
+        duckdb.OutOfMemoryException,
+        duckdb.TransactionException,
+        duckdb.FatalException,
+    ) as error:
+        raise failed(place, error) from error
 
 
 def failed(place: str, error: Exception) -> ExportError:
     """Return the error of a target that could not be written."""
     line = str(error).partition("\n")[0]
-    is_full = getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} or "No space" in line
-    hint = "Make room, and run it again." if is_full else "Mend it, and run it again."
+    is_full = getattr(error, "errno", None) in _FULL or any(sign in line for sign in _IS_FULL)
+    room = f"Make room there and in {tempfile.gettempdir()!r}, and run it again."
+    hint = room if is_full else "Mend it, and run it again."
     return ExportError(f"{place!r} could not be written, and is as it was before: {line}", hint)
 
 
-def _prefix(path: str) -> str:
-    return f".{os.path.basename(path)}.{_HOST}-"
-
-
-def _sweep(path: str) -> None:
+def sweep(path: str) -> None:
     """Remove what exports of the same target left here, whose processes are no more."""
-    folder, prefix = os.path.dirname(path), _prefix(path)
+    folder = os.path.dirname(path)
     for name in os.listdir(folder):
-        process = name.removeprefix(prefix).removesuffix(_SUFFIX)
-        is_partial = name.startswith(prefix) and name.endswith(_SUFFIX) and process.isdigit()
-        if is_partial and not _is_alive(int(process)):
-            _remove(os.path.join(folder, name))
+        found = re.fullmatch(_pattern(path), name)
+        if found is None or _is_alive(int(found["process"]), name):
+            continue
+        left = os.path.join(folder, name)
+        if name.endswith(_OLD) and not os.path.exists(path):
+            os.rename(left, path)  # killed between two steps where a folder needs two
+        else:
+            _remove(left)
 
 
-def _is_alive(process: int) -> bool:
+def _name(path: str) -> str:
+    return f".{os.path.basename(path)}.{_HOST}-{os.getpid()}-{next(_NUMBERS)}{_SUFFIX}"
+
+
+def _pattern(path: str) -> str:
+    """Return the pattern of names beside a path under which it may be written."""
+    before = re.escape(f".{os.path.basename(path)}.{_HOST}-")
+    ends = "|".join(map(re.escape, (_OLD, _LOG)))
+    return rf"{before}(?P<process>\d+)(-\d+)?{re.escape(_SUFFIX)}({ends})?"
+
+
+def _is_alive(process: int, name: str) -> bool:
     if process == os.getpid():
-        return False
+        return name.partition(_SUFFIX)[0] + _SUFFIX in _OURS
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -82,6 +194,47 @@ def _is_alive(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def _stamp(path: str) -> _Stamp:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Keep other exports from taking places in a folder, where a system has such locks."""
+    with ExitStack() as stack:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            handle = stack.enter_context(_opened(folder))
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _keep(path: str, partial: str) -> None:
+    """Have what is at a place under another name too, from where it can be put back."""
+    if os.path.exists(path):
+        linked(path, partial + _OLD)
+
+
+def linked(source: str, place: str) -> None:
+    """Have a file at another place too: as a link, or copied where there can be none."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
+
+
+def _put(partial: str, path: str) -> None:
+    if os.path.isdir(partial) and os.path.isdir(path):
+        _exchange(partial, path)
+    else:
+        os.replace(partial, path)
 
 
 def _remove(path: str) -> None:
@@ -117,17 +270,17 @@ def _opened(path: str) -> Iterator[int]:
 
 
 def _exchange(partial: str, path: str) -> None:
-    """Put a folder in another's place, which ends up in its own; in one step where that can be."""
+    """Put a folder in another's place, in one step where that can be."""
     if _exchange_at_once(partial, path):
         return
-    aside = f"{partial}.old"
+    aside = partial + _OLD
     os.rename(path, aside)
     try:
         os.rename(partial, path)
-    except OSError:
-        os.rename(aside, path)
+    except BaseException:
+        if not os.path.exists(path):
+            os.rename(aside, path)
         raise
-    os.rename(aside, partial)
 
 
 def _exchange_at_once(partial: str, path: str) -> bool:
