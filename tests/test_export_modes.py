@@ -229,7 +229,7 @@ def test_a_mode_that_a_target_does_not_take_is_refused(at, target, mode):
     ("target", "options", "error", "said"),
     [
         ("a.json", {}, OptionError, "does not say its kind"),
-        ("s3://bucket/a.parquet", {}, OptionError, "cannot export to s3://"),
+        ("s3://bucket/a.parquet", {}, OptionError, "cannot export to s3:"),
         ("nowhere/a.csv", {}, OptionError, "There is no folder"),
         ("delta:", {}, OptionError, "names no folder"),
         (3, {}, OptionError, "3 is no target"),
@@ -242,6 +242,8 @@ def test_a_mode_that_a_target_does_not_take_is_refused(at, target, mode):
         ("a/", {"partition_by": "../x"}, OptionError, "no name to partition by"),
         ("a.csv", {"table": "wide"}, UnknownOptionError, "Did you mean 'tables'"),
         ("a.csv", {"tables": "focus", "version": "1.0"}, OptionError, "version='1.0'"),
+        ("a.csv", {"billing_account": "a"}, OptionError, "billing_account= is an option of FOCUS"),
+        ("postgresql:host/db", {}, OptionError, "cannot export to postgresql:"),
     ],
 )
 def test_what_cannot_be_asked_is_said(at, target, options, error, said):
@@ -564,3 +566,103 @@ def test_rows_that_are_there_cannot_be_added_again(at):
     with pytest.raises(ExportError, match=r"duplicate key .*\n\nmode='upsert' puts new rows"):
         tu.export_usage(frame(record("c"), FIRST[0]), target, mode="append")
     assert len(reader(target, "usage_wide")) == 2
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_records_of_a_star_are_added_once(at, kind):
+    target, reader = at(kind)
+    tu.export_usage(frame(*FIRST), target, tables="star")
+    with pytest.raises(ExportError, match="mode='upsert' puts new rows"):
+        tu.export_usage(frame(FIRST[0], SECOND[1]), target, tables="star", mode="append")
+    assert len(reader(target, "fact_usage")) == 2
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_an_overwrite_leaves_other_tables_as_they_are(at, kind):
+    target, reader = at(kind)
+    tu.export_usage(frame(*FIRST), target)
+    tu.export_usage(frame(*FIRST), target, tables="long")
+    tu.export_usage(frame(SECOND[1]), target, mode="overwrite")
+    assert len(reader(target, "usage_wide")) == 1
+    assert len(reader(target, "usage_long")) == 4
+
+
+def test_what_was_set_aside_in_a_file_and_can_be_told_at_last_stands_once(at):
+    at("parquet")
+    rows = frame(record("b", 3.0, organization=None))
+    with pytest.warns(tu.errors.RejectWarning):
+        tu.export_usage(rows, "focus.parquet", tables="focus")
+    told = tu.export_usage(
+        rows, "focus.parquet", tables="focus", mode="upsert", billing_account="a"
+    )
+    assert [row["BilledCost"] for row in read_parquet("focus.parquet")] == [3.0]
+    assert read_parquet("focus.set_aside.parquet") == []
+    assert told["tables"]["focus_set_aside"]["rows_in_target"] == 0
+
+
+@pytest.mark.parametrize("name", ["focus.CSV", "focus.csv.gz", "focus.parquet"])
+def test_a_file_of_ones_own_is_not_taken_for_what_is_set_aside(at, name):
+    at("csv")
+    stem, dot, ending = name.partition(".")
+    mine = Path(f"{stem}.set_aside{dot}{ending}")
+    mine.write_text("mine")
+    with pytest.raises(ExportError, match="is there already"):
+        tu.export_usage(frame(*FIRST), name, tables="focus")
+    assert mine.read_text() == "mine"
+    assert os.listdir(".") == [mine.name]
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("a.parquet", b"no parquet"),
+        ("a.csv.gz", b"no gzip"),
+        ("a.csv", b"\xff\xfe,\n"),
+        ("a.duckdb", b"no database" * 999),
+        ("a.hyper", b"no extract"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_left_as_it_is(at, name, held):
+    at("csv")
+    Path(name).write_bytes(held)
+    with pytest.raises(ExportError, match=re.escape(name)):
+        tu.export_usage(frame(*FIRST), name, mode="append")
+    assert Path(name).read_bytes() == held
+    assert os.listdir(".") == [name]
+
+
+def test_a_manifest_that_cannot_be_read_is_said_so(at):
+    target, _ = at("folder")
+    tu.export_usage(frame(*FIRST), target)
+    for text in ("{", "[]", '{"tables": 3}'):
+        Path("usage/_manifest.json").write_text(text)
+        for mode in ("overwrite", "append"):
+            with pytest.raises(ExportError, match=r"_manifest\.json' cannot be read"):
+                tu.export_usage(frame(*FIRST), target, mode=mode)
+
+
+def test_own_columns_called_like_those_of_a_table_are_refused(at):
+    at("csv")
+    own = frame(*FIRST).with_columns(pl.lit("x").alias("metric"))
+    with pytest.raises(FrameError, match="'metric' is called like a column of usage_long"):
+        tu.export_usage(own, "a.csv", tables="long")
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", "a;b", "a{b", "a=b", "a`b"])
+def test_names_that_delta_does_not_take_are_refused(at, name):
+    target, _ = at("delta")
+    own = frame(*FIRST).with_columns(pl.lit("x").alias(name))
+    with pytest.raises(ExportError, match="Delta Lake has no column named"):
+        tu.export_usage(own, target)
+    assert os.listdir(".") == []
+
+
+def test_the_load_of_a_table_can_be_checked_in_the_database(at):
+    target, _ = at("postgres")
+    tu.export_usage(frame(*FIRST), target)
+    tu.export_usage(frame(*FIRST), target, tables="star")
+    schema = target.partition("?schema=")[2]
+    page = Path(__file__).parents[1] / "docs" / "postgres.md"
+    query = page.read_text().partition("```sql\n")[2].partition("```")[0]
+    ((_, rows, money),) = asked(target, query.replace("usage.", f'"{schema}".'))
+    assert (rows, money["USD"]["cost"]) == (2, 3.0)

@@ -118,6 +118,8 @@ def _put(connection: duckdb.DuckDBPyConnection, table: Table, path: str, mode: M
         return
     there = _tables(connection)[table.name]
     upsert.require_columns(path, there, table.names, table.name)
+    if mode == "append" and table.unique:
+        upsert.require_new(connection, place, table)
     if mode == "upsert":
         connection.execute(upsert.deletion(place, table))
     connection.execute(f"insert into {place} by name {table.sql}")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _OLD: Final = "tu__there"
 _GONE: Final = "tu__gone"
+# What the protocol forbids in names of columns, and what merging cannot quote.
+_UNNAMED: Final = frozenset(" ,;{}()\n\t=`")
 
 
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
@@ -79,10 +81,15 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: li
         path = os.path.join(place, table.name)
         partitions = Partitions.of(table, job.partition_by)
         partitions.require_writable(connection, table, empty=False)
+        _require_names(table)
         is_there = DeltaTable.is_deltatable(path)
         try:
             if job.adds and is_there:
                 _require_same(DeltaTable(path), table, partitions)
+            if job.mode == "append" and is_there and table.unique:
+                keys = DeltaTable(path).to_pyarrow_table(columns=list(table.key))
+                connection.register(_OLD, keys)
+                upsert.require_new(connection, _OLD, table)
             if job.mode == "error" and is_there:
                 raise upsert.is_there(repr(path))
             if job.mode_of(table) == "upsert" and is_there:
@@ -95,6 +102,15 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: li
             raise
         except (DeltaError, OSError) as error:
             raise failed(os.path.join(job.target.place, table.name), error) from error
+
+
+def _require_names(table: Table) -> None:
+    """Raise for a name that Delta's readers do not take."""
+    if unnamed := [name for name in table.names if _UNNAMED & set(name)]:
+        raise ExportError(
+            f"Delta Lake has no column named {unnamed[0]!r}.",
+            "Rename it without spaces, and without any of , ; { } ( ) = ` and control characters.",
+        )
 
 
 def _commit(
@@ -123,11 +139,6 @@ def _merge(
     connection: duckdb.DuckDBPyConnection, table: Table, there: Any, partitions: Partitions
 ) -> None:
     """Put new rows in the place of old ones, and take out those that have none, in one commit."""
-    if unnamed := [name for name in table.names if "`" in name]:
-        raise ExportError(
-            f"Delta Lake cannot replace rows of a table with the column {unnamed[0]!r}.",
-            "Rename it, or export with mode='overwrite'.",
-        )
     wider = partitions.widened(table)
     query = f"select *, false as {_GONE} from ({wider.sql})"
     if table.owners != table.key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from tidyusage.errors import known_options
-from tidyusage.export.plan import Plan
+from tidyusage.export.plan import Plan, require_used
 from tidyusage.export.privacy import Privacy
 from tidyusage.export.pseudonyms import Key
 from tidyusage.export.secret import hides
@@ -125,13 +125,12 @@ def export_usage(
     5031.76
     """
     key = cast("Key | None", anonymise_key)
+    of_focus = {
+        "billing_account": billing_account,
+        "virtual_currencies": virtual_currencies,
+        "services": services,
+    }
+    require_used(tables, of_focus)
     plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
     with telling(plan.place.place), staged(frame) as (connection, usage):
-        return plan.executed(
-            connection,
-            usage,
-            version=version,
-            billing_account=billing_account,
-            virtual_currencies=virtual_currencies,
-            services=services,
-        )
+        return plan.executed(connection, usage, version=version, **of_focus)

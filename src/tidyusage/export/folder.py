@@ -29,14 +29,16 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     place = job.target.place
     with job.files.written(place) as partial:
         require_ours(place)
-        before = None if job.mode == "overwrite" else manifest.of_folder(place)
+        before = manifest.of_folder(place)
         os.mkdir(partial)
         if before:
             _link(place, partial)
         for table in job.tables:
             partitions = Partitions.of(table, job.partition_by)
             partitions.require_writable(connection, table, empty=True)
-            if before and table.name in before["tables"]:
+            if job.mode == "overwrite":
+                shutil.rmtree(os.path.join(partial, table.name), ignore_errors=True)
+            elif before and table.name in before["tables"]:
                 _require_same(os.path.join(place, table.name), job, table, partitions, before)
             _write(connection, table, os.path.join(partial, table.name), job, partitions)
             files = _parquets(os.path.join(partial, table.name))
@@ -64,6 +66,8 @@ def _write(
 ) -> None:
     """Write a table into a new folder, in which its old files are if there were any."""
     old, wider = _parquets(folder), partitions.widened(table)
+    if old and job.mode == "append" and table.unique:
+        upsert.require_new(connection, partitions.read(old), table)
     query, first = wider.ordered, len(old)
     aside = f"{folder}.old"
     if old and job.mode_of(table) == "upsert":

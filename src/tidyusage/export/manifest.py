@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue
+from tidyusage.errors import ExportError
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -81,8 +82,16 @@ def of_folder(folder: str) -> dict[str, Any] | None:
     path = os.path.join(folder, NAME)
     if not os.path.isfile(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)
+    try:
+        with open(path, encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+        if not isinstance(found["tables"], dict):
+            raise TypeError("tables")  # noqa: TRY301 - told below
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"The manifest {path!r} cannot be read.",
+            "Mend it, or move the folder away and export anew.",
+        ) from error
     return found
 
 

@@ -17,7 +17,7 @@ from tidyusage.export.whole import together
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -142,10 +142,23 @@ class Plan:
 
     def _require_free(self) -> None:
         """Raise if a file is there that nobody said to change; what holds tables looks for them."""
-        path = self.place.place
-        alone = self.place.is_file and self.place.kind != "duckdb"
-        if alone and self.mode == "error" and os.path.exists(path):
-            raise upsert.is_there(repr(path))
+        if not self.place.is_file or self.place.kind == "duckdb" or self.mode != "error":
+            return
+        beside = [self.place.beside(_ASIDE[1:])] if self._sets_aside else []
+        for place in (self.place, *beside):
+            if os.path.exists(place.place):
+                raise upsert.is_there(repr(place.place))
+
+    @property
+    def _sets_aside(self) -> bool:
+        return self.form == "focus" and self.place.holds_one
+
+
+def require_used(form: Tables, of_focus: Mapping[str, Any]) -> None:
+    """Raise for an option of FOCUS where none is asked for."""
+    given = [name for name, value in of_focus.items() if value is not None]
+    if given and form != "focus":
+        raise OptionError(f"{given[0]}= is an option of FOCUS.", "Give tables='focus'.")
 
 
 def _require_distinct(made: Sequence[Table]) -> None:
@@ -200,7 +213,7 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
 def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table) -> None:
     """Write what was set aside to a file of its own; where there is nothing, there is no file."""
     place = job.target.beside(_ASIDE[1:])
-    if job.told.tables[table.name]["rows"]:
+    if job.told.tables[table.name]["rows"] or (job.adds and os.path.exists(place.place)):
         writer = importlib.import_module(_WRITERS[place.kind])
         writer.write(connection, replace(job, tables=[table], target=place))
         return

@@ -75,6 +75,7 @@ def _usage(usage: Usage) -> Table:
         tuple(parts),
         _select({column.name: sql for column, sql in parts.items()}, _keyed(usage)),
         key=(_USAGE_KEY,),
+        unique=True,
         order=(calendar.KEY, _USAGE_KEY),
         references=_TO_DIMENSIONS,
         sums=(("cost", quote("cost"), quote("currency")), *sums),

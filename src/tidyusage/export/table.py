@@ -63,7 +63,8 @@ class Table:
     rows apart; an upsert replaces all rows of an ``owner``, which is the key if none is named, and
     ``parents`` is the query of all owners, where one may have no rows.  ``references`` names,
     by column, the table and key that it points to; rows of a ``shared`` table are those of every
-    export that has them, so that none is added twice.  What is ``held`` are the table's rows.
+    export that has them, so that none is added twice.  No two
+    rows of a ``unique`` one have a key, whatever is appended.  What is ``held`` are the rows.
     ``sums`` are what a load can be checked by: an amount's name with its SQL, and the SQL of its
     currency, or None for tokens.
     """
@@ -78,6 +79,7 @@ class Table:
     order: tuple[str, ...] = ()
     references: Mapping[str, tuple[str, str]] | None = None
     shared: bool = False
+    unique: bool = False
     held: pa.Table | None = None
     sums: tuple[tuple[str, str, str | None], ...] = ()
 

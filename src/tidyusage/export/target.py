@@ -59,8 +59,8 @@ class Target:
         text = os.fspath(target)
         if text.startswith(_SCHEMES):
             return _database(text)
-        if "://" in text:
-            raise OptionError(f"tidyusage cannot export to {text.partition('://')[0]}://.", _SAY)
+        if "://" in text or text.startswith(("postgresql:", "postgres:")):
+            raise OptionError(f"tidyusage cannot export to {text.partition(':')[0]}:.", _SAY)
         if text.startswith(_DELTA):
             return cls("delta", _folder(text.removeprefix(_DELTA)))
         if not text.endswith((os.sep, "/")) and not os.path.isdir(text):
@@ -84,8 +84,10 @@ class Target:
     def beside(self, name: str) -> Target:
         """Return the file of the same kind that is for another table of the same export."""
         folder, base = os.path.split(self.place)
-        stem, dot, suffix = base.partition(".csv") if self.kind == "csv" else _parted(base)
-        return replace(self, place=os.path.join(folder, f"{stem}.{name}{dot}{suffix}"))
+        lower = base.lower()
+        suffix = max((one for one in _SUFFIXES if lower.endswith(one)), key=len)
+        stem, end = base[: -len(suffix)], base[-len(suffix) :]
+        return replace(self, place=os.path.join(folder, f"{stem}.{name}{end}"))
 
     def hide(self, text: str) -> str:
         """Return a text of the database's without the password, should it have come back."""
@@ -95,11 +97,6 @@ class Target:
         for password in filter(None, told):
             text = text.replace(password, _HIDDEN).replace(unquote(password), _HIDDEN)
         return text
-
-
-def _parted(base: str) -> tuple[str, str, str]:
-    stem, suffix = os.path.splitext(base)
-    return stem, suffix[:1], suffix[1:]
 
 
 def _database(text: str) -> Target:

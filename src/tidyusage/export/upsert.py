@@ -10,6 +10,8 @@ from tidyusage.sqltext import quote, same
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import duckdb
+
     from tidyusage.export.table import Table
     from tidyusage.typing import Mode
 
@@ -37,6 +39,18 @@ where exists (
   select 1 from ({table.owned}) as tu__new
   where {test}
 )"""
+
+
+def require_new(connection: duckdb.DuckDBPyConnection, there: str, table: Table) -> None:
+    """Raise if rows that are to be appended are there already, and others point to them."""
+    keys = ", ".join(map(quote, table.key))
+    old, new = f"select {keys} from {there}", f"select {keys} from ({table.sql})"
+    ((count,),) = connection.sql(f"select count(*) from ({new} intersect {old})").fetchall()
+    if count:
+        raise ExportError(
+            f"{count:,} of the records of {table.name} are there already.",
+            "mode='upsert' puts new rows in the place of those that are there.",
+        )
 
 
 def is_there(what: str) -> ExportError:

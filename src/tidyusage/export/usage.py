@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, reshape, schema
+from tidyusage.errors import FrameError
 from tidyusage.export.table import USAGE, Column, Table, Usage, described, spelled
 from tidyusage.metrics import policy
 from tidyusage.sqltext import literal, quote
@@ -57,6 +58,11 @@ def _sums_of_wide(names: Collection[str]) -> Iterable[tuple[str, str, str | None
 def long(usage: Usage) -> Table:
     """Return the table of one row a record and measure."""
     kept = (*usage.marks, *usage.own)
+    if meeting := [name for name in usage.own if name.lower() in _LONG]:
+        raise FrameError(
+            f"The frame's own column {meeting[0]!r} is called like a column of usage_long.",
+            "Rename it.",
+        )
     types = schema.layout_types("long") | {name: usage.types[name] for name in kept}
     types = {name: type_ for name, type_ in types.items() if name not in usage.left_out}
     columns = [

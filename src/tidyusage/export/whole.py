@@ -14,9 +14,12 @@ import re
 import shutil
 import socket
 import tempfile
+import zlib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
 
 from tidyusage.errors import ExportError, UsageError
 
@@ -146,6 +149,9 @@ def telling(place: str) -> Iterator[None]:
         duckdb.OutOfMemoryException,
         duckdb.TransactionException,
         duckdb.FatalException,
+        pa.ArrowInvalid,  # a file that is there is not what its name says
+        zlib.error,
+        UnicodeDecodeError,
     ) as error:
         raise failed(place, error) from error
 
