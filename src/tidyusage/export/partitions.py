@@ -128,7 +128,7 @@ def check(wanted: object, tables: Sequence[Table]) -> tuple[str, ...]:
 
 def _require_type(name: str, tables: Sequence[Table]) -> None:
     """Raise if a column's values are not such that all readers find them in names of folders."""
-    for table in tables:
+    for table in (table for table in tables if not table.shared):
         types = {column.name: column.type for column in table.columns}
         type_ = types.get(_spelled(name, types), pa.string())
         if type_ not in _TYPES:
