@@ -86,6 +86,7 @@ FLOORS = [
     "__init__",
     "console",
     "questions",
+    "streamed",
     "checkups fetching exporting",
     "cli",
 ]

@@ -96,16 +96,15 @@ def export(
 
 @contextmanager
 def _records(sources: list[str], how: dict[str, Any]) -> Iterator[Any]:
-    """Read what a command is given; what is large is read while it is written."""
-    from tidyusage import engines, read
+    """Read what a command is given; what is large goes through a file, and not through memory."""
+    from tidyusage import read, streamed
 
     found = source(sources)
-    if not isinstance(found, list) or _size(found) < _LARGE:
+    if isinstance(found, list) and _size(found) >= _LARGE:
+        with streamed.records(found, how) as relation:
+            yield relation
+    else:
         yield read.read_usage(found, backend="pyarrow", **how)
-        return
-    with engines.connect() as connection:
-        connection.execute("set memory_limit = '1GB'")
-        yield read.read_usage(found, backend="duckdb", connection=connection, **how)
 
 
 def _size(sources: list[str]) -> int:

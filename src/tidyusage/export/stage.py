@@ -26,7 +26,7 @@ _GIVEN: Final = "tu__given"
 _PIVOTED: Final = "tu__pivoted"
 _WIDE: Final = "tu__wide"
 # More than the rows in flight need, and less than rows that are sorted: those go to disk.
-_MEMORY: Final = "1GB"
+_MEMORY: Final = "512MB"
 
 
 @contextmanager
