@@ -56,7 +56,7 @@ FLOORS = [
     "checks.findings.currency checks.findings.running checks.findings.cents",
     "checks.findings.report",
     "prepare checks warehouse",
-    "export.table export.focus_services export.focus_currencies export.focus_units",
+    "export.table export.focus_services export.focus_currencies export.focus_units export.masks",
     "export.calendar export.dimensions export.focus_columns export.usage",
     "export.star export.focus_records",
     "export.focus_charges",

@@ -1,5 +1,6 @@
 """Pseudonyms: the same person everywhere, and nothing that names one anywhere."""
 
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -15,7 +16,7 @@ import pytest
 import tidyusage as tu
 from export_targets import ALL, SEVERAL
 from servers import postgres
-from tidyusage.errors import OptionError, UnknownFieldError
+from tidyusage.errors import FrameError, OptionError, UnknownFieldError
 from tidyusage.export.pseudonyms import Key
 
 KEY = "a key that nobody knows"
@@ -252,3 +253,179 @@ def test_nothing_changes_where_nothing_is_to_be_hidden(tmp_path):
     first, _ = read(tmp_path / "a.parquet")
     assert first["user_email"] == "ada@example.com"
     assert json.loads(first["remote_data"]) == {"who": "Ada Byron"}
+
+
+def one(user, folder, own=(), anonymise="user", **record):
+    """Return the row that is exported of one record, with columns of the caller's own."""
+    base = {
+        "id": "r1",
+        "product": {"id": "claude"},
+        "organization": {"id": "o"},
+        "charges": [{"amount": 1500.0, "currency": "USD", "type": "net"}],
+        "start_date": "2026-01-01",
+        "end_date": "2026-01-02",
+    }
+    rows = tu.flatten_usage([{**base, **record, "user": user}], backend="polars")
+    path = folder / "a.parquet"
+    tu.export_usage(rows.with_columns(own), path, anonymise=anonymise, anonymise_key=KEY)
+    (row,) = read(path)
+    return row
+
+
+WORDS = (
+    "cursor CURSOR production total amount credits sonnet-9 hour chat editor accept acme monthly"
+)
+
+
+@pytest.mark.parametrize("word", WORDS.split())
+def test_codes_and_keys_stay_whatever_a_user_is_called(tmp_path, word):
+    row = one(
+        {"id": word, "name": "production"},
+        tmp_path,
+        [pl.lit("acme").alias("source.account"), pl.lit("monthly").alias("source.report_type")],
+        product={"id": "cursor", "name": "Cursor production"},
+        organization={"id": "acme"},
+        model={"id": "sonnet-9", "provider": "acme"},
+        usage={"unit": "hour", "code": {"tool_actions": {"editor": {"accept": 2}}}},
+        charges=[{"amount": 0.1, "currency": "CREDITS", "type": "total"}],
+        surface="chat",
+    )
+    assert (row["product_id"], row["product_name"]) == ("cursor", "Cursor production")
+    assert (row["model_id"], row["model_provider"]) == ("sonnet-9", "acme")
+    assert (row["usage_unit"], row["surface"], row["organization_id"]) == ("hour", "chat", "acme")
+    assert (row["source_account"], row["source_report_type"]) == ("acme", "monthly")
+    assert row["charges"] == [{"amount": 0.1, "currency": "CREDITS", "type": "total"}]
+    action = {"tool": "editor", "action": "accept", "count": 2.0}
+    assert row["usage_code_tool_actions"] == [action]
+
+
+def test_e_mails_are_found_in_codes_too(tmp_path):
+    row = one(
+        {"id": "u-4711"},
+        tmp_path,
+        model={"id": "gpt of ada@example.com"},
+        usage={"code": {"tool_actions": {"ada@example.com": {"accept": 2}}}},
+    )
+    ada = of("ada@example.com")
+    assert row["model_id"] == f"gpt of {ada}"
+    assert row["usage_code_tool_actions"] == [{"tool": ada, "action": "accept", "count": 2.0}]
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("of lee-77", "of {}"),
+        ("LEE-77_2026", "{}_2026"),
+        ("lee-778, xlee-77", "lee-778, xlee-77"),
+        ("lee%2D77", "{}"),
+        ("who%3Dlee-77", "who%3D{}"),
+    ],
+)
+def test_an_id_is_replaced_as_a_whole_word(tmp_path, text, masked):
+    row = one({"id": "lee-77"}, tmp_path, metric_name=text)
+    assert row["metric_name"] == masked.format(of("lee-77"))
+
+
+@pytest.mark.parametrize("user", ["1500", "amount", "name", "null"])
+def test_lists_keep_their_shape_and_numbers(tmp_path, user):
+    amounts = [1500.0, 0.1 + 0.2, 5e-324, 1e22]
+    own = [pl.Series("own", [[{"amount": n, "name": f"of {user}"} for n in amounts]])]
+    charges = [{"amount": n, "currency": "USD", "type": "net"} for n in amounts]
+    resources = [{"id": user, "name": 'owner:\nbob@example.com "and" ada'}]
+    row = one({"id": user}, tmp_path, own, charges=charges, resources=resources)
+    assert [charge["amount"] for charge in row["charges"]] == amounts
+    assert row["own"] == [{"amount": n, "name": f"of {of(user)}"} for n in amounts]
+    (resource,) = row["resources"]
+    assert resource["id"] == of(user)
+    assert resource["name"] == f'owner:\n{of("bob@example.com")} "and" ada'
+
+
+def test_what_is_typed_within_lists_comes_back(tmp_path):
+    day = dt.date(2026, 1, 1)
+    own = [pl.Series("own", [[{"day": day, "n": None, "who": "2026 ada@example.com"}]])]
+    row = one({"id": "2026"}, tmp_path, own)
+    assert row["own"] == [{"day": day, "n": None, "who": f"{of('2026')} {of('ada@example.com')}"}]
+
+
+def test_strings_of_json_are_masked_and_numbers_are_not(tmp_path):
+    text = r'{"1500": 1500.0, "a@b.example": ["Ada \"C\" L", "at 1500", "by:\nada@example.com"]}'
+    user = {"id": "1500", "name": 'Ada "C" L'}
+    row = one(user, tmp_path, [pl.lit(text).alias("own")])
+    key, name, number, mail = map(of, ("a@b.example", 'Ada "C" L', "1500", "ada@example.com"))
+    told = rf'{{"1500": 1500.0, "{key}": ["{name}", "at {number}", "by:\n{mail}"]}}'
+    assert row["own"] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "email"),
+    [
+        ("o'brien@example.com", "o'brien@example.com"),
+        ("ada%2Blove@example.com", "ada+love@example.com"),
+        ("ada\uff20example.com", "ada@example.com"),
+        ("ada%2540example.com", "ada@example.com"),
+        ("ada\\u0040example.com", "ada@example.com"),
+        ('"ada lovelace"@example.com', '"ada lovelace"@example.com'),
+        ("ada@[10.0.0.1]", "ada@[10.0.0.1]"),
+        ("ada@xn--bcher-kva.xn--p1ai", "ada@xn--bcher-kva.xn--p1ai"),
+        ("ashlee@example.com", "ashlee@example.com"),
+        ("ash.lee@example.com", "ash.lee@example.com"),
+        ("lee@example.com.au", "lee@example.com.au"),
+        ("LEE%40EXAMPLE%2ECOM", "lee@example.com"),
+        ("l%65e@example.com", "lee@example.com"),
+    ],
+)
+def test_e_mails_are_found_however_they_are_written(tmp_path, text, email):
+    user = {"id": "u-4711", "email": "lee@example.com"}
+    row = one(user, tmp_path, metric_name=f"by '{text}', {text}: lee@example.com/{text}")
+    mail, lee = of(email), of("lee@example.com")
+    assert row["metric_name"] == f"by '{mail}', {mail}: {lee}/{mail}"
+
+
+@pytest.mark.parametrize("text", ["ada@localhost", "ADA%40localhost", "x-ada@localhost-1"])
+def test_the_own_e_mail_is_known_whatever_it_is(tmp_path, text):
+    row = one({"email": "Ada@localhost"}, tmp_path, metric_name=text)
+    begin, end = ("x-", "-1") if text.startswith("x") else ("", "")
+    assert row["metric_name"] == f"{begin}{of('ada@localhost')}{end}"
+
+
+def test_a_name_is_found_in_any_case_and_with_quotes(tmp_path):
+    resources = [{"id": "r", "name": 'ADA "C" L'}]
+    row = one({"name": 'Ada "C" L'}, tmp_path, resources=resources, metric_name='of ada "c" l')
+    assert row["resources"][0]["name"] == of('Ada "C" L')
+    assert row["metric_name"] == "of " + of('Ada "C" L')
+
+
+def test_columns_that_nobody_can_look_into_are_left_out(tmp_path):
+    own = [pl.lit(b"ada@example.com").alias("own"), pl.lit(1).alias("kept")]
+    row = one({"id": "u-4711"}, tmp_path, own)
+    assert "own" not in row
+    assert row["kept"] == 1
+
+
+@pytest.mark.parametrize(
+    "own",
+    [pl.lit(1).alias("ada@example.com"), pl.struct(pl.lit(1).alias("ada@example.com")).alias("x")],
+)
+def test_a_column_that_is_named_like_a_user_is_refused(tmp_path, own):
+    with pytest.raises(FrameError, match=r"has an e-mail in its name.*\n\nRename it"):
+        one({"id": "u-4711"}, tmp_path, [own])
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_id_that_is_an_e_mail_has_the_pseudonym_of_the_e_mail(tmp_path):
+    row = one(
+        {"id": "Ada@Example.com", "name": "ADA@example.com"}, tmp_path, id="7-ada@example.com"
+    )
+    ada = of("ada@example.com")
+    assert (row["user_id"], row["user_name"], row["id"]) == (ada, ada, f"7-{ada}")
+
+
+def test_text_is_looked_through_for_what_is_hidden(tmp_path):
+    text = "u-4711 Ada Byron ada@example.com"
+    row = one(ADA, tmp_path, anonymise=["user.email"], metric_name=text)
+    assert row["metric_name"] == f"u-4711 Ada Byron {of('ada@example.com')}"
+    assert (row["user_id"], row["user_name"]) == ("u-4711", "Ada Byron")
+    (tmp_path / "a.parquet").unlink()
+    row = one(ADA, tmp_path, anonymise=["user.name"], metric_name=text)
+    assert row["metric_name"] == f"u-4711 {of('Ada Byron')} {of('ada@example.com')}"
+    assert (row["user_id"], row["user_email"]) == ("u-4711", "ada@example.com")

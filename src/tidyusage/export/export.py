@@ -65,8 +65,9 @@ def export_usage(
         UTC, or columns of the table.
     anonymise
         Fields, or objects such as "user", for which keyed hashes (HMAC-SHA-256, in hex) are to
-        stand.  Where it is of users, e-mails are replaced in all other text too, and so are the
-        record's own user's id and name; `remote_data` and `extra` are left out.
+        stand.  Where it is of users, e-mails are replaced in all other text too, and those of the
+        record's own user's id and name that are hidden, as whole words of free text;
+        `remote_data`, `extra` and columns of bytes are left out.
     anonymise_key
         The key, which is written nowhere; else that of the environment variable `TIDYUSAGE_KEY`.
         The same key gives a person the same pseudonym in every export.

@@ -2,6 +2,8 @@
 
 A pseudonym is HMAC-SHA-256 of what it stands for, in hex.  It depends on the key and on the value
 alone, so that a person has one pseudonym in every table and every export with the same key.
+Text is looked through for what is hidden; codes and what metrics count by, for e-mails alone, so
+that a user who is called as a product is does not change its name.  Money is never touched.
 """
 
 from __future__ import annotations
@@ -13,19 +15,32 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import schema
-from tidyusage.errors import OptionError, UnknownFieldError, nearest
-from tidyusage.export.pseudonyms import SHORTEST, Key, register
+from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
+from tidyusage.export import masks
+from tidyusage.export.pseudonyms import Key, register, register_nested
 from tidyusage.export.table import USAGE, Usage
-from tidyusage.sqltext import clauses, quote, trimmed
+from tidyusage.sqltext import clauses, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
+    from duckdb.sqltypes import DuckDBPyType
 
 _BARE: Final = "tu__bare"
 _USER: Final = ("user.id", "user.email", "user.name")
-_TELLING: Final = ("user.email", "user.id", "user.name")
+# Where people write what they like; a caller's own columns are such too.
+_FREE: Final = (
+    "id",
+    "metric_name",
+    "organization.name",
+    "resources",
+    "usage.activity.client_version",
+    "user.id",
+    "user.name",
+)
+_WORDS: Final = ("user.id", "user.name")
+_UNTOUCHED: Final = ("charges", "charges.currency", "user.email")
 # What the vendor says in words of its own may name anybody, anywhere.
 _OPAQUE: Final = ("remote_data", "extra")
 
@@ -65,34 +80,65 @@ class Privacy:
         of_users = bool({*hidden, *dropped} & {*_USER})
         held = usage.held if not hidden and not of_users else None
         if of_users:
-            dropped += [name for name in _OPAQUE if name in usage.types]
+            dropped += [name for name in usage.types if _is_opaque(name, usage)]
+            _require_unnamed(usage, dropped)
         register(connection, self.key)
-        self._replace_view(connection, hidden, dropped)
+        self._replace_view(connection, usage, hidden, dropped)
         texts = {name: pa.string() for name in hidden}
-        return replace(usage, types={**usage.types, **texts}, left_out=tuple(dropped), held=held)
+        left_out = tuple(dict.fromkeys(dropped))
+        return replace(usage, types={**usage.types, **texts}, left_out=left_out, held=held)
 
     def _replace_view(
         self,
         connection: duckdb.DuckDBPyConnection,
+        usage: Usage,
         hidden: list[str],
         dropped: list[str],
     ) -> None:
         connection.execute(f"alter view {USAGE} rename to {_BARE}")
         bare = connection.table(_BARE)
-        types = dict(zip(bare.columns, map(str, bare.types), strict=True))
-        named = [name for name in _USER if name in hidden or name in dropped]
+        named: list[str] = [name for name in _USER if name in hidden or name in dropped]
         if named and self.key is None:
-            _require_plain_ids(connection)
+            _require_plain_ids(connection, named)
         parts = []
-        for name, type_ in types.items():
+        for name, type_ in zip(bare.columns, bare.types, strict=True):
             if name in dropped:
                 sql = f"cast(null as {type_})"
             elif name in hidden:
                 sql = _pseudonym(name)
+            elif named and name not in _UNTOUCHED:
+                sql = self._masked(connection, name, type_, named, is_free=_is_free(name, usage))
             else:
-                sql = _masked(name, type_) if named else quote(name)
+                sql = quote(name)
             parts.append(f"{sql} as {quote(name)}")
         connection.execute(f"create view {USAGE} as\nselect\n    {clauses(parts)}\nfrom {_BARE}")
+
+    def _masked(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        name: str,
+        type_: DuckDBPyType,
+        named: list[str],
+        *,
+        is_free: bool,
+    ) -> str:
+        """Return the SQL of a column in whose text no e-mail stands, nor the record's own user."""
+        column, said = quote(name), str(type_)
+        text, own = column, _own(named)
+        function = "tu__masked" if is_free else "tu__masked_emails"
+        if said == "JSON":
+            text = f"cast({column} as varchar)"
+            masked = f"cast({function}({text}, {own}) as json)"
+        elif said == "VARCHAR":
+            masked = f"{function}({column}, {own})"
+        elif _is_nested(said):
+            text = f"cast(to_json({column}) as varchar)"
+            function = quote(f"{function}_{name}")
+            register_nested(connection, function[1:-1], type_, self.key, emails=not is_free)
+            masked = f"{function}({column}, {own})"
+        else:
+            return column
+        return f"case when {_tells(text, named)} then {masked} else {column} end"
 
 
 def _names(option: str, names: object) -> tuple[str, ...]:
@@ -130,40 +176,64 @@ def _is_text(column: str, usage: Usage) -> bool:
     return column in usage.own or usage.types[column] == pa.string()
 
 
+def _is_free(column: str, usage: Usage) -> bool:
+    return column in usage.own or column in _FREE
+
+
+def _is_nested(type_: str) -> bool:
+    return type_.endswith("]") or type_.startswith(("STRUCT", "MAP"))
+
+
+def _is_opaque(column: str, usage: Usage) -> bool:
+    """Tell whether nobody can look into a column for who is named there."""
+    return column in _OPAQUE or _holds_bytes(usage.types[column])
+
+
+def _holds_bytes(type_: pa.DataType) -> bool:
+    if pa.types.is_union(type_):
+        return True
+    inner = [type_.field(place).type for place in range(type_.num_fields)]
+    return "binary" in str(type_) if not inner else any(map(_holds_bytes, inner))
+
+
+def _require_unnamed(usage: Usage, dropped: list[str]) -> None:
+    """Raise if the name of a column, or of a member of one, is an e-mail."""
+    for name in usage.own:
+        if name not in dropped and masks.names_an_email(f"{name} {usage.types[name]}"):
+            raise FrameError(
+                f"The own column {name!r} has an e-mail in its name or in those of its members.",
+                f"Rename it, or leave it out with drop=[{name!r}].",
+            )
+
+
 def _pseudonym(name: str) -> str:
     text = trimmed(f"cast({quote(name)} as varchar)")
     text = f"lower({text})" if name == "user.email" else text
     return f"tu__pseudonym(nullif({text}, ''))"
 
 
-def _masked(name: str, type_: str) -> str:
-    """Return the SQL of a column in whose text no e-mail stands, nor the record's own user."""
-    column = quote(name)
-    is_nested = type_.endswith("]") or type_.startswith(("STRUCT", "MAP"))
-    if not is_nested and type_ != "VARCHAR":
-        return column
-    text = f"cast(to_json({column}) as varchar)" if is_nested else column
-    masked = f"tu__masked({', '.join([text, *map(_user, _TELLING)])})"
-    masked = f"cast(cast({masked} as json) as {type_})" if is_nested else masked
-    return f"case when {_tells(text)} then {masked} else {column} end"
+def _own(named: list[str]) -> str:
+    """Return the SQL of the record's own e-mail, id and name; the latter where they are hidden."""
+    words = (trimmed(quote(name)) if name in named else "null" for name in _WORDS)
+    return ", ".join([f"lower({trimmed(quote('user.email'))})", *words])
 
 
-def _user(field: str) -> str:
-    return trimmed(quote(field))
-
-
-def _tells(text: str) -> str:
-    """Return the SQL of whether a text may hold an e-mail, or holds the record's own user."""
+def _tells(text: str, named: list[str]) -> str:
+    """Return the SQL of whether a text may hold an e-mail, or the record's own user."""
     own = (
-        f"(length({user}) >= {SHORTEST} and contains({text}, {user}))"
-        for user in map(_user, _TELLING[1:])
+        f"(length({user}) >= {masks.SHORTEST} and contains(lower({text}), lower({user})))"
+        for user in (trimmed(quote(name)) for name in _USER if name in named)
     )
-    return " or ".join([f"contains({text}, '@')", f"contains({text}, '%40')", *own])
+    signs = literal(f"@|{masks.ENCODED}")
+    return " or ".join([f"regexp_matches({text}, {signs})", *own])
 
 
-def _require_plain_ids(connection: duckdb.DuckDBPyConnection) -> None:
+def _require_plain_ids(connection: duckdb.DuckDBPyConnection, named: list[str]) -> None:
     """Raise if ids name users, of whom nothing can stand there without a key."""
-    found = connection.sql(f"select id from {_BARE} where {_tells('id')} limit 1").fetchall()
+    found = connection.sql(
+        f"select id from {_BARE} "
+        f"where ({_tells('id', named)}) and tu__masked(id, {_own(named)}) <> id limit 1"
+    ).fetchall()
     if found:
         raise OptionError(
             f"Ids of records name their users, such as {found[0][0]!r}.",

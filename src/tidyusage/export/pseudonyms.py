@@ -6,13 +6,12 @@ import functools
 import hashlib
 import hmac
 import os
-import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
-from urllib.parse import unquote
 
 import pyarrow as pa
 
 from tidyusage.errors import OptionError
+from tidyusage.export import masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
     import duckdb
 
 VARIABLE: Final = "TIDYUSAGE_KEY"
-SHORTEST: Final = 4  # a shorter name or id stands in words that have nothing to do with it
-_EMAIL: Final = re.compile(r"[\w.!#$&*+/=?^`{|}~-]+(?:@|%40)(?:[\w-]+\.)+[^\W\d_]{2,}")
 _REMOVED: Final = "[removed]"
 _CACHE: Final = 2**17
+_GIVEN: Final = 4  # a text, and the e-mail, id and name of the record's own user
 
 
 class Key:
@@ -66,46 +64,75 @@ class Key:
 
 
 def register(connection: duckdb.DuckDBPyConnection, key: Key | None) -> None:
-    """Give a connection ``tu__pseudonym(text)`` and ``tu__masked(text, email, id, name)``."""
+    """Give a connection what makes pseudonyms and masks text.
 
+    ``tu__pseudonym(value)`` is what stands for a value.  Of a text with the record's own e-mail, id
+    and name, ``tu__masked`` hides all that names users, ``tu__masked_emails`` no more than e-mails.
+    """
+    pseudonym = _maker(key)
+
+    def masked(text: str, *own: str | None) -> str:
+        return masks.without_users(text, own, pseudonym)
+
+    def masked_emails(text: str, *own: str | None) -> str:
+        return masks.without_emails(text, own, pseudonym)
+
+    _add(connection, "tu__pseudonym", pseudonym, 1, "varchar")
+    _add(connection, "tu__masked", masked, _GIVEN, "varchar")
+    _add(connection, "tu__masked_emails", masked_emails, _GIVEN, "varchar")
+
+
+def register_nested(
+    connection: duckdb.DuckDBPyConnection, name: str, type_: Any, key: Key | None, *, emails: bool
+) -> None:
+    """Give a connection a function that masks the texts within a value of a nested type."""
+    pseudonym = _maker(key)
+    without = masks.without_emails if emails else masks.without_users
+
+    def masked(value: Any, *own: str | None) -> Any:
+        return masks.of_value(value, lambda text: without(text, own, pseudonym))
+
+    _add(connection, name, masked, _GIVEN, type_)
+
+
+def _maker(key: Key | None) -> Callable[[str], str]:
     @functools.lru_cache(_CACHE)
     def pseudonym(text: str) -> str:
-        return key.pseudonym(text) if key else _REMOVED
+        return key.pseudonym(masks.one_spelling(text)) if key else _REMOVED
 
-    def masked(text: str, email: str | None, *users: str | None) -> str:
-        if email and len(email) >= SHORTEST:
-            own = pseudonym(email.lower())
-            text = re.sub(re.escape(email), own, text, flags=re.IGNORECASE)
-        for user in users:
-            if user and len(user) >= SHORTEST and not _EMAIL.fullmatch(user):
-                text = text.replace(user, pseudonym(user))
-        return _EMAIL.sub(lambda found: pseudonym(unquote(found[0]).lower()), text)
-
-    _add(connection, "tu__pseudonym", lambda texts: _by_batch(pseudonym, texts), 1)
-    _add(connection, "tu__masked", lambda a, b, c, d: _by_batch(masked, a, b, c, d), 4)
+    return pseudonym
 
 
 def _add(
-    connection: duckdb.DuckDBPyConnection, name: str, function: Callable[..., Any], arity: int
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    function: Callable[..., Any],
+    arity: int,
+    type_: Any,
 ) -> None:
     from duckdb.func import FunctionNullHandling, PythonUDFType
 
-    texts: list[Any] = ["varchar"] * arity
+    # DuckDB counts a function's parameters.
+    batched: dict[int, Callable[..., pa.Array[Any]]] = {
+        1: lambda a: _by_batch(function, a),
+        _GIVEN: lambda a, b, c, d: _by_batch(function, a, b, c, d),
+    }
     connection.create_function(
         name,
-        function,
-        texts,
-        "varchar",
+        batched[arity],
+        [type_, *["varchar"] * (arity - 1)],
+        type_,
         type=PythonUDFType.ARROW,
         null_handling=FunctionNullHandling.SPECIAL,
     )
 
 
-def _by_batch(function: Callable[..., str], *columns: Any) -> pa.Array[Any]:
+def _by_batch(function: Callable[..., Any], *columns: Any) -> pa.Array[Any]:
     """Call a function for each row of a batch whose first column is not null."""
 
-    def made() -> Iterator[str | None]:
+    def made() -> Iterator[Any]:
         for first, *others in zip(*(column.to_pylist() for column in columns), strict=True):
             yield None if first is None else function(first, *others)
 
-    return pa.array(made(), pa.string())
+    found: pa.Array[Any] = pa.array(list(made()), columns[0].type)
+    return found
