@@ -1,15 +1,20 @@
 """What the tests of exports run in processes of their own, to be killed or kept from writing."""
 
+import functools
+import itertools
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import sys
+import tempfile
 
+import duckdb
 import polars as pl
 
 import tidyusage as tu
-from tidyusage.export import database, whole
+from tidyusage.export import database, delta, whole
 
 # Forked from a process that has imported everything, a child is there at once.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -28,19 +33,23 @@ def run(target, *arguments):
 
 def frame(ids, note="", size=0):
     """A frame of records with a text each, which does not compress."""
-    records = [
-        {
-            "id": id_,
-            "user": {"id": f"u-{id_}"},
-            "usage": {"tokens": {"input": 3}},
-            "charges": [{"type": "net", "amount": 0.5, "currency": "USD"}],
-            "start_date": "2026-01-01",
-            "end_date": "2026-01-02",
-        }
-        for id_ in ids
-    ]
+    ids = list(ids)
     texts = [note + os.urandom(size // 2).hex() for _ in ids]
-    return tu.flatten_usage(records, backend="polars").with_columns(pl.Series("own", texts))
+    named = [pl.Series("id", ids), pl.Series("user.id", [f"u-{id_}" for id_ in ids])]
+    return pl.concat([one()] * len(ids)).with_columns(*named, pl.Series("own", texts))
+
+
+@functools.cache
+def one():
+    """A frame of one record."""
+    record = {
+        "id": "one",
+        "usage": {"tokens": {"input": 3}},
+        "charges": [{"type": "net", "amount": 0.5, "currency": "USD"}],
+        "start_date": "2026-01-01",
+        "end_date": "2026-01-02",
+    }
+    return tu.flatten_usage([record], backend="polars")
 
 
 def export(target, mode, options):
@@ -48,16 +57,12 @@ def export(target, mode, options):
     tu.export_usage(frame("bc", "new"), target, mode=mode, **options)
 
 
-def steps(target, mode, options, folder, pipe):
-    """Export, and tell how many steps of writing it took."""
-    count = [0]
-
-    def step():
-        count[0] += 1
-
-    _at_each_step(folder, step)
+def export_with_copies(target, mode, options, folder, into):
+    """Export; copy the folder before every step of writing, as a kill there would leave it."""
+    count = itertools.count()
+    _at_each_step(folder, lambda: shutil.copytree(folder, f"{into}/{next(count)}"))
     export(target, mode, options)
-    pipe.send(count[0])
+    shutil.copytree(folder, f"{into}/{next(count)}")
 
 
 def export_and_die(target, mode, options, folder, step):
@@ -71,19 +76,32 @@ def export_and_die(target, mode, options, folder, step):
 
     _at_each_step(folder, dying)
     export(target, mode, options)
-    os._exit(7)
+    os._exit(7)  # there were not so many
 
 
 def export_when_full(target, mode, options, limit, pipe):
     """Export more than a file may hold, and tell the error."""
     given = frame([f"n{n}" for n in range(1_000)], size=6_000)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    pipe.send(_told(given, target, mode=mode, **options))
+
+
+def stage_when_full(path, target, limit, pipe):
+    """Export a relation, which is staged in a temporary folder of its own, and tell the error."""
+    tempfile.tempdir = tempfile.mkdtemp()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    relation = duckdb.connect().from_parquet(path)
+    found = _told(relation, target)
+    pipe.send((*found, os.listdir(tempfile.tempdir)))
+    os.rmdir(tempfile.tempdir)
+
+
+def _told(given, target, **options):
     try:
-        tu.export_usage(given, target, mode=mode, **options)
+        tu.export_usage(given, target, **options)
     except BaseException as error:  # noqa: BLE001 - its kind is what is asked
-        pipe.send((type(error).__name__, str(error)))
-    else:
-        pipe.send(("nothing", ""))
+        return type(error).__name__, str(error)
+    return "nothing", ""
 
 
 def _at_each_step(folder, step):
@@ -118,11 +136,14 @@ def _at_each_step(folder, step):
 
     write = database.write
     database.write = lambda connection, job: write(Counted(connection), job)
+    delta._commit, delta._merge = before(delta._commit), before(delta._merge)
     os.fsync = before(os.fsync)
     whole._exchange_at_once = before(whole._exchange_at_once)
     execute = dbapi.Cursor.execute
     dbapi.Cursor.execute = lambda self, sql, *args: (
-        execute(self, sql, *args) if str(sql).startswith("comment") else before(execute)(self, sql, *args)
+        execute(self, sql, *args)
+        if str(sql).startswith("comment")
+        else before(execute)(self, sql, *args)
     )
     dbapi.Cursor.adbc_ingest = before(dbapi.Cursor.adbc_ingest)
     dbapi.Connection.commit = before(dbapi.Connection.commit)

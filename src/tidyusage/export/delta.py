@@ -34,6 +34,8 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write tables to a folder; a new one is there when all of them are."""
     place = job.target.place
     sweep(place)
+    if os.path.isdir(place):
+        sweep(os.path.join(place, manifest.NAME))
     folder.require_ours(place)
     before = manifest.of_folder(place)
     if before:
@@ -71,9 +73,7 @@ def _put_back(job: Job, place: str) -> Iterator[list[str]]:
         raise
 
 
-def _write(
-    connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: list[str]
-) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: list[str]) -> None:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
