@@ -127,7 +127,7 @@ def _merge(
     """Put new rows in the place of old ones, and take out those that have none, in one commit."""
     if unnamed := [name for name in table.names if "`" in name]:
         raise ExportError(
-            f"Delta Lake cannot put rows in the place of others by way of the column {unnamed[0]!r}.",
+            f"Delta Lake puts no rows in the place of others by way of the column {unnamed[0]!r}.",
             "Rename it, or export with mode='overwrite'.",
         )
     wider = partitions.widened(table)

@@ -76,7 +76,8 @@ def _closed(book: Workbook, place: str) -> Iterator[Workbook]:
         raise failed(place, error) from error
     finally:
         for sheet in book.worksheets():
-            sheet.row_data_fh.close()
+            if sheet.row_data_fh:
+                sheet.row_data_fh.close()
 
 
 def _fitting(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
