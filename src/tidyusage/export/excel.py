@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -51,23 +53,31 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     from xlsxwriter import Workbook
 
     rows = {table.name: _fitting(connection, table) for table in job.tables}
-    with job.files.written(job.target.place) as partial:
-        book = Workbook(partial, _OPTIONS)
+    with (
+        tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
+        job.files.written(job.target.place) as partial,
+        _closed(Workbook(partial, {**_OPTIONS, "tmpdir": folder}), job.target.place) as book,
+    ):
         for table in job.tables:
             _write(connection, table, book, rows[table.name])
             job.told.stands(table.name, rows[table.name])
         _describe(job.tables, book)
-        _close(book, job.target.place)
 
 
-def _close(book: Workbook, place: str) -> None:
-    """Write the file: not where something was raised, as a workbook in a `with` would."""
+@contextmanager
+def _closed(book: Workbook, place: str) -> Iterator[Workbook]:
+    """Yield a workbook, and write it if nothing is raised; else it is not to be finished."""
     from xlsxwriter.exceptions import XlsxFileError
 
     try:
+        yield book
         book.close()
     except XlsxFileError as error:
         raise failed(place, error) from error
+    finally:
+        for sheet in book.worksheets():
+            if sheet.row_data_fh:
+                sheet.row_data_fh.close()
 
 
 def _fitting(connection: duckdb.DuckDBPyConnection, table: Table) -> int:

@@ -36,7 +36,8 @@ _OURS: Final[set[str]] = set()
 _AT_CURRENT_FOLDER: Final = -100
 _EXCHANGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_IS_FULL: Final = ("No space left", "File too large", "quota exceeded")
+# The last is what Hyper says.
+_IS_FULL: Final = ("No space left", "File too large", "quota exceeded", "temporary file failed")
 # What has been at a place: nothing, or a file or folder that any change makes another.
 _Stamp = tuple[int, int, int] | None
 
