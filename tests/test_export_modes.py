@@ -648,15 +648,6 @@ def test_own_columns_called_like_those_of_a_table_are_refused(at):
         tu.export_usage(own, "a.csv", tables="long")
 
 
-@pytest.mark.parametrize("name", ["a b", "a,b", "a;b", "a{b", "a=b", "a`b"])
-def test_names_that_delta_does_not_take_are_refused(at, name):
-    target, _ = at("delta")
-    own = frame(*FIRST).with_columns(pl.lit("x").alias(name))
-    with pytest.raises(ExportError, match="Delta Lake has no column named"):
-        tu.export_usage(own, target)
-    assert os.listdir(".") == []
-
-
 def test_the_load_of_a_table_can_be_checked_in_the_database(at):
     target, _ = at("postgres")
     tu.export_usage(frame(*FIRST), target)

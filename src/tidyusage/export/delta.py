@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _OLD: Final = "tu__there"
 _GONE: Final = "tu__gone"
-# What the protocol forbids in names of columns, and what merging cannot quote.
-_UNNAMED: Final = frozenset(" ,;{}()\n\t=`")
 
 
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
@@ -83,7 +81,6 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: li
         path = os.path.join(place, table.name)
         partitions = Partitions.of(table, job.partition_by)
         partitions.require_writable(connection, table, empty=False)
-        _require_names(table)
         is_there = DeltaTable.is_deltatable(path)
         try:
             if job.adds and is_there:
@@ -104,15 +101,6 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: li
             raise
         except (DeltaError, OSError) as error:
             raise failed(os.path.join(job.target.place, table.name), error) from error
-
-
-def _require_names(table: Table) -> None:
-    """Raise for a name that Delta's readers do not take."""
-    if unnamed := [name for name in table.names if _UNNAMED & set(name)]:
-        raise ExportError(
-            f"Delta Lake has no column named {unnamed[0]!r}.",
-            "Rename it without spaces, and without any of , ; { } ( ) = ` and control characters.",
-        )
 
 
 def _commit(
@@ -141,6 +129,11 @@ def _merge(
     connection: duckdb.DuckDBPyConnection, table: Table, there: Any, partitions: Partitions
 ) -> None:
     """Put new rows in the place of old ones, and take out those that have none, in one commit."""
+    if unnamed := [name for name in table.names if "`" in name]:
+        raise ExportError(
+            f"Delta Lake puts no rows in the place of others by way of the column {unnamed[0]!r}.",
+            "Rename it, or export with mode='overwrite'.",
+        )
     wider = partitions.widened(table)
     query = f"select *, false as {_GONE} from ({wider.sql})"
     if table.owners != table.key:
