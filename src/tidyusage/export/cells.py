@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -14,40 +14,30 @@ if TYPE_CHECKING:
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
 # What spreadsheets take for the beginning of a formula, after quotes of our own.
 FORMULA: Final = r"^'*[=+\-@\t\r\n]"
-_BIGGER: Final[dict[Any, pa.DataType]] = {
-    pa.int8(): pa.int64(),
-    pa.int16(): pa.int64(),
-    pa.int32(): pa.int64(),
-    pa.uint8(): pa.int64(),
-    pa.uint16(): pa.int64(),
-    pa.uint32(): pa.int64(),
-    pa.float16(): pa.float64(),
-    pa.float32(): pa.float64(),
-}
-_PLAIN: Final = (pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.date32(), _INSTANT)
+_CLOCK: Final = pa.timestamp("us")
+_PLAIN: Final = (pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.date32(), _INSTANT, _CLOCK)
 
 
 def plain(column: Column, *, nested: bool = False) -> tuple[str, pa.DataType]:
-    """Return the SQL of a column as one of six types that every target has, and which.
+    """Return the SQL of a column as one of eight types that targets have, and which.
 
-    They are text, floats, integers of 64 bits, booleans, dates and instants in UTC; lists and
-    structs become JSON unless the target takes them ``nested``, and whatever else there is, text.
+    They are text, floats, integers of 64 bits, decimals, booleans, dates, instants in UTC, and
+    times without a zone; lists and structs become JSON unless the target takes them ``nested``,
+    and whatever else there is, text.
     """
     name, type_ = quote(column.name), column.type
-    if type_ in _PLAIN or (nested and pa.types.is_nested(type_)):
+    if type_ in _PLAIN or pa.types.is_decimal(type_) or (nested and pa.types.is_nested(type_)):
         return name, type_
-    if type_ in _BIGGER:
-        bigger = _BIGGER[type_]
-        return f"cast({name} as {'double' if bigger == pa.float64() else 'bigint'})", bigger
     if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         return name, pa.string()
     if pa.types.is_nested(type_):
         return f"cast(to_json({name}) as varchar)", pa.string()
-    if pa.types.is_timestamp(type_):
-        if type_.tz:
-            return f"cast({name} as timestamptz)", _INSTANT
-        return f"replace(cast(cast({name} as timestamp) as varchar), ' ', 'T')", pa.string()
     return f"cast({name} as varchar)", pa.string()
+
+
+def is_clock(type_: pa.DataType) -> bool:
+    """Tell whether a type is of times without a zone."""
+    return type_ == _CLOCK
 
 
 def selected(table: Table, query: str = "", *, nested: bool = False) -> tuple[str, pa.Schema]:

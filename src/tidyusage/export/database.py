@@ -55,9 +55,8 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, path: str) -> None:
         for table in job.tables:
             if job.mode == "error" and table.name in there:
                 raise upsert.is_there(f"The table {table.name} of {path!r}")
-            _put(
-                connection, table, path, job.mode_of(table) if table.name in there else "overwrite"
-            )
+            mode = job.mode_of(table) if table.name in there else "overwrite"
+            _put(connection, table, path, mode)
             _comment(connection, table)
             job.told.stands(table.name, _rows(connection, table.name))
         if any(table.name == WIDE for table in job.tables):
@@ -102,13 +101,12 @@ def _detach(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"detach {_FILE}")
 
 
-def _tables(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Return the names of the file's tables with those of their columns."""
-    query = f"""select table_name, list(column_name order by column_index)
-from duckdb_columns()
-where database_name = {literal(_FILE)} and schema_name = 'main'
-group by table_name"""
-    return dict(connection.sql(query).fetchall())
+def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Return the names of the file's tables."""
+    query = f"""select table_name
+from duckdb_tables()
+where database_name = {literal(_FILE)} and schema_name = 'main'"""
+    return {name for (name,) in connection.sql(query).fetchall()}
 
 
 def _put(connection: duckdb.DuckDBPyConnection, table: Table, path: str, mode: Mode) -> None:
@@ -116,13 +114,13 @@ def _put(connection: duckdb.DuckDBPyConnection, table: Table, path: str, mode: M
     if mode not in {"append", "upsert"}:
         connection.execute(f"create or replace table {place} as {table.sql}")
         return
-    there = _tables(connection)[table.name]
-    upsert.require_columns(path, there, table.names, table.name)
+    there = connection.sql(f"from {place} limit 0").to_arrow_table().schema
+    fitted = upsert.fitted(path, dict(zip(there.names, there.types, strict=True)), table)
     if mode == "append" and table.unique:
         upsert.require_new(connection, place, table)
     if mode == "upsert":
-        connection.execute(upsert.deletion(place, table))
-    connection.execute(f"insert into {place} by name {table.sql}")
+        connection.execute(upsert.deletion(place, fitted))
+    connection.execute(f"insert into {place} by name {fitted.sql}")
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

@@ -67,7 +67,7 @@ def _of_held(connection: duckdb.DuckDBPyConnection, table: Table) -> pl.DataFram
     """Return rows that are in memory; what is neither text nor of a plain type is made by SQL."""
     import polars as pl
 
-    made = [column for column in table.columns if cells.plain(column)[0] != quote(column.name)]
+    made = [column for column in table.columns if _plain(column)[0] != quote(column.name)]
     frame = cast("pl.DataFrame", pl.from_arrow(cast("pa.Table", table.held)))
     if made:
         query = f"select {', '.join(map(_cell, made))} from ({table.sql})"
@@ -86,8 +86,14 @@ def _harmless(name: str) -> pl.Expr:
 
 
 def _cell(column: Column) -> str:
-    sql, type_ = cells.plain(column)
+    sql, type_ = _plain(column)
     return f"{cells.harmless(sql) if type_ == pa.string() else sql} as {quote(column.name)}"
+
+
+def _plain(column: Column) -> tuple[str, pa.DataType]:
+    """Return the SQL of a column as it is written; a time without a zone must get no Z."""
+    sql, type_ = cells.plain(column)
+    return (f"replace(cast({sql} as varchar), ' ', 'T')" if cells.is_clock(type_) else sql), type_
 
 
 def _header(table: Table) -> bytes:

@@ -77,15 +77,15 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: li
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    for table in job.tables:
-        path = os.path.join(place, table.name)
-        partitions = Partitions.of(table, job.partition_by)
-        partitions.require_writable(connection, table, empty=False)
+    for given in job.tables:
+        path = os.path.join(place, given.name)
+        partitions = Partitions.of(given, job.partition_by)
+        partitions.require_writable(connection, given, empty=False)
         is_there = DeltaTable.is_deltatable(path)
         try:
-            if job.adds and is_there:
-                _require_same(DeltaTable(path), table, partitions)
-            if job.mode == "append" and is_there and table.unique:
+            adds = job.adds and is_there
+            table = _fitted(DeltaTable(path), given, partitions) if adds else given
+            if adds and job.mode == "append" and table.unique:
                 keys = DeltaTable(path).to_pyarrow_table(columns=list(table.key))
                 connection.register(_OLD, keys)
                 upsert.require_new(connection, _OLD, table)
@@ -100,7 +100,7 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job, place: str, done: li
         except ExportError:
             raise
         except (DeltaError, OSError) as error:
-            raise failed(os.path.join(job.target.place, table.name), error) from error
+            raise failed(os.path.join(job.target.place, given.name), error) from error
 
 
 def _commit(
@@ -177,10 +177,14 @@ def _reader(
     return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in batches))
 
 
-def _require_same(there: Any, table: Table, partitions: Partitions) -> None:
-    names = [field.name for field in there.schema().fields if field.name not in partitions.made]
-    upsert.require_columns(there.table_uri, names, table.names, table.name)
+def _fitted(there: Any, table: Table, partitions: Partitions) -> Table:
+    """Return a table as the one that is there can take its rows; raise if it cannot."""
+    found = pa.schema(there.schema().to_arrow())
+    types = {field.name: field.type for field in found if field.name not in partitions.made}
+    ours = {column.name: cells.plain(column, nested=True)[1] for column in table.columns}
+    fitted = upsert.fitted(there.table_uri, types, table, ours)
     partitions.require_same(there.metadata().partition_columns, there.table_uri)
+    return fitted
 
 
 def _rows(there: Any) -> int:

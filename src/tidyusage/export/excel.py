@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -11,13 +13,15 @@ import pyarrow as pa
 from tidyusage.errors import ExportError
 from tidyusage.export import cells
 from tidyusage.export.whole import failed
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from decimal import Decimal
 
     import duckdb
     from xlsxwriter import Workbook
+    from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
     from tidyusage.export.job import Job
@@ -27,6 +31,10 @@ _ROWS: Final = 1_048_575  # beside the header
 _COLUMNS: Final = 16_384
 _CHARACTERS: Final = 32_767
 _DIGITS: Final = 10**15
+# Excel counts in UTF-16, in which what is beyond these is two.
+_BEYOND: Final = r"[^\x{10000}-\x{10FFFF}]"
+# Excel has a 29 February 1900, and nothing before that year: earlier days would be others.
+_FIRST: Final = dt.date(1900, 3, 1)
 _NARROWEST, _WIDEST = 8, 48
 _BATCH: Final = 10_000
 _OPTIONS: Final = {
@@ -82,8 +90,8 @@ def _closed(book: Workbook, place: str) -> Iterator[Workbook]:
 
 def _fitting(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
     """Return how many rows a table has; raise if a sheet does not hold it."""
-    texts = [quote(c.name) for c in table.columns if cells.plain(c)[1] == pa.string()]
-    longest = ", ".join(f"max(length(cast({cells_} as varchar)))" for cells_ in texts) or "0"
+    texts = [sql for sql, type_ in map(cells.plain, table.columns) if type_ == pa.string()]
+    longest = ", ".join(f"max({_length(sql)})" for sql in texts) or "0"
     counted = f"select count(*), greatest({longest}, 0) from ({table.sql})"
     ((rows, length),) = connection.sql(counted).fetchall()
     found = {
@@ -100,8 +108,15 @@ def _fitting(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
     return int(rows)
 
 
+def _length(text: str) -> str:
+    """Return the SQL of a text's length as Excel counts it; few are so long that it differs."""
+    beyond = f"length(regexp_replace({text}, {literal(_BEYOND)}, '', 'g'))"
+    is_long = f"length({text}) > {literal(_CHARACTERS // 2)}"
+    return f"length({text}) + case when {is_long} then {beyond} else 0 end"
+
+
 def _write(connection: duckdb.DuckDBPyConnection, table: Table, book: Workbook, rows: int) -> None:
-    sheet = book.add_worksheet(table.name)
+    sheet = _sheet(book, table.name)
     query, schema = cells.selected(table)
     writers = [_writer(sheet, book, type_) for type_ in schema.types]
     _head(sheet, book, table.names, rows)
@@ -111,6 +126,12 @@ def _write(connection: duckdb.DuckDBPyConnection, table: Table, book: Workbook, 
         for place, value in enumerate(values):
             if value is not None:
                 writers[place](row, place, value)
+
+
+def _sheet(book: Workbook, name: str) -> Worksheet:
+    from tidyusage.export.sheet import PlainSheet
+
+    return book.add_worksheet(name, PlainSheet)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[Any, ...]]:
@@ -124,19 +145,24 @@ def _writer(sheet: Worksheet, book: Workbook, type_: pa.DataType) -> Callable[..
         write: Callable[..., Any] = sheet.write_boolean
         return write
     if type_ == pa.float64():
-        return lambda row, place, value: sheet.write_number(row, place, _number(value))
+        return lambda row, place, value: _write_float(sheet, row, place, value)
     if type_ == pa.int64():
         return lambda row, place, value: _write_whole(sheet, row, place, value)
-    if type_ == pa.date32():
-        day = book.add_format({"num_format": _DAY})
-        return lambda row, place, value: sheet.write_datetime(row, place, value, day)
-    if pa.types.is_timestamp(type_):
-        instant = book.add_format({"num_format": _INSTANT})
-        return lambda row, place, value: sheet.write_datetime(
-            row, place, value.replace(tzinfo=None), instant
-        )
+    if pa.types.is_decimal(type_):
+        return lambda row, place, value: _write_decimal(sheet, row, place, value)
+    if type_ == pa.date32() or pa.types.is_timestamp(type_):
+        shown = book.add_format({"num_format": _DAY if type_ == pa.date32() else _INSTANT})
+        return lambda row, place, value: _write_time(sheet, row, place, value, shown)
     write_text: Callable[..., Any] = sheet.write_string
     return write_text
+
+
+def _write_float(sheet: Worksheet, row: int, place: int, value: float) -> None:
+    """Write a number; Excel has none that is infinite."""
+    if math.isinf(value):
+        sheet.write_string(row, place, str(value))
+    else:
+        sheet.write_number(row, place, _number(value))
 
 
 def _number(value: float) -> float:
@@ -149,6 +175,26 @@ def _write_whole(sheet: Worksheet, row: int, place: int, value: int) -> None:
         sheet.write_number(row, place, value)
     else:
         sheet.write_string(row, place, str(value))
+
+
+def _write_decimal(sheet: Worksheet, row: int, place: int, value: Decimal) -> None:
+    """Write a decimal as a number; one of more digits than Excel keeps is text."""
+    text = f"{value:f}"
+    if len(text.replace(".", "").strip("-0")) < len(str(_DIGITS)):
+        sheet.write_number(row, place, _number(float(value)))
+    else:
+        sheet.write_string(row, place, text)
+
+
+def _write_time(
+    sheet: Worksheet, row: int, place: int, value: dt.date | dt.datetime, shown: Format
+) -> None:
+    """Write a date or a time; one that Excel has no number for is text."""
+    bare: Any = value.replace(tzinfo=None) if isinstance(value, dt.datetime) else value
+    if (value.date() if isinstance(value, dt.datetime) else value) < _FIRST:
+        sheet.write_string(row, place, value.isoformat().replace("+00:00", "Z"))
+    else:
+        sheet.write_datetime(row, place, bare, shown)
 
 
 def _head(sheet: Worksheet, book: Workbook, names: Sequence[str], rows: int) -> None:
@@ -169,7 +215,7 @@ def _widths(connection: duckdb.DuckDBPyConnection, table: Table, query: str) -> 
 
 def _describe(tables: Sequence[Table], book: Workbook) -> None:
     """Add the sheet that says what each column is."""
-    sheet = book.add_worksheet(_DICTIONARY)
+    sheet = _sheet(book, _DICTIONARY)
     told = [(table.name, *_told(column)) for table in tables for column in table.columns]
     _head(sheet, book, _HEADINGS, len(told))
     for place, width in enumerate((18, 44, 24, 18, 90)):
@@ -181,9 +227,14 @@ def _describe(tables: Sequence[Table], book: Workbook) -> None:
 
 def _told(column: Column) -> tuple[str, str, str, str]:
     type_ = cells.plain(column)[1]
-    name = "date and time, UTC" if pa.types.is_timestamp(type_) else _NAMES[type_]
     is_json = pa.types.is_nested(column.type)
-    return column.name, "JSON" if is_json else name, column.unit, column.description
+    return column.name, "JSON" if is_json else _name(type_), column.unit, column.description
+
+
+def _name(type_: pa.DataType) -> str:
+    if pa.types.is_timestamp(type_):
+        return "date and time" if cells.is_clock(type_) else "date and time, UTC"
+    return _NAMES[pa.float64() if pa.types.is_decimal(type_) else type_]
 
 
 _NAMES: Final[dict[Any, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import schema
@@ -11,8 +12,6 @@ from tidyusage.export.table import Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    import pyarrow as pa
 
     from tidyusage.export.table import Usage
 
@@ -150,5 +149,8 @@ def _told(usage: Usage) -> tuple[Column, ...]:
 
 
 def _own(usage: Usage) -> tuple[Column, ...]:
-    types: dict[str, pa.DataType] = {ours: usage.types[name] for ours, name in own(usage).items()}
-    return tuple(Column(name, type_, "A column of your own.") for name, type_ in types.items())
+    said = "A column of your own."
+    ours = own(usage).items()
+    return tuple(
+        replace(usage.own_column(name), name=shown, description=said) for shown, name in ours
+    )

@@ -33,28 +33,32 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         os.mkdir(partial)
         if before:
             _link(place, partial)
-        for table in job.tables:
-            partitions = Partitions.of(table, job.partition_by)
-            partitions.require_writable(connection, table, empty=True)
+        for given in job.tables:
+            partitions = Partitions.of(given, job.partition_by)
+            partitions.require_writable(connection, given, empty=True)
             if job.mode == "overwrite":
-                shutil.rmtree(os.path.join(partial, table.name), ignore_errors=True)
-            elif before and table.name in before["tables"]:
-                _require_same(os.path.join(place, table.name), job, table, partitions, before)
+                shutil.rmtree(os.path.join(partial, given.name), ignore_errors=True)
+            table = _fitted(place, job, given, partitions, before)
             _write(connection, table, os.path.join(partial, table.name), job, partitions)
             files = _parquets(os.path.join(partial, table.name))
             job.told.stands(table.name, sum(parquet.rows(connection, path) for path in files))
         job.told.write(os.path.join(partial, manifest.NAME), before)
 
 
-def _require_same(
-    place: str, job: Job, table: Table, partitions: Partitions, before: dict[str, Any]
-) -> None:
-    """Raise if a table that is there cannot take the rows."""
+def _fitted(
+    folder: str, job: Job, table: Table, partitions: Partitions, before: dict[str, Any] | None
+) -> Table:
+    """Return a table as the one that is there can take its rows; raise if it cannot."""
+    if not before or table.name not in before["tables"] or job.mode == "overwrite":
+        return table
+    place = os.path.join(folder, table.name)
     if job.mode == "error":
         raise upsert.is_there(repr(place))
     entry = before["tables"][table.name]
-    upsert.require_columns(place, list(entry["columns"]), table.names, table.name)
+    fitted = upsert.fitted(place, entry["columns"], table)
+    job.told.holds(fitted)
     partitions.require_same(entry.get("partition_by", []), place)
+    return fitted
 
 
 def _write(

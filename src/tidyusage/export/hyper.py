@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
 
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, upsert
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import duckdb
-    import pyarrow as pa
 
     from tidyusage.export.job import Job
     from tidyusage.export.table import Table
+
+# The first version of Hyper's files that has decimals of 38 digits, for Tableau 2022.4 and later.
+_WITH_DECIMALS: Final = {"default_database_version": "3"}
 
 
 def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
@@ -31,11 +35,12 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         job.files.written(place) as partial,
     ):
         adds = job.adds and os.path.exists(place)
-        old = {table.name: _old_rows(place, table, logs) if adds else 0 for table in job.tables}
+        tables = [_fitted(place, table, logs) if adds else table for table in job.tables]
+        old = {table.name: _rows(place, table.name, logs) if adds else 0 for table in tables}
         if adds:
             shutil.copyfile(place, partial)
         try:
-            _put(connection, job.tables, partial, "a" if adds else "w", logs)
+            _put(connection, tables, partial, "a" if adds else "w", logs)
             for table in job.tables:
                 _require_rows(partial, table, old[table.name], job, logs)
         except (RuntimeError, ValueError) as error:
@@ -68,6 +73,8 @@ def _put(
     """Write tables one after the other: of one connection, one query is read at a time."""
     import pantab
 
+    has_decimals = any(pa.types.is_decimal(c.type) for table in tables for c in table.columns)
+    params = {"log_dir": logs, **(_WITH_DECIMALS if has_decimals else {})}
     for table in tables:
         pantab.frame_to_hyper(
             connection.sql(cells.selected(table)[0]).to_arrow_reader(),
@@ -75,22 +82,23 @@ def _put(
             table=table.name,
             table_mode=mode,
             not_null_columns={column.name for column in table.columns if column.required},
-            process_params={"log_dir": logs},
+            process_params=params,
             atomic=False,  # what is written here is no one's yet; it would write to another disk
         )
         mode = "a"
 
 
-def _old_rows(path: str, table: Table, logs: str) -> int:
-    """Return how many rows a table has; raise if it has other columns."""
+def _fitted(path: str, table: Table, logs: str) -> Table:
+    """Return a table as the one that is there can take its rows; raise if it cannot."""
     try:
         there = _asked(path, f"select * from {quote(table.name)} limit 0", logs)
     except RuntimeError as error:
         raise ExportError(
             f"{path!r} has no table {table.name}.", "Export with mode='overwrite'."
         ) from error
-    upsert.require_columns(path, there.column_names, table.names, table.name, in_order=True)
-    return _rows(path, table.name, logs)
+    types = dict(zip(there.schema.names, there.schema.types, strict=True))
+    ours = {column.name: cells.plain(column)[1] for column in table.columns}
+    return upsert.fitted(path, types, table, ours, in_order=True)
 
 
 def _rows(path: str, table: str, logs: str) -> int:

@@ -34,6 +34,10 @@ class Manifest:
         """Note how many rows a table of the target has when all is written."""
         self.tables[table]["rows_in_target"] = rows
 
+    def holds(self, table: Table) -> None:
+        """Note the types that a table's columns have in the target."""
+        self.tables[table.name]["columns"] = _types(table)
+
     def told(self, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return all of it; tables of an earlier export that stayed are named as they were."""
         return {**self.head, "tables": {**(before or {}).get("tables", {}), **self.tables}}
@@ -111,11 +115,15 @@ def _entry(
     return {
         "rows": rows,
         "key": list(table.key),
-        "columns": {column.name: str(column.type) for column in table.columns},
+        "columns": _types(table),
         **({"partition_by": list(names)} if names else {}),
         "money": _money(connection, table),
         "tokens": _tokens(connection, table),
     }
+
+
+def _types(table: Table) -> dict[str, str]:
+    return {column.name: str(column.type) for column in table.columns}
 
 
 def _money(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, dict[str, float]]:

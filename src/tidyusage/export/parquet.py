@@ -29,9 +29,10 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     (table,), place = job.tables, job.target.place
     with job.files.written(place) as partial:
         if job.adds and os.path.exists(place):
-            upsert.require_columns(place, parquet.read_schema(place).names, table.names, table.name)
-            query = upsert.merged(f"read_parquet({literal(place)})", table, job.mode)
-            copy(connection, query, partial, table.schema)
+            there = parquet.read_schema(place)
+            fitted = upsert.fitted(place, dict(zip(there.names, there.types, strict=True)), table)
+            query = upsert.merged(f"read_parquet({literal(place)})", fitted, job.mode)
+            copy(connection, query, partial, fitted.schema)
         elif table.held is not None:
             _put(table, partial)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote as escape
@@ -30,7 +31,7 @@ _NOTHING: Final = "__HIVE_DEFAULT_PARTITION__"
 _LONGEST: Final = 255
 _SHOWN: Final = 40
 _TEXT: Final = schema.duckdb_type(pa.string())
-_TYPES: Final = (pa.string(), pa.int64(), pa.bool_(), schema.ARROW["timestamp"])
+_TYPES: Final = (pa.string(), pa.int64(), pa.bool_(), pa.date32(), schema.ARROW["timestamp"])
 # Hive's readers disagree on how anything else is written in the name of a folder.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_ .-]+")
 
@@ -108,7 +109,7 @@ class Partitions:
 
 def check(wanted: object, tables: Sequence[Table]) -> tuple[str, ...]:
     """Return the names to partition by; raise if no table has them."""
-    names = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())  # type: ignore[arg-type]
+    names = _names(wanted)
     known = [column.name for table in tables for column in table.columns]
     for name in names:
         if not isinstance(name, str) or not _PLAIN.fullmatch(name):
@@ -126,6 +127,13 @@ def check(wanted: object, tables: Sequence[Table]) -> tuple[str, ...]:
     return names
 
 
+def _names(wanted: object) -> tuple[str, ...]:
+    found = () if wanted is None else (wanted,) if isinstance(wanted, str) else wanted
+    if not isinstance(found, Iterable):
+        raise OptionError(f"partition_by={wanted!r} names nothing.", "Write ['month'].")
+    return tuple(found)
+
+
 def _require_type(name: str, tables: Sequence[Table]) -> None:
     """Raise if a column's values are not such that all readers find them in names of folders."""
     for table in (table for table in tables if not table.shared):
@@ -134,7 +142,7 @@ def _require_type(name: str, tables: Sequence[Table]) -> None:
         if type_ not in _TYPES:
             raise OptionError(
                 f"{name!r} is of type {type_}, by which readers cannot tell folders apart.",
-                "Partition by text, whole numbers, booleans or instants.",
+                "Partition by text, whole numbers, booleans, dates or instants.",
             )
 
 

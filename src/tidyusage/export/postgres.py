@@ -28,8 +28,10 @@ _TYPES: Final[dict[Any, str]] = {
     pa.int64(): "bigint",
     pa.bool_(): "boolean",
     pa.date32(): "date",
-    pa.timestamp("us", tz="UTC"): "timestamptz",
+    pa.timestamp("us", tz="UTC"): "timestamp with time zone",
+    pa.timestamp("us"): "timestamp without time zone",
 }
+_DECIMAL: Final = "numeric"
 _JSON: Final = "jsonb"
 _STAGED: Final = "tu__staged"
 _OWNERS: Final = "tu__owners"
@@ -56,7 +58,8 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
             elif mode == "error":
                 raise upsert.is_there(f"The table {target.schema}.{table.name}")
             else:
-                upsert.require_columns(place, there[table.name], table.names, table.name)
+                upsert.require_columns(place, list(there[table.name]), table.names, table.name)
+                upsert.require_types(place, there[table.name], _types(table), table.name)
             if job.mode_of(table) == "upsert" and there[table.name]:
                 _merge(connection, cursor, table, place)
             else:
@@ -121,27 +124,29 @@ def _make_schema(cursor: Any, schema: str) -> None:
         cursor.execute(f"create schema {quote(schema)}")
 
 
-def _columns(cursor: Any, schema: str, table: Table) -> list[str]:
-    """Return the names of a table's columns, none if it is not there."""
+def _columns(cursor: Any, schema: str, table: Table) -> dict[str, str]:
+    """Return a table's columns with their types, none if it is not there."""
     cursor.execute(
-        "select column_name::text from information_schema.columns "
+        "select column_name::text, data_type::text from information_schema.columns "
         "where table_schema = $1 and table_name = $2 order by ordinal_position",
         (schema, table.name),
     )
-    return [name for (name,) in cursor.fetchall()]
+    return dict(cursor.fetchall())
 
 
-def _clear(cursor: Any, schema: str, tables: Sequence[Table], there: dict[str, list[str]]) -> None:
-    """Empty the tables that are there; those of other columns are made anew."""
+def _clear(
+    cursor: Any, schema: str, tables: Sequence[Table], there: dict[str, dict[str, str]]
+) -> None:
+    """Empty the tables that are there; those of other columns or types are made anew."""
     old = [table for table in tables if there[table.name]]
     places = ", ".join(f"{quote(schema)}.{quote(table.name)}" for table in old)
     if not old:
         return
-    if all(there[table.name] == table.names for table in tables):
+    if all(list(there[t.name].items()) == list(_types(t).items()) for t in tables):
         cursor.execute(f"truncate {places}")
         return
     cursor.execute(f"drop table {places}")
-    there.update({table.name: [] for table in old})
+    there.update({table.name: {} for table in old})
 
 
 def _create(cursor: Any, schema: str, table: Table) -> None:
@@ -164,8 +169,16 @@ def _definition(column: Column) -> str:
     return f"{quote(column.name)} {_type(column)}{required}"
 
 
+def _types(table: Table) -> dict[str, str]:
+    return {column.name: _type(column) for column in table.columns}
+
+
 def _type(column: Column) -> str:
-    return _JSON if pa.types.is_nested(column.type) else _TYPES[cells.plain(column)[1]]
+    """Return the type of a column, in the words of the information schema."""
+    if pa.types.is_nested(column.type):
+        return _JSON
+    type_ = cells.plain(column)[1]
+    return _DECIMAL if pa.types.is_decimal(type_) else _TYPES[type_]
 
 
 def _is_keyed(table: Table) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tidyusage import engines, kinds, layouts, relations, schema
 from tidyusage.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
+from tidyusage.export import own
 from tidyusage.export.held import held
 from tidyusage.export.table import USAGE, Usage
 from tidyusage.metrics import source
@@ -86,14 +87,21 @@ def _view(connection: duckdb.DuckDBPyConnection, found: Columns) -> Usage:
         source=bool(found.marks),
     )
     parts = [_column(name, type_, found, given) for name, type_ in types.items()]
-    parts += [f"{_own(name, given[name])} as {quote(name)}" for name in found.own]
+    parts += [f"{own.typed(name, given[name])} as {quote(name)}" for name in found.own]
+    durations = own.durations({name: given[name] for name in found.own})
+    own.require_lengths(connection, rows, durations)
     connection.execute(f"create view {_WIDE} as select {', '.join(parts)} from {rows}")
     charges = f" replace ({rebuilt_charges()} as charges)" if "charges" not in found.known else ""
     connection.execute(f"create view {USAGE} as select *{charges} from {_WIDE}")
-    own = connection.sql(f"from {USAGE} limit 0").to_arrow_table().schema
-    return Usage(
-        {**types, **{name: own.field(name).type for name in found.own}}, found.own, found.marks
-    )
+    own.require_finite(connection, USAGE, _figures(types, found))
+    kept = connection.sql(f"from {USAGE} limit 0").to_arrow_table().schema
+    types |= {name: kept.field(name).type for name in found.own}
+    return Usage(types, found.own, found.marks, durations=durations)
+
+
+def _figures(types: Mapping[str, pa.DataType], found: Columns) -> list[str]:
+    number = schema.ARROW["number"]
+    return [name for name, type_ in types.items() if type_ == number and name in found.known]
 
 
 def _check(found: Columns, given: Mapping[str, str]) -> None:
@@ -119,8 +127,3 @@ def _column(name: str, type_: pa.DataType, found: Columns, given: Mapping[str, s
     if type_ == schema.ARROW["timestamp"]:
         return f"timezone('UTC', cast({plain} as timestamp)) as {quote(name)}"
     return f"cast({plain} as {wanted}) as {quote(name)}"
-
-
-def _own(name: str, type_: str) -> str:
-    """Return a column of the caller's own; instants stay what they are, categories are text."""
-    return quote(name) if type_.startswith("TIMESTAMP") else relations.plain(name, type_)

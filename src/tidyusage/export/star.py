@@ -96,15 +96,16 @@ def _of_usage(usage: Usage) -> dict[Column, str]:
         Column("currency", TEXT, "The currency of cost; null where there is none."): (
             f"case when {_COST} is not null then {code} end"
         ),
-        **dict(_own(name, usage.types[name]) for name in usage.own),
+        **dict(_own(usage.own_column(name)) for name in usage.own),
     }
 
 
-def _own(name: str, type_: pa.DataType) -> tuple[Column, str]:
+def _own(column: Column) -> tuple[Column, str]:
     """Return a column of the caller's own; a list is JSON, which every tool can hold."""
-    if pa.types.is_nested(type_):
-        return Column(name, TEXT), f"cast(to_json({quote(name)}) as varchar)"
-    return Column(name, type_), quote(name)
+    name = quote(column.name)
+    if pa.types.is_nested(column.type):
+        return replace(column, type=TEXT), f"cast(to_json({name}) as varchar)"
+    return column, name
 
 
 def _require_free(usage: Usage, parts: dict[Column, str]) -> None:

@@ -22,20 +22,26 @@ class Usage:
     """The columns of `USAGE`: those of the wide layout, all there, then the caller's ``own``.
 
     ``marks`` are the columns that say what records were fetched for, where the frame has them.
-    Columns that are ``left_out`` are null, and go into no table that can do without.  Rows that are
-    ``held`` in memory are the wide table as it is to be exported.
+    Columns that are ``left_out`` are null, and go into no table that can do without; own ones that
+    were ``durations`` are seconds.  Rows that are ``held`` in memory are the wide table as it is to
+    be exported.
     """
 
     types: Mapping[str, pa.DataType]
     own: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    durations: tuple[str, ...] = ()
     held: pa.Table | None = None
 
     @property
     def identity(self) -> tuple[str, ...]:
         """The columns that tell a record from all others."""
         return (*(name for name in self.marks if name not in self.left_out), "id")
+
+    def own_column(self, name: str) -> Column:
+        """Return one of the caller's own columns as tables have it."""
+        return Column(name, self.types[name], unit="seconds" if name in self.durations else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
 
 from tidyusage.errors import ExportError
 from tidyusage.sqltext import quote, same
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
     from tidyusage.export.table import Table
     from tidyusage.typing import Mode
+
+# What of the types of two readers differs, and is the same; and the decimals of 38 digits.
+_ALIKE: Final = ((r"large_(list|string)", r"\1"), ("list<\\w+: ", "list<"), (" not null", ""))
+_NO_DECIMAL: Final = -1
+_DECIMAL: Final = re.compile(r"decimal128\(38, (\d+)\)")
 
 
 def merged(there: str, table: Table, mode: Mode) -> str:
@@ -72,6 +81,69 @@ def require_columns(
         f"{place!r} has other columns than the table {name}: {_told(there, ours)}.",
         "Export with the same columns, or with mode='overwrite'.",
     )
+
+
+def fitted(
+    place: str,
+    there: Mapping[str, object],
+    table: Table,
+    ours: Mapping[str, object] | None = None,
+    *,
+    in_order: bool = False,
+) -> Table:
+    """Return a table in the types of the one that is there; raise if that loses anything.
+
+    Types are Arrow's, or as Arrow writes them; ``ours`` are those in which a target has the table.
+    Decimals take more digits after the point, and nothing else is made to fit.
+    """
+    require_columns(place, list(there), table.names, table.name, in_order=in_order)
+    ours = ours or {column.name: column.type for column in table.columns}
+    wider = {
+        name: old
+        for name, type_ in ours.items()
+        if (old := _scale(there[name])) > _scale(type_) > _NO_DECIMAL
+    }
+    words = {name: _word(type_) for name, type_ in ours.items()}
+    olds = {name: _word(type_) for name, type_ in there.items()}
+    require_types(place, olds, {**words, **{name: olds[name] for name in wider}}, table.name)
+    return _widened(table, wider) if wider else table
+
+
+def require_types(
+    place: str, there: Mapping[str, str], ours: Mapping[str, str], table: str
+) -> None:
+    """Raise if a column that is there is of another type, in the target's own words."""
+    for name, type_ in ours.items():
+        if there[name] != type_:
+            raise ExportError(
+                f"{place!r} has the column {name!r} as {there[name]}, and the table {table} has it "
+                f"as {type_}.",
+                f"Bring it to {there[name]} first, or export with mode='overwrite'.",
+            )
+
+
+def _widened(table: Table, scales: Mapping[str, int]) -> Table:
+    """Return a table whose decimals have more digits after the point."""
+    types = {name: pa.decimal128(38, scale) for name, scale in scales.items()}
+    columns = (replace(c, type=types.get(c.name, c.type)) for c in table.columns)
+    casts = ", ".join(
+        f"cast({quote(name)} as decimal(38, {scale})) as {quote(name)}"
+        for name, scale in scales.items()
+    )
+    sql = f"select * replace ({casts}) from ({table.sql})"
+    return replace(table, columns=tuple(columns), sql=sql, held=None)
+
+
+def _scale(type_: object) -> int:
+    found = _DECIMAL.fullmatch(str(type_))
+    return int(found[1]) if found else _NO_DECIMAL
+
+
+def _word(type_: object) -> str:
+    word = str(type_)
+    for sign, alike in _ALIKE:
+        word = re.sub(sign, alike, word)
+    return word
 
 
 def _told(there: Sequence[str], ours: Sequence[str]) -> str:

@@ -107,7 +107,7 @@ def _described(name: str, usage: Usage) -> Column:
         said = f"The charges of type {name.removeprefix('charges.')}, added up."
         return Column(spelled(name), usage.types[name], said, "charges_currency")
     if name in usage.own:
-        return Column(name, usage.types[name])
+        return usage.own_column(name)
     return described(name, type_=usage.types[name], required=required)
 
 
