@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 import tidyusage as tu
-from export_targets import ALL, SEVERAL
+from export_targets import ADDING, ALL, REPLACING, SEVERAL
 from servers import postgres
-from tidyusage.errors import FrameError, OptionError, UnknownFieldError
+from tidyusage.errors import ExportError, FrameError, OptionError, UnknownFieldError
 from tidyusage.export.pseudonyms import Key
 
 KEY = "a key that nobody knows"
@@ -429,3 +429,43 @@ def test_text_is_looked_through_for_what_is_hidden(tmp_path):
     row = one(ADA, tmp_path, anonymise=["user.name"], metric_name=text)
     assert row["metric_name"] == f"u-4711 {of('Ada Byron')} {of('ada@example.com')}"
     assert (row["user_id"], row["user_email"]) == ("u-4711", "ada@example.com")
+
+
+HIDES = {"anonymise": "user", "anonymise_key": KEY}
+
+
+@pytest.mark.parametrize("kind", ADDING)
+def test_rows_are_not_added_to_those_that_hide_something_else(tmp_path, monkeypatch, request, kind):
+    monkeypatch.chdir(tmp_path)
+    target, reader = ALL[kind]
+    if not target:
+        target = f"{request.getfixturevalue('server')}?schema={tmp_path.name}"
+    old, new = frame().head(1), frame().tail(1)
+    tu.export_usage(old, target)
+    modes = ["append", "upsert"] if kind in REPLACING else ["append"]
+    for mode in modes:
+        with pytest.raises(ExportError, match="have nothing hidden, and these have user anonym"):
+            tu.export_usage(new, target, mode=mode, **HIDES)
+    assert len(reader(target, "usage_wide")) == 1
+    tu.export_usage(old, target, mode="overwrite", **HIDES)
+    told = "have user anonymised, and these have user dropped"
+    with pytest.raises(ExportError, match=told):
+        tu.export_usage(new, target, mode="append", drop="user", anonymise_key=KEY)
+    tu.export_usage(new, target, mode="append", **HIDES)
+    assert len(reader(target, "usage_wide")) == 2
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_what_is_hidden_is_held_against_each_table_for_itself(tmp_path, monkeypatch, request, kind):
+    monkeypatch.chdir(tmp_path)
+    target, reader = ALL[kind]
+    if not target:
+        target = f"{request.getfixturevalue('server')}?schema={tmp_path.name}"
+    tu.export_usage(frame(), target, **HIDES)
+    tu.export_usage(frame(), target, tables="long", mode="append")
+    tu.export_usage(frame(), target, mode="upsert", **HIDES)
+    with pytest.raises(ExportError, match=r"The rows of usage_wide in .* have user anonymised"):
+        tu.export_usage(frame(), target, mode="upsert")
+    tu.export_usage(frame(), target, tables="long", mode="upsert")
+    assert {row["user_id"] for row in reader(target, "usage_wide")} == {of("u-4711"), None}
+    assert {row["user_id"] for row in reader(target, "usage_long")} == {"u-4711", None}

@@ -7,13 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import warehouse
-from tidyusage.export import upsert
+from tidyusage.export import manifest, upsert
 from tidyusage.export.usage import WIDE
 from tidyusage.export.whole import failed, telling
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import duckdb
 
@@ -52,6 +52,8 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
 def _write(connection: duckdb.DuckDBPyConnection, job: Job, path: str) -> None:
     with telling(job.target.place), _attached(connection, path):
         there = _tables(connection)
+        if job.adds and _MANIFESTS in there:
+            manifest.require_same_privacy(path, job.told, _told(connection, there))
         for table in job.tables:
             if job.mode == "error" and table.name in there:
                 raise upsert.is_there(f"The table {table.name} of {path!r}")
@@ -142,6 +144,12 @@ def _add_views(connection: duckdb.DuckDBPyConnection) -> None:
 def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     counted = f"select count(*) from {_FILE}.main.{quote(table)}"
     return int(connection.sql(counted).fetchall()[0][0])
+
+
+def _told(connection: duckdb.DuckDBPyConnection, there: Collection[str]) -> list[dict[str, Any]]:
+    """Return the manifests of earlier exports, the latest last, of the tables that are there."""
+    noted = f"select manifest from {_FILE}.main.{_MANIFESTS} order by exported_at, rowid"
+    return [manifest.of_text(text, there) for (text,) in connection.sql(noted).fetchall()]
 
 
 def _note(connection: duckdb.DuckDBPyConnection, told: Manifest, *, is_new: bool) -> None:

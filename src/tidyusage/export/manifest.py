@@ -14,7 +14,7 @@ from tidyusage.errors import ExportError
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -40,7 +40,11 @@ class Manifest:
 
     def told(self, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return all of it; tables of an earlier export that stayed are named as they were."""
-        return {**self.head, "tables": {**(before or {}).get("tables", {}), **self.tables}}
+        stayed = {
+            name: {**_hidden(before or {}, name), **entry}
+            for name, entry in (before or {}).get("tables", {}).items()
+        }
+        return {**self.head, "tables": {**stayed, **self.tables}}
 
     def text(self, before: Mapping[str, Any] | None = None) -> str:
         """Return all of it as JSON."""
@@ -83,7 +87,39 @@ def beside(path: str) -> str:
 
 def of_folder(folder: str) -> dict[str, Any] | None:
     """Return the manifest of a folder of exports, if it has one."""
-    path = os.path.join(folder, NAME)
+    return _of(os.path.join(folder, NAME))
+
+
+def of_file(path: str) -> dict[str, Any] | None:
+    """Return the manifest beside a file, if both are there."""
+    return _of(beside(path)) if os.path.isfile(path) else None
+
+
+def of_text(text: str, there: Collection[str]) -> dict[str, Any]:
+    """Return a manifest that a database keeps, with the tables that are still there."""
+    found: dict[str, Any] = json.loads(text)
+    kept = {name: entry for name, entry in found["tables"].items() if name in there}
+    return {**found, "tables": kept}
+
+
+def require_same_privacy(place: str, told: Manifest, before: Iterable[Mapping[str, Any]]) -> None:
+    """Raise if rows would come to stand beside others in which something else is hidden.
+
+    ``before`` are the manifests of what is there, the latest last.
+    """
+    for name in told.tables:
+        there = [_hidden(found, name) for found in before if name in found["tables"]]
+        ours = _hidden(told.told(), name)
+        if there and there[-1] != ours:
+            raise ExportError(
+                f"The rows of {name} in {place!r} have {_said(there[-1])}, and these have "
+                f"{_said(ours)}.",
+                "Give anonymise= and drop= as they were, or export to another place: so nobody is "
+                "two persons in one table, or named by what is there already.",
+            )
+
+
+def _of(path: str) -> dict[str, Any] | None:
     if not os.path.isfile(path):
         return None
     try:
@@ -97,6 +133,20 @@ def of_folder(folder: str) -> dict[str, Any] | None:
             "Mend it, or move the folder away and export anew.",
         ) from error
     return found
+
+
+def _hidden(told: Mapping[str, Any], table: str) -> dict[str, list[str]]:
+    """Return what was hidden of a table's users; its own entry tells it, else the manifest."""
+    entry = told["tables"][table]
+    return {
+        option: sorted({*entry.get(option, told.get(option, []))})
+        for option in ("anonymised", "dropped")
+    }
+
+
+def _said(hidden: Mapping[str, list[str]]) -> str:
+    parts = [f"{', '.join(names)} {option}" for option, names in hidden.items() if names]
+    return " and ".join(parts) or "nothing hidden"
 
 
 def digest(path: str) -> str:

@@ -200,6 +200,7 @@ def _made_once(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:
 def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write what a job says; what stands beside a file, after it."""
     writer, kind = importlib.import_module(_WRITERS[job.target.kind]), job.target.kind
+    _require_same_privacy(job)
     aside = [table for table in job.tables if table.name.endswith(_ASIDE)]
     aside = aside if job.target.holds_one else []
     writer.write(connection, replace(job, tables=[t for t in job.tables if t not in aside]))
@@ -208,6 +209,13 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     if job.target.is_file and kind != "duckdb":
         with job.files.written(manifest.beside(job.target.place)) as partial:
             job.told.write(partial)
+
+
+def _require_same_privacy(job: Job) -> None:
+    """Raise if rows would be added to others in which other things are hidden; databases look."""
+    read = manifest.of_file if job.target.is_file else manifest.of_folder
+    if job.adds and (before := read(job.target.place)):
+        manifest.require_same_privacy(job.target.place, job.told, [before])
 
 
 def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table) -> None:

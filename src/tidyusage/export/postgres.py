@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tidyusage.errors import ExportError
-from tidyusage.export import cells, upsert
+from tidyusage.export import cells, manifest, upsert
 from tidyusage.export.target import LONGEST
 from tidyusage.sqltext import clauses, quote, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import duckdb
 
@@ -49,6 +49,9 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         _wait_for_others(cursor, target.schema)
         _make_schema(cursor, target.schema)
         there = {table.name: _columns(cursor, target.schema, table) for table in tables}
+        if job.adds:
+            stand = [name for name, columns in there.items() if columns]
+            manifest.require_same_privacy(target.place, told, _told(cursor, target.schema, stand))
         if mode == "overwrite":
             _clear(cursor, target.schema, tables, there)
         for table in tables:
@@ -249,6 +252,16 @@ def _count(cursor: Any, place: str) -> int:
     cursor.execute(f"select count(*) from {place}")
     ((rows,),) = cursor.fetchall()
     return int(rows)
+
+
+def _told(cursor: Any, schema: str, there: Collection[str]) -> list[dict[str, Any]]:
+    """Return the manifests of earlier exports, the latest last, of the tables that are there."""
+    cursor.execute("select to_regclass($1)::text", (f"{quote(schema)}.{_MANIFESTS}",))
+    if cursor.fetchall() == [(None,)]:
+        return []
+    place = f"{quote(schema)}.{_MANIFESTS}"
+    cursor.execute(f"select manifest::text from {place} order by exported_at, ctid")
+    return [manifest.of_text(text, there) for (text,) in cursor.fetchall()]
 
 
 def _note(cursor: Any, schema: str, told: Manifest) -> None:
