@@ -38,6 +38,8 @@ _EXCHANGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # The last is what Hyper says.
 _IS_FULL: Final = ("No space left", "File too large", "quota exceeded", "temporary file failed")
+# Of a file that is there, and is not what its name says.
+_STRANGE: Final = (pa.ArrowInvalid, zlib.error, UnicodeDecodeError)
 # What has been at a place: nothing, or a file or folder that any change makes another.
 _Stamp = tuple[int, int, int] | None
 
@@ -78,8 +80,8 @@ class Files:
             try:
                 for path, partial in reversed(self._partials.items()):
                     with telling(path):
-                        if path != main:
-                            _keep(path, partial)
+                        if path != main and os.path.exists(path):
+                            linked(path, partial + _OLD)  # from where it can be put back
                         _put(partial, path)
             except BaseException:
                 if os.path.exists(self._partials[main]):
@@ -150,9 +152,7 @@ def telling(place: str) -> Iterator[None]:
         duckdb.OutOfMemoryException,
         duckdb.TransactionException,
         duckdb.FatalException,
-        pa.ArrowInvalid,  # a file that is there is not what its name says
-        zlib.error,
-        UnicodeDecodeError,
+        *_STRANGE,
     ) as error:
         raise failed(place, error) from error
 
@@ -221,12 +221,6 @@ def _alone(folder: str) -> Iterator[None]:
             handle = stack.enter_context(_opened(folder))
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def _keep(path: str, partial: str) -> None:
-    """Have what is at a place under another name too, from where it can be put back."""
-    if os.path.exists(path):
-        linked(path, partial + _OLD)
 
 
 def linked(source: str, place: str) -> None:
