@@ -283,6 +283,17 @@ def test_where_a_folder_needs_two_steps_a_kill_between_them_is_mended(place, mon
     assert os.listdir(made.folder) == ["usage"]
 
 
+def test_a_manifest_that_a_killed_export_had_begun_is_in_nobodys_way(tmp_path):
+    target, folder = f"delta:{tmp_path}/usage", tmp_path / "usage"
+    tu.export_usage(frame("ab"), target)
+    killed = export_process.run(os.getpid)
+    killed.join()
+    left = whole._name("_manifest.json").replace(f"-{os.getpid()}-", f"-{killed.pid}-")
+    (folder / left).touch()
+    tu.export_usage(frame("bc"), target, mode="upsert")
+    assert sorted(os.listdir(folder)) == ["_manifest.json", WIDE]
+
+
 def _copied(path):
     name = whole._name(path)
     return shutil.copytree(path, os.path.join(os.path.dirname(path), name))
@@ -565,8 +576,14 @@ def test_an_address_whose_password_cannot_be_told_is_refused_without_it(sign):
     _require_hidden(caught.value)
 
 
-def _exported(address):
-    return tu.export_usage(frame("a"), address(), mode="append")
+def test_a_key_that_is_none_is_refused_without_the_password():
+    with pytest.raises(OptionError, match="is no key") as caught:
+        _exported(lambda: "postgresql://u:secret@h/db", anonymise="user", anonymise_key=" ")
+    _require_hidden(caught.value)
+
+
+def _exported(address, **options):
+    return tu.export_usage(frame("a"), address(), mode="append", **options)
 
 
 def _require_hidden(error):
