@@ -220,14 +220,13 @@ def test_killed_all_is_old_or_all_is_new(place, tmp_path, name):
     for step in [*steps, -1]:
         killed = place(name, _folder(tmp_path, str(step)))
         assert killed.begin(mode) == before
-        given = (killed.target, mode, killed.options)
+        given = (killed.target, mode, killed.options, killed.folder)
         if step < 0:  # at a random time
-            process = export_process.run(export_process.export, *given)
+            process = export_process.run(export_process.export_aside, *given)
             time.sleep(draw.uniform(0.1, 1.5) * duration)
             process.kill()
         else:
-            given += (killed.folder, step)
-            process = export_process.run(export_process.export_and_die, *given)
+            process = export_process.run(export_process.export_and_die, *given, step)
         process.join(60)
         is_new = _require_old_or_new(killed, before, after, step)
         assert is_new or process.exitcode == -9
