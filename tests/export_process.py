@@ -64,6 +64,17 @@ def export(target, mode, options):
     tu.export_usage(frame("bc", "new"), target, mode=mode, **options)
 
 
+def export_aside(target, mode, options, folder):
+    """Export, to be killed."""
+    _keep_aside(folder)
+    export(target, mode, options)
+
+
+def _keep_aside(folder):
+    """Have temporary files, which a kill leaves, beside a folder of a test."""
+    tempfile.tempdir = os.path.dirname(folder)
+
+
 def export_with_copies(target, mode, options, folder, into):
     """Export; copy the folder before every step of writing, as a kill there would leave it."""
     count = itertools.count()
@@ -74,6 +85,7 @@ def export_with_copies(target, mode, options, folder, into):
 
 def export_and_die(target, mode, options, folder, step):
     """Export, and kill this process before the given step of writing."""
+    _keep_aside(folder)
     left = [step]
 
     def dying():

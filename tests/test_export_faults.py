@@ -220,14 +220,13 @@ def test_killed_all_is_old_or_all_is_new(place, tmp_path, name):
     for step in [*steps, -1]:
         killed = place(name, _folder(tmp_path, str(step)))
         assert killed.begin(mode) == before
-        given = (killed.target, mode, killed.options)
+        given = (killed.target, mode, killed.options, killed.folder)
         if step < 0:  # at a random time
-            process = export_process.run(export_process.export, *given)
+            process = export_process.run(export_process.export_aside, *given)
             time.sleep(draw.uniform(0.1, 1.5) * duration)
             process.kill()
         else:
-            given += (killed.folder, step)
-            process = export_process.run(export_process.export_and_die, *given)
+            process = export_process.run(export_process.export_and_die, *given, step)
         process.join(60)
         is_new = _require_old_or_new(killed, before, after, step)
         assert is_new or process.exitcode == -9
@@ -281,6 +280,17 @@ def test_where_a_folder_needs_two_steps_a_kill_between_them_is_mended(place, mon
     made.export("ab", "upsert")
     assert made.rows() == before
     assert os.listdir(made.folder) == ["usage"]
+
+
+def test_a_manifest_that_a_killed_export_had_begun_is_in_nobodys_way(tmp_path):
+    target, folder = f"delta:{tmp_path}/usage", tmp_path / "usage"
+    tu.export_usage(frame("ab"), target)
+    killed = export_process.run(os.getpid)
+    killed.join()
+    left = whole._name("_manifest.json").replace(f"-{os.getpid()}-", f"-{killed.pid}-")
+    (folder / left).touch()
+    tu.export_usage(frame("bc"), target, mode="upsert")
+    assert sorted(os.listdir(folder)) == ["_manifest.json", WIDE]
 
 
 def _copied(path):
@@ -565,8 +575,14 @@ def test_an_address_whose_password_cannot_be_told_is_refused_without_it(sign):
     _require_hidden(caught.value)
 
 
-def _exported(address):
-    return tu.export_usage(frame("a"), address(), mode="append")
+def test_a_key_that_is_none_is_refused_without_the_password():
+    with pytest.raises(OptionError, match="is no key") as caught:
+        _exported(lambda: "postgresql://u:secret@h/db", anonymise="user", anonymise_key=" ")
+    _require_hidden(caught.value)
+
+
+def _exported(address, **options):
+    return tu.export_usage(frame("a"), address(), mode="append", **options)
 
 
 def _require_hidden(error):

@@ -34,8 +34,6 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write tables to a folder; a new one is there when all of them are."""
     place = job.target.place
     sweep(place)
-    if os.path.isdir(place):
-        sweep(os.path.join(place, manifest.NAME))
     folder.require_ours(place)
     before = manifest.of_folder(place)
     if before:
