@@ -57,7 +57,6 @@ FLOORS = [
     "checks.findings.report",
     "prepare checks warehouse",
     "export.table export.focus_services export.focus_currencies export.focus_units export.masks",
-    "export.own export.sheet",
     "export.calendar export.dimensions export.focus_columns export.usage",
     "export.star export.focus_records",
     "export.focus_charges",
