@@ -60,8 +60,9 @@ def one():
 
 
 def export(target, mode, options):
-    """Export two rows: one is there already, of which the text is another."""
-    tu.export_usage(frame("bc", "new"), target, mode=mode, **options)
+    """Export two rows: one is there already, but for a star, to which only new ones are added."""
+    ids = "cd" if mode == "append" and options.get("tables") == "star" else "bc"
+    tu.export_usage(frame(ids, "new"), target, mode=mode, **options)
 
 
 def export_aside(target, mode, options, folder):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pyarrow import parquet
 
 from tidyusage.export import upsert
+from tidyusage.export.whole import failed
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -34,19 +35,22 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
             query = upsert.merged(f"read_parquet({literal(place)})", fitted, job.mode)
             copy(connection, query, partial, fitted.schema)
         elif table.held is not None:
-            _put(table, partial)
+            _put(table, partial, place)
         else:
             copy(connection, table.ordered, partial, table.schema)
         job.told.stands(table.name, rows(connection, partial))
 
 
-def _put(table: Table, path: str) -> None:
+def _put(table: Table, path: str, place: str) -> None:
     """Write rows that are in memory, in order; Polars does so on all cores."""
     import polars as pl
 
     frame = cast("pl.DataFrame", pl.from_arrow(cast("pa.Table", table.held)))
     ordered = frame.sort(table.order, nulls_last=True, maintain_order=True)
-    ordered.write_parquet(path, compression="zstd", metadata={_KEY: _described(table.schema)})
+    try:
+        ordered.write_parquet(path, compression="zstd", metadata={_KEY: _described(table.schema)})
+    except pl.exceptions.ComputeError as error:
+        raise failed(place, error) from error
 
 
 def _described(schema: pa.Schema) -> str:
