@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tidyusage import catalogue, engines, lazy, quarantine, scan, unknown, wide
 from tidyusage.envelope import Pages
-from tidyusage.errors import ChargeTypeWarning, DuplicateWarning, named, warn
+from tidyusage.errors import ChargeTypeWarning, named, warn
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,11 +97,7 @@ def _without_duplicates(
     if options.duplicates == "raise":
         connection.register(engines.FRAME, table)
         lazy.refuse_duplicates(connection, engines.FRAME, options.identity)
-    warn(
-        f"{surplus:,} record{'s' if surplus > 1 else ''} dropped: the id stands on a newer record. "
-        "duplicates='keep' keeps all, 'raise' names the ids.",
-        DuplicateWarning,
-    )
+    lazy.warn_of_duplicates(surplus)
     return engines.ask(connection, table, partial(lazy.latest, identity=options.identity))
 
 

@@ -57,6 +57,12 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             raise
 
 
+def bound(connection: duckdb.DuckDBPyConnection, folder: str) -> None:
+    """Have a connection of our own put into a folder what is more than the rows in flight."""
+    connection.execute("set memory_limit = '512MB'")
+    connection.execute("set temp_directory = ?", [folder])
+
+
 def backend_of(frame: object) -> Backend | None:
     """Return the library of a frame, or None for what is no frame."""
     module = type(frame).__module__.partition(".")[0]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
-from tidyusage.errors import RecordError, named
+from tidyusage.errors import DuplicateWarning, RecordError, named, warn
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
 from tidyusage.sqltext import literal, quote
@@ -103,6 +103,15 @@ def refuse_duplicates(
             f"{named(found)}.",
             "duplicates='latest' keeps the newest of each, 'keep' keeps all.",
         )
+
+
+def warn_of_duplicates(surplus: int) -> None:
+    """Say how many records were dropped for newer ones of the same id."""
+    warn(
+        f"{surplus:,} record{'s' if surplus > 1 else ''} dropped: the id stands on a newer record. "
+        "duplicates='keep' keeps all, 'raise' names the ids.",
+        DuplicateWarning,
+    )
 
 
 def _query(texts: Sequence[Text], options: Options) -> str:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue, engines, lazy, read
-from tidyusage.errors import DuplicateWarning, warn
 from tidyusage.sqltext import listed, literal, quote
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-_MEMORY: Final = "512MB"
 _PLACE: Final = "file_row_number"
 _VERSIONS: Final = ("updated_at", "created_at")
 
@@ -33,8 +31,7 @@ def records(paths: list[str], how: dict[str, Any]) -> Iterator[duckdb.DuckDBPyRe
         tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
         engines.connect() as connection,
     ):
-        connection.execute(f"set memory_limit = {literal(_MEMORY)}")
-        connection.execute("set temp_directory = ?", [folder])
+        engines.bound(connection, folder)
         rows = read.read_usage(paths, backend="duckdb", connection=connection, **how)
         path = os.path.join(folder, "records.parquet")
         rows.write_parquet(path)
@@ -51,10 +48,6 @@ def _latest(connection: duckdb.DuckDBPyConnection, path: str) -> duckdb.DuckDBPy
     ).fetchall()
     if not surplus:
         return rows
-    warn(
-        f"{surplus:,} record{'s' if surplus > 1 else ''} dropped: the id stands on a newer record. "
-        "duplicates='keep' keeps all, 'raise' names the ids.",
-        DuplicateWarning,
-    )
+    lazy.warn_of_duplicates(surplus)
     kept = f"select {_PLACE} from ({lazy.latest(keys, identity)})"
     return connection.sql(f"select * exclude ({_PLACE}) from {place} where {_PLACE} in ({kept})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -63,5 +64,4 @@ def harmless(text: str) -> str:
 
 def harmless_text(text: str) -> str:
     """Return text that no spreadsheet takes for a formula."""
-    bare = text.lstrip("'")
-    return f"'{text}" if bare[:1] in {*"=+-@\t\r\n"} - {""} and bare else text
+    return f"'{text}" if re.match(FORMULA, text) else text

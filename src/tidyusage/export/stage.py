@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _GIVEN: Final = "tu__given"
 _PIVOTED: Final = "tu__pivoted"
 _WIDE: Final = "tu__wide"
-# More than the rows in flight need, and less than rows that are sorted: those go to disk.
-_MEMORY: Final = "512MB"
 
 
 @contextmanager
@@ -58,8 +56,7 @@ def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> pa.
         connection.register(_GIVEN, table)
         return table
     path = os.path.join(folder, "usage.parquet")
-    connection.execute(f"set memory_limit = {literal(_MEMORY)}")
-    connection.execute("set temp_directory = ?", [folder])
+    engines.bound(connection, folder)
     relation = cast("duckdb.DuckDBPyRelation", frame)
     connection.register("tu__rows", relation.to_arrow_reader())
     try:
