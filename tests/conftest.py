@@ -61,6 +61,31 @@ def flatten(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return lambda records, **options: tu.flatten_usage(records, backend=request.param, **options)
 
 
+@pytest.fixture(scope="module")
+def server() -> Any:
+    """A PostgreSQL of a module's own."""
+    from servers import postgres
+
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def at(tmp_path: Any, monkeypatch: Any, request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """A target of a kind, and its reader, in an empty folder or an empty schema."""
+    from export_targets import ALL
+
+    monkeypatch.chdir(tmp_path)
+
+    def found(kind: str) -> Any:
+        target, reader = ALL[kind]
+        if target:
+            return target, reader
+        return f"{request.getfixturevalue('server')}?schema={tmp_path.name}", reader
+
+    return found
+
+
 # What the oracle's tests drew, by flavour of frame and by what; each worker of xdist hands over its own.
 DRAWN: Counter[tuple[str, str]] = Counter()
 

@@ -16,7 +16,6 @@ import pytest
 import tidyusage as tu
 from export_targets import EXACT, decoded, read_parquet
 from flavours import FLAVOURS
-from servers import postgres
 from tidyusage import catalogue, schema
 from tidyusage.errors import ExportError
 
@@ -52,12 +51,6 @@ RECORDS = [
         "resources": [],
     },
 ]
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as url:
-        yield url
 
 
 def wide(backend="polars"):

@@ -13,7 +13,6 @@ import pytest
 
 import tidyusage as tu
 from export_targets import ADDING, ALL, REPLACING, SEVERAL, read_folder, read_parquet
-from servers import postgres
 from tidyusage.errors import (
     ExportError,
     FrameError,
@@ -46,26 +45,6 @@ def frame(*records):
 FIRST = (record("a"), record("b", 2.0, resources=("r1", "r2")))
 # b comes again with other figures, and without charges and resources; c is new.
 SECOND = (record("b", None, tokens=7, resources=()), record("c", 4.0, user="u2", day=3))
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture
-def at(tmp_path, monkeypatch, request):
-    """A target of a kind, and its reader, in an empty folder or an empty schema."""
-    monkeypatch.chdir(tmp_path)
-
-    def found(kind):
-        target, reader = ALL[kind]
-        if target:
-            return target, reader
-        return f"{request.getfixturevalue('server')}?schema={tmp_path.name}", reader
-
-    return found
 
 
 def nets(rows):

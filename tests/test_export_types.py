@@ -16,7 +16,6 @@ from deltalake import DeltaTable
 
 import tidyusage as tu
 from export_targets import ADDING, ALL, EXACT, REPLACING, read_csv, read_folder, read_sheet
-from servers import postgres
 from tidyusage.errors import ExportError, FrameError, OptionError
 
 UTC = dt.UTC
@@ -31,26 +30,6 @@ def rows(**own):
     """Three records with columns of the caller's own."""
     records = [{"id": name, "product": {"id": "claude"}} for name in "abc"]
     return tu.flatten_usage(records, backend="polars").with_columns(**own)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as url:
-        yield url
-
-
-@pytest.fixture
-def at(tmp_path, monkeypatch, request):
-    """A target of a kind, and its reader, in an empty folder or an empty schema."""
-    monkeypatch.chdir(tmp_path)
-
-    def found(kind):
-        target, reader = ALL[kind]
-        if target:
-            return target, reader
-        return f"{request.getfixturevalue('server')}?schema={tmp_path.name}", reader
-
-    return found
 
 
 def column(found, name="own"):

@@ -14,8 +14,7 @@ import polars as pl
 import pytest
 
 import tidyusage as tu
-from export_targets import ADDING, ALL, REPLACING, SEVERAL
-from servers import postgres
+from export_targets import ADDING, REPLACING, SEVERAL
 from tidyusage.errors import ExportError, FrameError, OptionError, UnknownFieldError
 from tidyusage.export.pseudonyms import Key
 
@@ -64,12 +63,6 @@ def read(path):
     return sorted(pl.read_parquet(path).to_dicts(), key=lambda row: row["product_id"])
 
 
-@pytest.fixture(scope="module")
-def server():
-    with postgres() as url:
-        yield url
-
-
 def test_keyed_hashes_stand_for_ids_e_mails_and_names(tmp_path):
     tu.export_usage(frame(), tmp_path / "a.parquet", anonymise=["user"], anonymise_key=KEY)
     first, second = read(tmp_path / "a.parquet")
@@ -98,11 +91,8 @@ def test_text_that_names_users_does_so_no_more(tmp_path):
 
 @pytest.mark.parametrize("tables", ["wide", "long", "star", "focus"])
 @pytest.mark.parametrize("kind", SEVERAL)
-def test_nothing_that_is_written_names_anybody(tmp_path, monkeypatch, request, kind, tables):
-    monkeypatch.chdir(tmp_path)
-    target, reader = ALL[kind]
-    if not target:
-        target = f"{request.getfixturevalue('server')}?schema={tmp_path.name}"
+def test_nothing_that_is_written_names_anybody(at, kind, tables):
+    target, reader = at(kind)
     told = tu.export_usage(frame(), target, tables=tables, anonymise="user", anonymise_key=KEY)
     rows = [row for name in told["tables"] for row in reader(target, name)]
     text = json.dumps([told, rows], default=str)
@@ -435,11 +425,8 @@ HIDES = {"anonymise": "user", "anonymise_key": KEY}
 
 
 @pytest.mark.parametrize("kind", ADDING)
-def test_rows_are_not_added_to_those_that_hide_something_else(tmp_path, monkeypatch, request, kind):
-    monkeypatch.chdir(tmp_path)
-    target, reader = ALL[kind]
-    if not target:
-        target = f"{request.getfixturevalue('server')}?schema={tmp_path.name}"
+def test_rows_are_not_added_to_those_that_hide_something_else(at, kind):
+    target, reader = at(kind)
     old, new = frame().head(1), frame().tail(1)
     tu.export_usage(old, target)
     modes = ["append", "upsert"] if kind in REPLACING else ["append"]
@@ -456,11 +443,8 @@ def test_rows_are_not_added_to_those_that_hide_something_else(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("kind", SEVERAL)
-def test_what_is_hidden_is_held_against_each_table_for_itself(tmp_path, monkeypatch, request, kind):
-    monkeypatch.chdir(tmp_path)
-    target, reader = ALL[kind]
-    if not target:
-        target = f"{request.getfixturevalue('server')}?schema={tmp_path.name}"
+def test_what_is_hidden_is_held_against_each_table_for_itself(at, kind):
+    target, reader = at(kind)
     tu.export_usage(frame(), target, **HIDES)
     tu.export_usage(frame(), target, tables="long", mode="append")
     tu.export_usage(frame(), target, mode="upsert", **HIDES)

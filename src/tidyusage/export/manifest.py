@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -147,12 +146,6 @@ def _hidden(told: Mapping[str, Any], table: str) -> dict[str, list[str]]:
 def _said(hidden: Mapping[str, list[str]]) -> str:
     parts = [f"{', '.join(names)} {option}" for option, names in hidden.items() if names]
     return " and ".join(parts) or "nothing hidden"
-
-
-def digest(path: str) -> str:
-    """Return the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _entry(
