@@ -11,7 +11,7 @@ import pyarrow as pa
 
 import oracle
 import tidyusage as tu
-from tidyusage import columns, engines, schema
+from tidyusage import columns, connections, schema
 from tidyusage.export import focus, table
 
 USD = {"currency": "USD"}
@@ -134,7 +134,7 @@ def staged(records, *, own=None):
         frame = frame.append_column(name, pa.array(values))
     found = columns.columns(frame)
     types = schema.layout_types("wide", source=bool(found.marks))
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         connection.register("tu__frame", frame)
         view = columns.typed("tu__frame", found, types, found.own)
         connection.execute(f"create view {table.USAGE} as select * from {view}")

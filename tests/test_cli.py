@@ -122,11 +122,11 @@ def test_no_bar_when_piped():
 def test_a_bar_on_a_terminal_for_what_takes_long(monkeypatch, capsys):
     import time
 
-    from tidyusage import engines, progress
+    from tidyusage import connections, progress
 
     monkeypatch.setattr(progress, "_PATIENCE", 0.01)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with progress.bar("Reading"), engines.connect() as connection:
+    with progress.bar("Reading"), connections.connect() as connection:
         connection.execute("select sum(sin(range)) from range(3000000)").fetchall()
         time.sleep(0.3)
     assert "Reading" in capsys.readouterr().err

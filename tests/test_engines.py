@@ -5,7 +5,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import BACKENDS, rows
-from tidyusage import engines
+from tidyusage import connections, engines
 from tidyusage.testing import sample_records
 
 QUERIES = [
@@ -25,7 +25,7 @@ FAULTS = [
 
 @pytest.fixture(params=BACKENDS)
 def connection(request):
-    with engines.connect() as found:
+    with connections.connect() as found:
         engines.prepare(found, request.param)
         found.register("usage", pa.table({"place": [1, 2, 3], "text": ["a", None, "b"]}))
         yield found
@@ -60,7 +60,7 @@ def test_a_query_holds_no_table_when_it_is_over():
     before = pa.total_allocated_bytes()
     for few in (True, False):
         table = pa.table({"x": pa.array(range(1_000), pa.int64())})
-        with engines.connect() as connection:
+        with connections.connect() as connection:
             connection.register("usage", table)
             engines.rows(connection, "select sum(x) from usage", few=few)
         del table

@@ -280,6 +280,40 @@ def test_an_infinity_of_ones_own_is_kept(at, kind):
     json.loads(json.dumps(told, allow_nan=False))
 
 
+def test_a_sum_that_no_number_holds_is_told_by_name(at):
+    target, _ = at("parquet")
+    frame = rows().with_columns(  # 1e308 three times is more than the largest float, 1.8e308
+        pl.Series("charges.net", [1e308] * 3), pl.Series("charges.currency", ["USD"] * 3)
+    )
+    with pytest.raises(FrameError, match="sum of cost of usage_wide is more than a number can be"):
+        tu.export_usage(frame, target)
+
+
+# What no target holds -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("values", [[1, "a", None], [object()] * 3], ids=["mixed", "objects"])
+def test_a_column_without_a_type_is_told_by_name(at, values):
+    target, _ = at("csv")
+    frame = rows().to_pandas()
+    frame["own"] = pd.Series(values, dtype=object)
+    with pytest.raises(FrameError, match="'own' holds values of several kinds"):
+        tu.export_usage(frame, target)
+
+
+def test_a_polars_column_of_objects_is_told_by_name(at):
+    target, _ = at("csv")
+    frame = rows(own=pl.Series([object()] * 3, dtype=pl.Object))
+    with pytest.raises(FrameError, match="'own' holds values of several kinds"):
+        tu.export_usage(frame, target)
+
+
+def test_postgres_says_that_it_keeps_no_nul(at):
+    target, _ = at("postgres")
+    with pytest.raises(ExportError, match="keeps no NUL character"):
+        tu.export_usage(rows(own=pl.Series(["a\0b"] * 3)), target)
+
+
 # Partitions -----------------------------------------------------------------------------------
 
 

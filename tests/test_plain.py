@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 import tidyusage as tu
 from strategies import batches
-from tidyusage import catalogue, engines, scan, sources, spool, wide
+from tidyusage import catalogue, connections, engines, scan, sources, spool, wide
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.options import Options
 from tidyusage.plain import Plain
@@ -106,7 +106,7 @@ def read_quickly(lines, *rest, **options):
 
 def compared(tmp_path, lines, **options):
     """Hold the quick query to the exact one; return how many lines it asks a closer look at."""
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         exact = read_by(Exact, lines, tmp_path, connection, **options)
         # Good ones first: of those few end the query, so that few must be read one by one.
         order = sorted(range(len(lines)), key=lambda place: exact[place][FAULT])
@@ -165,7 +165,7 @@ def test_every_character_at_every_place_of_a_date():
     select x, epoch_us({quick}), {plain.wrong_date("x")},
         epoch_us({exact.typed(field, "x")}), {exact.wrong_date("x")}
     from texts"""
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         connection.register("texts", pa.table({"x": sorted(dates)}))
         rows = connection.sql(query).fetchall()
     usual = [row for row in rows if row[1] is not None and not row[2]]
@@ -207,7 +207,7 @@ OBJECTS = [path for path, _, is_list in catalogue.objects() if not is_list and "
 
 def read_from_memory(records, folder):
     texts = [spool.in_memory(records, str(folder))]
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         scan.attach(connection, texts)
         return wide.read_plain(connection, texts, Options("wide", "polars"))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import rows
 from strategies import records
-from tidyusage import engines, rejects, sources, wide
+from tidyusage import connections, rejects, sources, wide
 from tidyusage.errors import OptionError
 from tidyusage.options import Options
 from tidyusage.sources import Batch, Place, Text
@@ -344,7 +344,7 @@ def test_the_fast_path_and_the_judge_agree(path, value):
         text = f'{{"{key}": {text}}}'
     line = (text if path.startswith("id") else f'{{"id": "r", {text[1:]}').encode()
     row = (Place("x", 1), line)
-    with tempfile.TemporaryDirectory() as folder, engines.connect() as connection:
+    with tempfile.TemporaryDirectory() as folder, connections.connect() as connection:
         judge = wide._Judge(connection, Options(), os.path.join(folder, "one"))
         reading, _ = judge.attempt(Batch(Text("x", "x"), found=[row]))
     accepted = reading is not None and not reading.rejects
@@ -593,9 +593,9 @@ def test_lines_are_counted_on_from_block_to_block(tmp_path, monkeypatch, packed)
 
 
 def test_an_interrupted_query_is_an_interruption():
-    with pytest.raises(KeyboardInterrupt), engines.connect():
+    with pytest.raises(KeyboardInterrupt), connections.connect():
         raise RuntimeError("Query interrupted")
-    with pytest.raises(RuntimeError, match="other"), engines.connect():
+    with pytest.raises(RuntimeError, match="other"), connections.connect():
         raise RuntimeError("other")
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import strategies
 import tidyusage as tu
-from tidyusage import engines, schema
+from tidyusage import connections, schema
 from tidyusage.columns import columns
 from tidyusage.errors import ChargeTypeWarning, FrameError
 from tidyusage.export import star, table
@@ -56,7 +56,7 @@ def exported(given_, *names):
     types = schema.layout_types("wide", source=bool(found.marks))
     types |= {name: frame.schema.field(name).type for name in found.own}
     usage = table.Usage(types, found.own, found.marks)
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         connection.register("given", frame)
         chosen = ", ".join(quote(name) for name in types)
         connection.execute(f"create view {table.USAGE} as select {chosen} from given")
@@ -324,7 +324,7 @@ def test_the_same_entity_has_the_same_key_in_the_next_export():
 
 
 def test_a_database_that_enforces_keys_takes_the_tables_in_their_order():
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         for one, rows in exported([*sample_records(50), {"id": "bare"}]):
             parts = [
                 f"{quote(column.name)} {schema.duckdb_type(column.type)}"
@@ -662,7 +662,7 @@ def test_sums_of_a_load_can_be_worked_out_from_each_table():
 
 
 def summed(rows, sums):
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         connection.register("loaded", rows)
         return {
             name: dict(
@@ -683,7 +683,7 @@ def examples():
 @pytest.mark.parametrize(("query", "answer"), examples())
 def test_the_page_shows_what_its_queries_give(query, answer):
     tables = starred(pa.Table.from_pandas(tu.load_example(), preserve_index=False))
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         for name, rows in tables.items():
             connection.register(name, rows)
         found = connection.sql(query).to_df().to_string(index=False)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, flavours, kinds, relations
+from tidyusage import connections, engines, flavours, kinds, relations
 from tidyusage.dialects import Table, written
 from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
@@ -81,7 +81,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
 
 def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) -> pa.Table:
     plain = _plain_arrow(table, without_nan)
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         found = engines.ask(connection, plain, lambda _: query.sql)
     if query.guard and found.num_rows:
         _check_guard(found[GUARD][0].as_py(), query)

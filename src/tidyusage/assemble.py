@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, lazy, quarantine, scan, unknown, wide
+from tidyusage import catalogue, connections, engines, lazy, quarantine, scan, unknown, wide
 from tidyusage.envelope import Pages
 from tidyusage.errors import ChargeTypeWarning, named, warn
 
@@ -32,7 +32,7 @@ def assemble(spooled: Spool, options: Options) -> Any:
     with _collector_at_rest(), tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
         texts = spooled(folder)
         options = replace(options, has_source=any(text.has_source for text in texts))
-        with engines.connect() as connection:
+        with connections.connect() as connection:
             table = _layout_table(connection, texts, options)
         return engines.deliver(table, options.backend or "pandas")
 

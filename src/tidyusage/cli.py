@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidyusage import checkups, exporting, fetching, questions
+from tidyusage import checkups, connections, exporting, fetching, questions
 from tidyusage.console import plainly, show, source
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
@@ -132,7 +132,7 @@ def _write(table: pa.Table, output: str) -> None:
     )
     partial = f"{output}.{os.getpid()}.partial"
     try:
-        with engines.connect() as connection:
+        with connections.connect() as connection:
             connection.register(engines.FRAME, table)
             query = f"select {columns} from {engines.FRAME}"
             connection.execute(f"copy ({query}) to {literal(partial)} ({options})")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
+from tidyusage import connections
 from tidyusage.errors import FrameError
-from tidyusage.progress import watched
 from tidyusage.schema import rename
 
 if TYPE_CHECKING:
@@ -30,37 +28,6 @@ FRAME: Final = "tidyusage_frame"
 # Up to so many rows planning a query takes longer than running it.
 FEW: Final = 2_048
 _PREPARED: Final = "tidyusage_query"
-
-
-@contextmanager
-def connect() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB of our own: in memory, in UTC, and without a look at the network."""
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
-        with suppress(duckdb.InvalidInputException):
-            connection.execute("set enable_progress_bar = false")
-        connection.execute("set python_enable_replacements = false")
-        connection.execute("set autoinstall_known_extensions = false")
-        connection.execute("set temp_directory = ?", [tempfile.gettempdir()])
-        # What a query frees, the next part of it takes again; all goes when the connection closes.
-        connection.execute("set allocator_flush_threshold = '1TB'")
-        connection.execute("set allocator_bulk_deallocation_flush_threshold = '1TB'")
-        try:
-            with watched(connection):
-                yield connection
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":
-                raise KeyboardInterrupt from error
-            raise
-
-
-def bound(connection: duckdb.DuckDBPyConnection, folder: str) -> None:
-    """Have a connection of our own put into a folder what is more than the rows in flight."""
-    connection.execute("set memory_limit = '512MB'")
-    connection.execute("set temp_directory = ?", [folder])
 
 
 def backend_of(frame: object) -> Backend | None:
@@ -92,13 +59,23 @@ def to_arrow(frame: Any) -> pa.Table:
             warnings.simplefilter("ignore", DeprecationWarning)
             return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
     if backend == "polars":
-        return cast("pl.DataFrame", frame).to_arrow()
+        return _arrow_of_polars(cast("pl.DataFrame", frame))
     if backend == "pyarrow":
         return frame if isinstance(frame, pa.Table) else pa.table(frame)
     raise FrameError(
         f"{type(frame).__name__} is no frame that tidyusage knows.",
         "Give a pandas or Polars frame, an Arrow table or a DuckDB relation.",
     )
+
+
+def _arrow_of_polars(frame: pl.DataFrame) -> pa.Table:
+    """Return a frame as Arrow; of Python's objects Polars would hand over the addresses."""
+    if objects := [name for name, dtype in frame.schema.items() if dtype.is_object()]:
+        raise FrameError(
+            f"The column {objects[0]!r} holds Python's objects, which no engine reads.",
+            "Bring it to text first, or drop it.",
+        )
+    return frame.to_arrow()
 
 
 def column(frame: Any, name: str) -> Any:
@@ -166,7 +143,7 @@ def run(
             ),
         )
     backend = cast("Backend", backend_of(frame))
-    with connect() as connection:
+    with connections.connect() as connection:
         prepare(connection, backend)
         table = before(to_arrow(frame))
         answer = ask(connection, table, query)

@@ -9,7 +9,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
+from tidyusage import catalogue, connections, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import DuplicateWarning, RecordError, named, warn
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
@@ -81,7 +81,7 @@ def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
             raise RecordError(
                 f"{text.label} is cut off: {CUT_OFF}.", "Give rejects=PATH to read what is there."
             )
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         if options.unknown == "raise":
             unknown.refuse(connection, texts)
         if options.rejects is not None:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tidyusage import catalogue, engines, objects, schema
+from tidyusage import catalogue, connections, engines, objects, schema
 from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
@@ -95,7 +95,7 @@ def spool_frame(frame: Any, folder: str) -> Text:
     if engines.backend_of(frame) == "duckdb":
         _copy(frame, path)
     else:
-        with engines.connect() as connection:
+        with connections.connect() as connection:
             _copy(connection.from_arrow(engines.to_arrow(frame)), path)
     has_source = "source" in columns
     return Text(path, "rows", indexed=True, from_frame=True, has_source=has_source)
@@ -106,7 +106,7 @@ def spool_parquet(file: str, label: str, folder: str) -> Text:
     import duckdb
 
     path = _new(folder)
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         try:
             rows = connection.sql(f"select * from read_parquet({literal(glob.escape(file))})")
             columns = rows.columns

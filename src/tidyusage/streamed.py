@@ -7,7 +7,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import catalogue, engines, lazy, read
+from tidyusage import catalogue, connections, lazy, read
 from tidyusage.sqltext import listed, literal, quote
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def records(paths: list[str], how: dict[str, Any]) -> Iterator[duckdb.DuckDBPyRe
     how = {**how, "duplicates": "keep"} if resolves else how
     with (
         tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
-        engines.connect() as connection,
+        connections.connect() as connection,
     ):
-        engines.bound(connection, folder)
+        connections.bound(connection, folder)
         rows = read.read_usage(paths, backend="duckdb", connection=connection, **how)
         path = os.path.join(folder, "records.parquet")
         rows.write_parquet(path)

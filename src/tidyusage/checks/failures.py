@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import engines, flavours, schemas
+from tidyusage import connections, engines, flavours, schemas
 from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.errors import UsageError
@@ -84,7 +84,7 @@ def _counted(failing: pa.Table) -> list[tuple[str, str, int, str | None]]:
     """Return column, rule, how many rows break it, and the first value that does."""
     if not failing.num_rows:
         return []
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         found = engines.ask(
             connection,
             failing,

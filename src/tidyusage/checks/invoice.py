@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, flatten, kinds
+from tidyusage import connections, engines, flatten, kinds
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
 from tidyusage.sqltext import literal, quote, trimmed
 
@@ -103,7 +103,7 @@ def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
 from {engines.FRAME}
 order by tu__line"""
     try:
-        with engines.connect() as connection:
+        with connections.connect() as connection:
             return engines.ask(connection, _numbered(table), lambda _: sql)
     except engines.refusals() as error:
         fact, _, hint = engines.message(error).partition(" | ")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue
-from tidyusage.errors import ExportError
-from tidyusage.sqltext import quote
+from tidyusage.errors import ExportError, FrameError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -154,14 +154,14 @@ def _entry(
     from tidyusage.export.partitions import Partitions
 
     names = Partitions.of(table, partition_by).names
-    ((rows,),) = connection.sql(f"select count(*) from ({table.sql})").fetchall()
+    rows, tokens = _counts(connection, table)
     return {
         "rows": rows,
         "key": list(table.key),
         "columns": _types(table),
         **({"partition_by": list(names)} if names else {}),
         "money": _money(connection, table),
-        "tokens": _tokens(connection, table),
+        "tokens": tokens,
     }
 
 
@@ -169,29 +169,37 @@ def _types(table: Table) -> dict[str, str]:
     return {column.name: str(column.type) for column in table.columns}
 
 
+def _counts(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, dict[str, float]]:
+    """Return how many rows a table has, and its sums of tokens."""
+    names = {name: sql for name, sql, currency in table.sums if currency is None}
+    chosen = ", ".join(["count(*)", *map(_sum, names.values())])
+    ((rows, *counts),) = connection.sql(f"select {chosen} from ({table.sql})").fetchall()
+    return rows, _told(table, names, counts)
+
+
 def _money(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, dict[str, float]]:
     """Return a table's sums of money, by currency; what is of none is under "unknown"."""
     found: dict[str, dict[str, float]] = {}
     for currency in dict.fromkeys(c for _, _, c in table.sums if c):
-        sums = {name: sql for name, sql, of in table.sums if of == currency}
-        for code, *amounts in _sums(connection, table, sums, currency):
-            kept = {name: a for name, a in zip(sums, amounts, strict=True) if a is not None}
-            if kept:
+        names = {name: sql for name, sql, of in table.sums if of == currency}
+        chosen = ", ".join([currency, *map(_sum, names.values())])
+        query = f"select {chosen} from ({table.sql}) group by 1"
+        for code, *amounts in connection.sql(query).fetchall():
+            if kept := _told(table, names, amounts):
                 found.setdefault(code or "unknown", {}).update(kept)
     return dict(sorted(found.items()))
 
 
-def _tokens(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, float]:
-    sums = {name: sql for name, sql, currency in table.sums if currency is None}
-    if not sums:
-        return {}
-    ((_, *counts),) = _sums(connection, table, sums, "null")
-    return {name: n for name, n in zip(sums, counts, strict=True) if n is not None}
+def _sum(sql: str) -> str:
+    return f"fsum({sql})"
 
 
-def _sums(
-    connection: duckdb.DuckDBPyConnection, table: Table, sums: Mapping[str, str], by: str
-) -> list[tuple[Any, ...]]:
-    added = ", ".join(f"fsum({sql}) as {quote(name)}" for name, sql in sums.items())
-    grouped = "group by 1 order by 1" if by != "null" else ""
-    return connection.sql(f"select {by}, {added} from ({table.sql}) {grouped}").fetchall()
+def _told(table: Table, names: Iterable[str], sums: Iterable[float | None]) -> dict[str, float]:
+    """Return the sums that there are, by name; raise if one is more than a number can be."""
+    found = {name: n for name, n in zip(names, sums, strict=True) if n is not None}
+    if endless := [name for name, n in found.items() if not math.isfinite(n)]:
+        raise FrameError(
+            f"The sum of {endless[0]} of {table.name} is more than a number can be.",
+            "Look for amounts that cannot be, as in tu.findings(df).",
+        )
+    return found

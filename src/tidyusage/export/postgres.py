@@ -103,6 +103,7 @@ def _failed(target: Target, error: Exception) -> ExportError:
         "duplicate key": "mode='upsert' puts new rows in the place of those that are there.",
         "depend on it": "Drop what depends on the table, or export with the same columns.",
         "connect": "Is the server there, and the address right?",
+        "0x00": "PostgreSQL keeps no NUL character in text: replace it before.",
     }
     hint = next(
         (hint for sign, hint in hints.items() if sign in said), "Mend it, and run it again."

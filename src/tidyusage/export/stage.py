@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import engines, kinds, layouts, relations, schema
+import pyarrow as pa
+
+from tidyusage import connections, engines, kinds, layouts, relations, schema
 from tidyusage.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
 from tidyusage.export import own
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import duckdb
-    import pyarrow as pa
 
 _GIVEN: Final = "tu__given"
 _PIVOTED: Final = "tu__pivoted"
@@ -41,7 +42,7 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
         raise FrameError(f"{unnamed[0]!r} is no name of a column.", "Rename or drop it.")
     with (
         tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
-        engines.connect() as connection,
+        connections.connect() as connection,
     ):
         table = _give(connection, frame, folder)
         usage = _view(connection, found)
@@ -52,11 +53,11 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
 def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> pa.Table | None:
     """Put a frame into a connection; a relation, which is read but once, by way of a file."""
     if engines.backend_of(frame) != "duckdb":
-        table = engines.collected(frame)
+        table = _collected(frame)
         connection.register(_GIVEN, table)
         return table
     path = os.path.join(folder, "usage.parquet")
-    engines.bound(connection, folder)
+    connections.bound(connection, folder)
     relation = cast("duckdb.DuckDBPyRelation", frame)
     connection.register("tu__rows", relation.to_arrow_reader())
     try:
@@ -65,6 +66,21 @@ def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> pa.
         connection.unregister("tu__rows")
     connection.execute(f"create view {_GIVEN} as from read_parquet({literal(path)})")
     return None
+
+
+def _collected(frame: Any) -> pa.Table:
+    """Return a frame as an Arrow table; raise for a column that Arrow has no type for."""
+    try:
+        return engines.collected(frame)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+        for name in engines.columns(frame):
+            if engines.column(frame, name) is None:
+                raise FrameError(
+                    f"The column {name!r} holds values of several kinds, or of one that no target "
+                    "has.",
+                    "Bring it to text first, or drop it.",
+                ) from error
+        raise
 
 
 def _view(connection: duckdb.DuckDBPyConnection, found: Columns) -> Usage:

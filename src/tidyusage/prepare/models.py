@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import answers, engines
+from tidyusage import answers, connections, engines
 from tidyusage.columns import columns
 from tidyusage.errors import (
     ModelWarning,
@@ -196,7 +196,7 @@ def _renamed(counts: Mapping[str, int], *, steps: str) -> dict[str, str]:
 {steps}
 select name, model
 from renamed"""
-    with engines.connect() as connection:
+    with connections.connect() as connection:
         found = engines.ask(connection, table, lambda _: sql)
     rows: Any = zip(found["name"].to_pylist(), found["model"].to_pylist(), strict=True)
     pairs: dict[str, str | None] = dict(rows)
