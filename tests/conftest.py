@@ -5,9 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+# A process a core runs the tests: threads of Polars' own would wait for each other.
+os.environ["POLARS_MAX_THREADS"] = "1"
+
 import polars as pl
 import pyarrow as pa
-import pytest
 
 import tidyusage as tu
 import tidyusage.metrics

@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import multiprocessing
 import os
 import resource
 import shutil
@@ -16,26 +15,7 @@ import polars as pl
 import tidyusage as tu
 from tidyusage.export import database, delta, whole
 
-# Forked from a process that has imported everything, a child is there at once.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "export_process",
-        "tidyusage.export.delta",
-        "deltalake",
-        "pantab",
-        "xlsxwriter",
-        "pyarrow.dataset",
-        "adbc_driver_postgresql.dbapi",
-    ]
-)
 WRITTEN = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"}
-
-
-def run(target, *arguments):
-    process = CONTEXT.Process(target=target, args=arguments, daemon=True)
-    process.start()
-    return process
 
 
 def frame(ids, note="", size=0):

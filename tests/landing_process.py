@@ -1,6 +1,5 @@
 """What the tests of landing folders run in processes of their own, to be killed or measured."""
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -10,19 +9,8 @@ import tidyusage as tu
 from api_server import TOKEN
 from tidyusage.api import limits
 
-# Forked from a process that has imported everything, a child is there at once.
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["landing_process", "tidyusage.api.collect"])
-
-
 # Accounts and reports that are fetched and killed.
 OF = ("a1", ["cost", "user_usage"])
-
-
-def run(target, *arguments):
-    process = CONTEXT.Process(target=target, args=arguments, daemon=True)
-    process.start()
-    return process
 
 
 def fetch(url, folder, accounts, reports):

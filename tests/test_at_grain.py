@@ -344,7 +344,7 @@ def roll(parts, draw, day, user=None):
     return record(cost, tokens, day, user=user)
 
 
-@EACH
+@SOME
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn=days(), which=st.sampled_from(["finest", "coarsest"]))
 def test_the_total_stays_the_roll_ups(flavour, drawn, which):

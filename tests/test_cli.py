@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,20 +11,24 @@ import polars as pl
 import pytest
 
 import tidyusage as tu
+from processes import command
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "usage.ndjson"
 COMMAND = [sys.executable, "-m", "tidyusage.cli"]
 
 
 def run(*args, stdin=None, width="100"):
-    return subprocess.run(
-        [*COMMAND, *map(str, args)],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": width, "NO_COLOR": "1", "TERM": "dumb"},
-    )
+    environment = {**os.environ, "COLUMNS": width, "NO_COLOR": "1", "TERM": "dumb"}
+    return command(*args, environment=environment, stdin=stdin)
+
+
+def test_the_command_is_installed():
+    path = shutil.which("tidyusage", path=str(Path(sys.executable).parent))
+    for words in ([path], COMMAND):
+        given = [*words, "flatten", EXAMPLE]
+        done = subprocess.run(given, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "10 of 310 rows" in done.stdout
 
 
 def test_help_shows_examples():

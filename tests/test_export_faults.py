@@ -27,6 +27,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 import export_process
+import processes
 import tidyusage as tu
 from export_process import frame
 from servers import postgres
@@ -188,7 +189,7 @@ def test_before_every_step_of_writing_all_is_old_or_all_is_new(place, tmp_path, 
     before = made.begin(mode)
     copies = _folder(tmp_path, "copies")
     given = (made.target, mode, made.options, made.folder, str(copies))
-    process = export_process.run(export_process.export_with_copies, *given)
+    process = processes.run(export_process.export_with_copies, *given)
     process.join(60)
     assert process.exitcode == 0
     after, states = made.rows(), []
@@ -222,11 +223,11 @@ def test_killed_all_is_old_or_all_is_new(place, tmp_path, name):
         assert killed.begin(mode) == before
         given = (killed.target, mode, killed.options, killed.folder)
         if step < 0:  # at a random time
-            process = export_process.run(export_process.export_aside, *given)
+            process = processes.run(export_process.export_aside, *given)
             time.sleep(draw.uniform(0.1, 1.5) * duration)
             process.kill()
         else:
-            process = export_process.run(export_process.export_and_die, *given, step)
+            process = processes.run(export_process.export_and_die, *given, step)
         process.join(60)
         is_new = _require_old_or_new(killed, before, after, step)
         assert is_new or process.exitcode == -9
@@ -285,7 +286,7 @@ def test_where_a_folder_needs_two_steps_a_kill_between_them_is_mended(place, mon
 def test_a_manifest_that_a_killed_export_had_begun_is_in_nobodys_way(tmp_path):
     target, folder = f"delta:{tmp_path}/usage", tmp_path / "usage"
     tu.export_usage(frame("ab"), target)
-    killed = export_process.run(os.getpid)
+    killed = processes.run(os.getpid)
     killed.join()
     left = whole._name("_manifest.json").replace(f"-{os.getpid()}-", f"-{killed.pid}-")
     (folder / left).touch()
@@ -467,9 +468,9 @@ def _require_told_of_full(made, mode, limit):
 
 
 def _told_of_full(made, mode, limit):
-    receive, send = export_process.CONTEXT.Pipe(duplex=False)
+    receive, send = processes.CONTEXT.Pipe(duplex=False)
     given = (made.target, mode, made.options, limit, send)
-    process = export_process.run(export_process.export_when_full, *given)
+    process = processes.run(export_process.export_when_full, *given)
     process.join(60)
     return receive.recv() if receive.poll() else ("killed", process.exitcode)
 
@@ -486,9 +487,9 @@ def test_a_full_temporary_folder_is_told_of(tmp_path, monkeypatch):
     path = tmp_path / "given.parquet"
     given = frame([f"n{n}" for n in range(1_000)], size=6_000)
     given.write_parquet(path)
-    receive, send = export_process.CONTEXT.Pipe(duplex=False)
+    receive, send = processes.CONTEXT.Pipe(duplex=False)
     arguments = (str(path), f"{tmp_path}/usage.parquet", LIMIT, send)
-    export_process.run(export_process.stage_when_full, *arguments).join(60)
+    processes.run(export_process.stage_when_full, *arguments).join(60)
     kind, said, left = receive.recv()
     assert kind == "ExportError"
     assert "usage.parquet' could not be written, and is as it was before" in said

@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 import api_server
 import tidyusage as tu
 from api_server import TOKEN, serving
+from processes import command
 
 COMMAND = [sys.executable, "-m", "tidyusage.cli", "fetch"]
 
@@ -29,13 +30,8 @@ def service():
 def run(*arguments, token=TOKEN):
     env = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
     env.pop("TRUTO_API_TOKEN", None)
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env | ({"TRUTO_API_TOKEN": token} if token else {"NETRC": os.devnull}),
-    )
+    env |= {"TRUTO_API_TOKEN": token} if token else {"NETRC": os.devnull}
+    return command("fetch", *arguments, environment=env)
 
 
 def test_pages_land_and_the_other_commands_read_the_folder(service, tmp_path):
@@ -50,12 +46,7 @@ def test_pages_land_and_the_other_commands_read_the_folder(service, tmp_path):
     assert done.stderr == f"270 records on 3 pages landed in {folder}\n"
     done = run("--account", "a1", *month, *where, "--lookback", "0")
     assert done.stderr == f"0 records on 0 pages landed in {folder}\n"
-    told = subprocess.run(
-        [sys.executable, "-m", "tidyusage.cli", "summary", folder, "--format", "csv"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    told = command("summary", folder, "--format", "csv", environment=os.environ)
     assert '"records","records",280' in told.stdout
     # 0 + … + 279 quarters of a dollar: 279 · 280 / 2 / 4
     assert '"cost","USD",9765' in told.stdout

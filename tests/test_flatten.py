@@ -10,7 +10,7 @@ from plain import LEAVES, charges, long, resources, tool_actions, wide
 from strategies import batches
 
 CALM = settings(
-    max_examples=35, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -78,7 +78,7 @@ def _entry(layout, row):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@settings(CALM, max_examples=12)
+@settings(CALM, max_examples=8)
 @given(
     batches(), batches(), st.sampled_from(["wide", "long", "charges", "resources", "tool_actions"])
 )

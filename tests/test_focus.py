@@ -444,7 +444,7 @@ def test_the_tables_sums_are_those_of_its_rows():
     assert sums["BilledCost"] == pytest.approx({"USD": 139.75 + 1.9 - 9, "EUR": 7.0})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(batches())
 def test_every_charge_is_exported_or_set_aside_once(records):
     frame = flat(records)

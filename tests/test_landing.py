@@ -14,6 +14,7 @@ import pytest
 
 import api_server
 import landing_process
+import processes
 import tidyusage as tu
 from api_server import TOKEN, refusal, serving
 from tidyusage.api import client, limits, pages
@@ -141,7 +142,7 @@ def whole(long_service, tmp_path_factory):
 
 
 def start(target, service, folder, *arguments):
-    return landing_process.run(target, service.url, folder, *landing_process.OF, *arguments)
+    return processes.run(target, service.url, folder, *landing_process.OF, *arguments)
 
 
 def test_killed_at_random_fifty_times_it_ends_with_the_same_rows(long_service, whole, tmp_path):
@@ -552,9 +553,9 @@ def test_memory_stays_flat(tmp_path):
             names = [f"a{n}" for n in range(count // 50)]
             shared = api_server.records(5_000)
             server.records = {(name, None): shared for name in names}
-            receive, send = landing_process.CONTEXT.Pipe(duplex=False)
+            receive, send = processes.CONTEXT.Pipe(duplex=False)
             folder = str(tmp_path / str(count))
-            process = landing_process.run(landing_process.peak, url, folder, names, send)
+            process = processes.run(landing_process.peak, url, folder, names, send)
             found, peak = receive.recv() if receive.poll(300) else (0, 0)
             process.join(10)
             assert found == count * 100

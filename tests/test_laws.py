@@ -23,7 +23,7 @@ from test_oracle import (
     questions,
 )
 
-LAW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 LONG_BY = st.lists(st.sampled_from(SCALARS), max_size=2, unique=True)
 # A record without any measure is not in long: what counts records, or the days they cover, differs.
 LONG = sorted(METRICS.keys() - {"summary", "stickiness"})

@@ -184,7 +184,7 @@ def test_what_is_estimated_is_told():
     assert (savings["savings.considered"], savings["savings.priced"]) == (4, 2)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(records=DRAWN)
 def test_the_counts_are_those_of_the_answers(records):
     every = {"overlap": "ignore"}  # drawn rows overlap; test_grain asks of that

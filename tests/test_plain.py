@@ -127,7 +127,7 @@ def compared(tmp_path, lines, **options):
 LEAVES = [
     catalogue.BY_PATH[path]
     for path in (
-        *["id", "surface", "user.email", "usage.unit", "usage.quantity", "usage.tokens.input"],
+        *["id", "user.email", "usage.unit", "usage.tokens.input"],
         *["usage.activity.is_active", "start_date", "charges[].amount", "charges[].currency"],
         *[
             "charges[].type",

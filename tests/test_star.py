@@ -36,7 +36,7 @@ NAMES = [
     "fact_measures",
     "bridge_resources",
 ]
-LAW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def flat(records, **options):

@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 from contextlib import ExitStack, contextmanager
+from itertools import compress
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
@@ -75,7 +76,16 @@ def _of_held(connection: duckdb.DuckDBPyConnection, table: Table) -> pl.DataFram
         frame = frame.with_columns(cast("pl.DataFrame", found))
     done = {column.name for column in made}
     texts = [n for n, type_ in frame.schema.items() if type_ == pl.String and n not in done]
-    return frame.with_columns(map(_harmless, texts))
+    may = frame.select(map(_may_begin_formula, texts)).row(0)
+    return frame.with_columns(map(_harmless, compress(texts, may)))
+
+
+def _may_begin_formula(name: str) -> pl.Expr:
+    """Tell whether a text of a column may be one; comparing costs far less than the pattern."""
+    import polars as pl
+
+    text = pl.col(name)  # before 0 are tabs, ends of lines, the apostrophe, plus and minus
+    return ((text < "0") | ((text >= "=") & (text < "A"))).any()
 
 
 def _harmless(name: str) -> pl.Expr:
