@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage.export import cells, upsert
+from tidyusage.export.held import in_polars
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -42,14 +43,21 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
             _require_same(place, table, packed=packed)
             shutil.copyfile(place, partial)
         old = _rows(place) if adds else 0
-        with _opened(partial, packed=packed) as file:
-            if not adds:
-                file.write(_header(table))
-            for frame in _frames(connection, table):
-                frame.write_csv(
-                    file, include_header=False, line_terminator=_END, datetime_format=_INSTANT
-                )
+        if table.held is not None and not adds and not packed:
+            frame = _of_held(connection, table)
+            names = dict(zip(table.names, _names(table), strict=True))
+            _put(frame.rename(names), partial, header=True)  # through Python it takes a fifth more
+        else:
+            with _opened(partial, packed=packed) as file:
+                if not adds:
+                    file.write(_header(table))
+                for frame in _frames(connection, table):
+                    _put(frame, file, header=False)
     job.told.stands(table.name, old + job.told.tables[table.name]["rows"])
+
+
+def _put(frame: pl.DataFrame, file: str | IO[bytes], *, header: bool) -> None:
+    frame.write_csv(file, include_header=header, line_terminator=_END, datetime_format=_INSTANT)
 
 
 def _frames(connection: duckdb.DuckDBPyConnection, table: Table) -> Iterator[pl.DataFrame]:
@@ -69,7 +77,7 @@ def _of_held(connection: duckdb.DuckDBPyConnection, table: Table) -> pl.DataFram
     import polars as pl
 
     made = [column for column in table.columns if _plain(column)[0] != quote(column.name)]
-    frame = cast("pl.DataFrame", pl.from_arrow(cast("pa.Table", table.held)))
+    frame = in_polars(table)
     if made:
         query = f"select {', '.join(map(_cell, made))} from ({table.sql})"
         found = pl.from_arrow(connection.sql(query).to_arrow_table())

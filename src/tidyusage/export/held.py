@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
+from tidyusage import engines
 from tidyusage.export.table import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import polars as pl
+
     from tidyusage.columns import Columns
+    from tidyusage.export.table import Table
 
 _IS_TEXT: Final[tuple[Callable[[Any], bool], ...]] = (
     pa.types.is_string,
@@ -20,8 +24,13 @@ _IS_TEXT: Final[tuple[Callable[[Any], bool], ...]] = (
 )
 
 
-def held(table: pa.Table, found: Columns, types: Mapping[str, pa.DataType]) -> pa.Table | None:
-    """Return a table as the wide one that is exported, or None if a query must make it so."""
+def held(
+    frame: Any, table: pa.Table, found: Columns, types: Mapping[str, pa.DataType]
+) -> pl.DataFrame | pa.Table | None:
+    """Return rows as the wide table that is exported, or None if a query must make it so.
+
+    The ``table`` is the ``frame`` in Arrow; a Polars frame that has every column stays itself.
+    """
     if found.layout != "wide" or "charges" not in found.known:
         return None
     given = {**found.known, **{name: name for name in found.own}}
@@ -32,7 +41,24 @@ def held(table: pa.Table, found: Columns, types: Mapping[str, pa.DataType]) -> p
         for name, type_ in types.items()
     }
     fit = all(_is(columns[spelled(name)], type_) for name, type_ in types.items())
-    return pa.table(columns) if fit else None
+    if not fit:
+        return None
+    if engines.backend_of(frame) != "polars" or engines.is_lazy(frame) or len(given) < len(types):
+        return pa.table(columns)
+    eager = cast("pl.DataFrame", frame)
+    return eager.select(eager[given[name]].alias(spelled(name)) for name in types)
+
+
+def in_polars(table: Table) -> pl.DataFrame:
+    """Return the rows that a table holds in memory."""
+    import polars as pl
+
+    rows = table.held
+    return (
+        rows
+        if isinstance(rows, pl.DataFrame)
+        else cast("pl.DataFrame", pl.from_arrow(cast("pa.Table", rows)))
+    )
 
 
 def _is(column: Any, type_: pa.DataType) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
 
 from tidyusage import relations
 from tidyusage.errors import FrameError
@@ -73,6 +75,24 @@ def require_lengths(connection: duckdb.DuckDBPyConnection, rows: str, names: Ite
                 "says.",
                 "Make it text, or days.",
             )
+
+
+def may_be_infinite(table: pa.Table, names: Iterable[str]) -> bool:
+    """Tell whether a float of a table's columns, or of lists of charges in one, is infinite."""
+    return any(_has_infinity(table[name]) for name in names)
+
+
+def _has_infinity(column: Any) -> bool:
+    from pyarrow import compute as pc
+
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        entries = pc.list_flatten(column)
+        if not pa.types.is_struct(entries.type) or entries.type.get_field_index("amount") < 0:
+            return True  # of another form: the query looks at it
+        column = pc.struct_field(entries, "amount")
+    if pa.types.is_nested(column.type):
+        return True
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_inf(column)).as_py())
 
 
 def require_finite(connection: duckdb.DuckDBPyConnection, rows: str, names: Iterable[str]) -> None:

@@ -45,8 +45,8 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
         connections.connect() as connection,
     ):
         table = _give(connection, frame, folder)
-        usage = _view(connection, found)
-        rows = held(table, found, usage.types) if table is not None else None
+        usage = _view(connection, found, table)
+        rows = held(frame, table, found, usage.types) if table is not None else None
         yield connection, replace(usage, held=rows)
 
 
@@ -83,8 +83,11 @@ def _collected(frame: Any) -> pa.Table:
         raise
 
 
-def _view(connection: duckdb.DuckDBPyConnection, found: Columns) -> Usage:
-    """Make `USAGE`: every column of wide under its dotted name and in its type."""
+def _view(connection: duckdb.DuckDBPyConnection, found: Columns, table: pa.Table | None) -> Usage:
+    """Make `USAGE`: every column of wide under its dotted name and in its type.
+
+    A ``table`` is what was given, if that is in memory.
+    """
     given = _types(connection, _GIVEN)
     _check(found, given)
     rows = _GIVEN
@@ -106,7 +109,10 @@ def _view(connection: duckdb.DuckDBPyConnection, found: Columns) -> Usage:
     connection.execute(f"create view {_WIDE} as select {', '.join(parts)} from {rows}")
     charges = f" replace ({rebuilt_charges()} as charges)" if "charges" not in found.known else ""
     connection.execute(f"create view {USAGE} as select *{charges} from {_WIDE}")
-    own.require_finite(connection, USAGE, _figures(types, found))
+    figures = _figures(types, found)
+    given_as = [found.known[name] for name in (*figures, "charges") if name in found.known]
+    if table is None or rows != _GIVEN or own.may_be_infinite(table, given_as):
+        own.require_finite(connection, USAGE, figures)  # which reads every row
     kept = connection.sql(f"from {USAGE} limit 0").to_arrow_table().schema
     types |= {name: kept.field(name).type for name in found.own}
     return Usage(types, found.own, found.marks, durations=durations)

@@ -13,6 +13,8 @@ from tidyusage.sqltext import quote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import polars as pl
+
 # The view of the usage that is exported: wide, one row a record, under dotted names.
 USAGE: Final = "tu__usage"
 
@@ -32,7 +34,7 @@ class Usage:
     marks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     durations: tuple[str, ...] = ()
-    held: pa.Table | None = None
+    held: pl.DataFrame | pa.Table | None = None
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ class Table:
     references: Mapping[str, tuple[str, str]] | None = None
     shared: bool = False
     unique: bool = False
-    held: pa.Table | None = None
+    held: pl.DataFrame | pa.Table | None = None
     sums: tuple[tuple[str, str, str | None], ...] = ()
 
     @property
