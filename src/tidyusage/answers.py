@@ -72,6 +72,8 @@ def answer(frame: FrameT, query: Query) -> FrameT:
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))
     if backend == "polars":
         return cast("FrameT", _of_polars(frame, query))
+    if backend == "pyspark":
+        return cast("FrameT", _of_spark(frame, query))
     if backend == "pandas":
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), query))
     table = engines.to_arrow(frame).select(list(query.needs))
@@ -258,6 +260,20 @@ def _lazy_schema(query: Query, plain: Any) -> dict[str, Any]:
         else pl.String()
         for name, type_ in query.types.items()
     }
+
+
+def _of_spark(frame: Any, query: Query) -> Any:
+    from tidyusage.spark import frames as sparks
+
+    types = sparks.types(frame)
+    kinds.check(query.kinds, {name: kinds.of_spark(type_) for name, type_ in types.items()})
+    found = sparks.queried(frame, query.sql, query.needs)
+    if query.guard:
+        found = sparks.guarded(found, GUARD, *query.guard.split("{}"))
+    own = {name: types[of] if of else "string" for name, of in query.dimensions.items()}
+    return sparks.typed(
+        found, {name: (query.key(name), type_ or own[name]) for name, type_ in query.types.items()}
+    )
 
 
 def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tidyusage import schema
 from tidyusage.engines import FRAME
 from tidyusage.errors import OptionError, nearest
+from tidyusage.spark import words
 from tidyusage.sqltext import clauses, quote
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tidyusage.typing import Separator
 
 DUCKDB: Final = "duckdb"
-_EPOCH: Final = "timestamp_ntz '1970-01-01 00:00:00'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def written(table: Table, sql: str, needs: Iterable[str]) -> str:
     ]
     frame = f"{FRAME} as (\n  select\n    {clauses(columns)}\n  from {table.name}\n)"
     text = f"with {frame},\n{sql.removeprefix('with ')}"
-    return text if table.dialect == DUCKDB else _translated(text, table.dialect)
+    return text if table.dialect == DUCKDB else translated(text, table.dialect)
 
 
 def _is_table(name: str, dialect: str) -> bool:
@@ -75,12 +75,14 @@ def _is_table(name: str, dialect: str) -> bool:
     return len(found) == len(tables) == 1 and tables[0].sql(dialect) == name
 
 
-def _translated(text: str, dialect: str) -> str:
+def translated(text: str, dialect: str) -> str:
+    """Return a query in DuckDB's words in those of another dialect; raise if it has none."""
     import sqlglot
     from sqlglot.errors import UnsupportedError
 
-    changes = {"spark": _for_spark, "postgres": _for_postgres, "bigquery": _for_bigquery}
+    changes = {"spark": words.rewritten, "postgres": _for_postgres, "bigquery": _for_bigquery}
     change = changes.get(dialect, _for_others)
+    text = words.prepared(text) if dialect == "spark" else text
     tree = cast("Any", sqlglot.parse_one(text, read=DUCKDB)).transform(change)
     try:
         level = sqlglot.ErrorLevel.RAISE
@@ -99,46 +101,6 @@ def _for_postgres(node: Expr) -> Any:
     if isinstance(node, exp.GenerateSeries):
         return exp.Array(expressions=[exp.select(node.copy())])
     return node
-
-
-def _for_spark(node: Expr) -> Any:
-    """Rewrite what depends on a Spark session's zone, or has other words there."""
-    from sqlglot import exp, parse_one
-
-    def spark(text: str, **parts: Any) -> Any:
-        tree = parse_one(text, read="spark")
-        return exp.replace_placeholders(tree, **parts)
-
-    if isinstance(node, exp.Window) and isinstance(node.this, exp.RowNumber):
-        has_order = node.args.get("order") or node.args.get("partition_by")
-        return node if has_order else spark("monotonically_increasing_id()")
-    if isinstance(node, exp.TimestampTrunc | exp.DateTrunc):
-        value, unit = node.this.transform(_for_spark), node.text("unit").lower()
-        if unit == "hour":
-            parts = "year(:x), month(:x), day(:x), hour(:x), 0, 0"
-            return spark(f"make_timestamp_ntz({parts})", x=value)
-        date = f"trunc(:x, '{unit}')" if unit != "day" else "cast(:x as date)"
-        return spark(f"cast({date} as timestamp_ntz)", x=value)
-    zones = _zones(node)
-    if zones is None:
-        return node
-    source, target, value = zones
-    if source is None:  # an instant of the table
-        return spark(f"timestampadd(microsecond, unix_micros(:x), {_EPOCH})", x=value)
-    there = value.transform(_for_spark)
-    return spark("convert_timezone(:a, :b, :x)", a=source, b=target, x=there)
-
-
-def _zones(node: Expr) -> tuple[Any, Any, Any] | None:
-    """Return from which clock to which a time is taken; from none if it is an instant."""
-    is_zoned = _is_timezone(node)
-    if not is_zoned:
-        return None
-    target, inner = node.expressions
-    if _is_timezone(inner):
-        source, value = inner.expressions
-        return source, target, value
-    return None, target, inner
 
 
 def _is_timezone(node: Any) -> bool:

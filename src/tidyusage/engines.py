@@ -42,6 +42,8 @@ def backend_of(frame: object) -> Backend | None:
         return "pyarrow"
     if name == "DuckDBPyRelation":
         return "duckdb"
+    if module == "pyspark" and name == "DataFrame":
+        return "pyspark"
     return None
 
 

@@ -94,6 +94,17 @@ def of_duckdb(type_: str) -> str:
     return "text" if type_.startswith("ENUM") else names.get(type_, "other")
 
 
+def of_spark(type_: str) -> str:
+    """Return the kind of a Spark frame's column, of its type as Spark writes it."""
+    if type_.startswith(("array", "struct", "map")):
+        return "list"
+    if type_.startswith(("timestamp", "date")):
+        return "time"
+    if type_.endswith("int") or type_.startswith(("double", "float", "decimal")):
+        return "number"
+    return {"string": "text", "boolean": "boolean", "void": ""}.get(type_, "other")
+
+
 def _of_type(type_: pa.DataType) -> str:
     if pa.types.is_dictionary(type_):
         return _of_type(type_.value_type)

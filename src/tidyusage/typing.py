@@ -19,7 +19,7 @@ else:
     Frame = Any
 
 Layout: TypeAlias = Literal["wide", "long", "charges", "resources", "tool_actions"]
-Backend: TypeAlias = Literal["pandas", "polars", "pyarrow", "duckdb"]
+Backend: TypeAlias = Literal["pandas", "polars", "pyarrow", "duckdb", "pyspark"]
 Separator: TypeAlias = Literal[".", "_"]
 Unknown: TypeAlias = Literal["warn", "ignore", "raise", "keep"]
 Duplicates: TypeAlias = Literal["latest", "keep", "raise"]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _SHOWN: Final = 3
+_SAID: Final = "tu__said"
+_FACT: Final = "tidyusage: sums count the same twice, of the products "
 _HINT: Final = (
     "tu.overlaps(df) shows them, tu.at_grain(df, 'finest') keeps one grain and the total; "
     "overlap='ignore' adds them all the same."
@@ -41,6 +43,8 @@ def checked(
         return frame
     if engines.backend_of(frame) == "duckdb":
         return frame if overlap == "warn" else _guarded(frame, equals_only=equals_only)
+    if engines.backend_of(frame) == "pyspark":
+        return frame if overlap == "warn" else _guarded_on_spark(frame, equals_only=equals_only)
     if engines.is_lazy(frame):
         return _lazily(frame, overlap, needs, equals_only=equals_only)
     if engines.backend_of(frame) == "pyarrow":
@@ -146,15 +150,29 @@ def _of(pair: dict[str, Any]) -> list[str]:
 _WORDS: Final = {"equals": "equal", "contains": "contain"}
 
 
+def _said(known: Columns, *, equals_only: bool) -> str:
+    """Return the query of the products of which grains overlap, in one text; null if of none."""
+    told = "string_agg(distinct tu__product, ', ' order by tu__product)"
+    where = " where relation = 'equals'" * equals_only
+    return f"with {steps(known)}\nselect {told} as said from overlapping{where}"
+
+
+def _guarded_on_spark(frame: Any, *, equals_only: bool) -> Any:
+    """Return a Spark frame that raises, when asked for its rows, if grains of it overlap."""
+    from tidyusage.spark import frames as sparks
+
+    known = columns(frame)
+    said = sparks.queried(frame, _said(known, equals_only=equals_only), grain.needs(known))
+    beside = frame.crossJoin(said.withColumnRenamed("said", _SAID))
+    return sparks.guarded(beside, _SAID, _FACT, "").drop(_SAID)
+
+
 def _guarded(relation: duckdb.DuckDBPyRelation, *, equals_only: bool) -> duckdb.DuckDBPyRelation:
     """Return a relation that raises, when asked for its rows, if grains of it overlap."""
     known = columns(relation)
-    needs = grain.needs(known)
-    told = "string_agg(distinct tu__product, ', ' order by tu__product)"
-    where = " where relation = 'equals'" * equals_only
-    sql = f"with {steps(known)}\nselect {told} as said from overlapping{where}"
-    rows, products = relations.beside(relation, needs, sql)
-    fact = literal("tidyusage: sums count the same twice, of the products ")
+    sql = _said(known, equals_only=equals_only)
+    rows, products = relations.beside(relation, grain.needs(known), sql)
+    fact = literal(_FACT)
     return engines.queried(
         relation,
         f"""{rows},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage import catalogue, schema
+from tidyusage import catalogue, engines, schema
 from tidyusage.answers import Query
 from tidyusage.columns import columns as columns_of
 from tidyusage.dialects import Table
@@ -226,6 +226,7 @@ def usage(
 ) -> Usage:
     """Look at a frame as a metric does."""
     dialect = frame.dialect if isinstance(frame, Table) else ""
+    dialect = "spark" if engines.backend_of(frame) == "pyspark" else dialect
     lists = lists_.DIALECTS.get(dialect, lists_.DUCKDB)
     return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists, overlap=overlap)
 

@@ -1,0 +1,94 @@
+"""A Spark frame under a query in DuckDB's words: its columns as the query sees them, and back.
+
+sqlglot writes the query in Spark's words.  Nothing runs before the frame is asked for its rows, and
+what then runs are Spark's own expressions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from tidyusage import dialects
+from tidyusage.engines import FRAME
+from tidyusage.sqltext import clauses, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_GIVEN: Final = "tu__spark"
+_INSTANT: Final = "timestamp"
+_TYPES: Final[dict[pa.DataType, str]] = {
+    pa.string(): "string",
+    pa.float64(): "double",
+    pa.int64(): "bigint",
+    pa.bool_(): "boolean",
+    pa.date32(): "date",
+}
+
+
+def types(frame: Any) -> dict[str, str]:
+    """Return a frame's columns with their types as Spark writes them."""
+    return dict(frame.dtypes)
+
+
+def queried(frame: Any, sql: str, needs: Iterable[str]) -> Any:
+    """Return a query over the columns that it needs of a frame, plain, as a lazy frame."""
+    of = types(frame)
+    plain = [f"{_plain(name, of[name])} as {quote(name)}" for name in needs]
+    step = f"{FRAME} as (\n  select\n    {clauses(plain)}\n  from {_GIVEN}\n)"
+    text = dialects.translated(f"with {step},\n{sql.removeprefix('with ')}", "spark")
+    # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
+    text = text.replace("{", "{{").replace("}", "}}").replace(_GIVEN, f"{{{_GIVEN}}}")
+    return frame.sparkSession.sql(text, **{_GIVEN: frame})
+
+
+def _plain(name: str, type_: str) -> str:
+    column = quote(name)
+    if type_ == _INSTANT:
+        return f"timezone('UTC', {column})"
+    if type_ == "date":
+        return f"cast({column} as timestamp)"
+    if type_ in {"double", "float"}:
+        return f"nullif({column}, cast('nan' as double))"
+    return column
+
+
+def typed(found: Any, chosen: Mapping[str, tuple[str, pa.DataType | str]]) -> Any:
+    """Return an answer's columns under their names, each of one of its own and in a type."""
+    return found.selectExpr(
+        *(f"{_typed(own, type_)} as {_quoted(name)}" for name, (own, type_) in chosen.items())
+    )
+
+
+def guarded(found: Any, guard: str, before: str, after: str) -> Any:
+    """Return an answer that raises where a guard says of what nothing can be said."""
+    said = f"raise_error(concat({_text(before)}, {_quoted(guard)}, {_text(after)}))"
+    return found.where(f"if({_quoted(guard)} is null, true, {said})")
+
+
+def _typed(own: str, type_: pa.DataType | str) -> str:
+    column = _quoted(own)
+    if type_ == _INSTANT or (isinstance(type_, pa.DataType) and pa.types.is_timestamp(type_)):
+        parts = ", ".join(f"{part}({column})" for part in ("year", "month", "day", "hour"))
+        return f"make_timestamp({parts}, minute({column}), extract(second from {column}), 'UTC')"
+    written = type_ if isinstance(type_, str) else spark_type(type_)
+    return f"cast({column} as {written})"
+
+
+def spark_type(type_: pa.DataType) -> str:
+    """Write an Arrow type as Spark's."""
+    if pa.types.is_struct(type_):
+        return f"struct<{', '.join(f'{_quoted(m.name)}: {spark_type(m.type)}' for m in type_)}>"
+    if pa.types.is_list(type_):
+        return f"array<{spark_type(type_.value_type)}>"
+    return _INSTANT if pa.types.is_timestamp(type_) else _TYPES[type_]
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,143 @@
+"""DuckDB's words in Spark's, where sqlglot leaves them as they are or means something else.
+
+What depends on a Spark session's zone is rewritten too: a query sees times without a zone, in UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sqlglot.expressions import Expr
+
+_INSTANT: Final = (
+    "make_timestamp(year(:x), month(:x), day(:x), hour(:x), minute(:x), "
+    "extract(second from :x), 'UTC')"
+)
+_EPOCH: Final = "timestamp_ntz '1970-01-01 00:00:00'"
+# sqlglot takes the length of a list for that of a text.
+_LEN: Final = re.compile(r"\blen\(")
+_SIZE: Final = "tu__size"
+# By a function that Spark does not have: its arguments, and what says the same there.
+_WORDS: Final = {
+    _SIZE: (("x",), "array_size(:x)"),
+    "error": (("x",), "raise_error(:x)"),
+    "isfinite": (("x",), "(abs(:x) < double('infinity'))"),
+    "isinf": (("x",), "(abs(:x) = double('infinity'))"),
+    "fsum": (("x",), "sum(:x)"),
+    "list_bool_or": (("x",), "exists(:x, e -> e)"),
+    "list_sum": (
+        ("x",),
+        "aggregate(:x, cast(null as double), (a, e) -> if(e is null, a, coalesce(a, 0D) + e))",
+    ),
+    "list_position": (("x", "y"), "array_position(:x, :y)"),
+    "list_contains": (("x", "y"), "array_contains(:x, :y)"),
+    "list_any_value": (("x",), "filter(:x, e -> e is not null)[0]"),
+    "epoch_us": (("x",), f"unix_micros({_INSTANT})"),
+}
+
+
+def prepared(text: str) -> str:
+    """Return a query's text as it is to be parsed."""
+    return _LEN.sub(f"{_SIZE}(", text)
+
+
+def rewritten(node: Expr) -> Any:
+    """Return a part of a query as Spark is to have it."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.CTE):
+        node.set("materialized", None)  # Spark shares what is no function of its input on its own
+        return node
+    if isinstance(node, exp.Window) and isinstance(node.this, exp.RowNumber):
+        has_order = node.args.get("order") or node.args.get("partition_by")
+        return node if has_order else spark("monotonically_increasing_id()")
+    if isinstance(node, exp.TimestampTrunc | exp.DateTrunc):
+        return _truncated(node)
+    if isinstance(node, exp.RegexpFullMatch):
+        text, pattern = (each.transform(rewritten) for each in (node.this, node.expression))
+        return spark("regexp_like(:x, concat('\\\\A(?:', :y, ')\\\\z'))", x=text, y=pattern)
+    if isinstance(node, exp.ArrayFilter):
+        return _numbered(node)
+    if isinstance(node, exp.Filter) and isinstance(node.this, exp.ArrayAgg):
+        return _listed(node)
+    if isinstance(node, exp.Window) and isinstance(node.this, exp.Filter):
+        return _within(node)
+    return _renamed(node) if isinstance(node, exp.Anonymous) else node
+
+
+def _numbered(node: Any) -> Any:
+    """Return a filter of a list whose places begin with 0, not 1."""
+    from sqlglot import exp
+
+    chosen = node.expression
+    if isinstance(chosen, exp.Lambda) and len(chosen.expressions) > 1:
+        place = chosen.expressions[1].name
+        for column in list(chosen.this.find_all(exp.Identifier)):
+            if column.name == place:
+                column.replace(
+                    exp.paren(exp.Add(this=column.copy(), expression=exp.Literal.number(1)))
+                )
+    return node
+
+
+def _listed(node: Any) -> Any:
+    """Return a list of the rows that a condition lets through, in order; null if there are none."""
+    from sqlglot import exp
+
+    order, test = node.this.this, node.expression.this.transform(rewritten)
+    if not isinstance(order, exp.Order):
+        return node
+    value = order.this.transform(rewritten)
+    (by,) = (each.this.transform(rewritten) for each in order.expressions)
+    rows = "array_sort(collect_list(struct(:by, :x as tu__x)) filter (where :c))"
+    return spark(f"nullif(transform({rows}, e -> e.tu__x), array())", by=by, x=value, c=test)
+
+
+def _within(node: Any) -> Any:
+    """Return an aggregate in a window whose condition is in what it adds up."""
+    from sqlglot import exp
+
+    inner, test = node.this.this, node.this.expression.this
+    key = "expression" if isinstance(inner, exp.ArgMin | exp.ArgMax) else "this"
+    inner.set(key, exp.If(this=test, true=inner.args[key]))
+    node.set("this", inner)
+    return node
+
+
+def spark(text: str, **parts: Any) -> Any:
+    """Return an expression that is written in Spark's words, its parts put in."""
+    from sqlglot import exp, parse_one
+
+    return exp.replace_placeholders(parse_one(text, read="spark"), **parts)
+
+
+def _renamed(node: Any) -> Any:
+    name = node.name.lower()
+    if name == "timezone":
+        return _in_zone(node)
+    if name not in _WORDS:
+        return node
+    names, text = _WORDS[name]
+    values = [each.transform(rewritten) for each in node.expressions]
+    return spark(text, **dict(zip(names, values, strict=True)))
+
+
+def _truncated(node: Any) -> Any:
+    value, unit = node.this.transform(rewritten), node.text("unit").lower()
+    if unit == "hour":
+        parts = "year(:x), month(:x), day(:x), hour(:x), 0, 0"
+        return spark(f"make_timestamp_ntz({parts})", x=value)
+    date = f"trunc(:x, '{unit}')" if unit != "day" else "cast(:x as date)"
+    return spark(f"cast({date} as timestamp_ntz)", x=value)
+
+
+def _in_zone(node: Any) -> Any:
+    """Return a clock's time on another clock, or an instant of the table on one."""
+    target, inner = node.expressions
+    if not (isinstance(inner, type(node)) and inner.name.lower() == "timezone"):
+        return spark(f"timestampadd(microsecond, unix_micros(:x), {_EPOCH})", x=inner)
+    source, value = inner.expressions
+    there = value.transform(rewritten)
+    return spark("convert_timezone(:a, :b, :x)", a=source, b=target, x=there)
