@@ -1,5 +1,10 @@
 """What runs the SQL: few rows are asked for in another way than many, and are the same."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -50,18 +55,75 @@ def test_a_fault_is_the_same_and_the_next_query_runs(connection, sql):
 
 
 def test_one_record_more_than_few_changes_none():
-    records = list(sample_records(engines.FEW + 1, seed=5))
+    records = list(sample_records(connections.FEW + 1, seed=5))
     few, many = (rows(tu.flatten_usage(r, backend="polars")) for r in (records[:-1], records))
     assert few == many[:-1]
-    assert len(many) == engines.FEW + 1
+    assert len(many) == connections.FEW + 1
 
 
 def test_a_query_holds_no_table_when_it_is_over():
     before = pa.total_allocated_bytes()
     for few in (True, False):
         table = pa.table({"x": pa.array(range(1_000), pa.int64())})
-        with connections.connect() as connection:
+        with connections.connect(few=few) as connection:
             connection.register("usage", table)
             engines.rows(connection, "select sum(x) from usage", few=few)
         del table
         assert pa.total_allocated_bytes() <= before
+
+
+# One DuckDB for few rows -----------------------------------------------------------------------
+
+
+def test_a_session_of_few_rows_sees_nothing_of_another():
+    with connections.connect(few=True) as one, connections.connect(few=True) as other:
+        one.register("usage", pa.table({"x": [1]}))
+        one.execute("create temp table kept as select 2 as x")
+        one.execute("set TimeZone = 'Asia/Tokyo'")
+        for name in ("usage", "kept"):
+            with pytest.raises(duckdb.CatalogException):
+                other.execute(f"from {name}")
+        zone = "select current_setting('TimeZone')"
+        assert other.execute(zone).fetchall() == [("UTC",)]
+    with connections.connect(few=True) as later:
+        assert later.execute(zone).fetchall() == [("UTC",)]
+
+
+def test_the_form_of_one_library_is_not_that_of_another():
+    record = {"id": "a", "model": {"id": "m"}}
+    for _ in range(2):
+        types = [
+            engines.collected(tu.flatten_usage(record, backend=backend)).schema.field("id").type
+            for backend in ("pandas", "pyarrow", "polars")
+        ]
+        assert types == [pa.large_string(), pa.string(), pa.large_string()]
+
+
+def test_threads_ask_beside_each_other():
+    frames = [
+        tu.flatten_usage([{"id": str(n), "usage": {"tokens": {"input": n}}}], backend=backend)
+        for n in range(10)
+        for backend in ("pandas", "polars", "pyarrow")
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda frame: rows(tu.tokens_by(frame))[0]["input"], frames * 3))
+    assert found == [n for n in range(10) for _ in range(3)] * 3
+
+
+FORKED = """
+import os, sys
+from tidyusage import connections
+def ask():
+    with connections.connect(few=True) as connection:
+        return connection.execute("select sum(range) from range(5)").fetchall()
+assert ask() == [(10,)]
+child = os.fork()
+if not child:
+    os._exit(0 if ask() == [(10,)] else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_that_is_forked_asks_too():
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 0

@@ -325,7 +325,7 @@ def _contents(made):
 
 WRITES = {
     "parquet": (parquet, "rows"),
-    "csv": (delimited, "_header"),
+    "csv": (delimited, "_put"),
     "excel": (excel, "_describe"),
     "duckdb": ("tidyusage.export.database", "_rows"),
     "hyper": (hyper, "_rows"),
@@ -347,7 +347,7 @@ def test_interrupted_when_rows_are_written_nothing_has_happened(
     before, names = made.begin(mode), made.names()
     module, function = WRITES[name]
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise error
 
     where = f"{module}.{function}" if isinstance(module, str) else (module, function)

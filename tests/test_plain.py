@@ -81,7 +81,7 @@ def read_by(manner, lines, tmp_path, connection, **options):
     path.write_text("\n".join(lines))
     texts = [sources.text(str(path))]
     query = wide.query(texts, Options("wide", "polars", **options), manner=manner)
-    table = engines.rows(connection, query, few=len(lines) < engines.FEW)
+    table = engines.rows(connection, query, few=len(lines) < connections.FEW)
     whole = pa.schema(  # a faulty date may be none that Python has
         field.with_type(pa.int64()) if pa.types.is_timestamp(field.type) else field
         for field in table.schema

@@ -150,6 +150,17 @@ def test_wrong_rates_say_so(options, words):
         tu.cost_by(wide(), **options)
 
 
+@pytest.mark.parametrize("by", [["model.id"], ["resources.id", "model.id"]])
+@pytest.mark.parametrize("metric", ["cost_by", "top", "trend"])
+def test_an_amount_without_a_rate_raises_whatever_it_is_split_over(metric, by):
+    charge = {"type": "net", "amount": 0}
+    frame = tu.flatten_usage([{"id": "a"}, {"id": "b", "charges": [charge]}])
+    given = {"top": (1,)}.get(metric, ())
+    options = {"freq": "1d"} if metric == "trend" else {}
+    with pytest.raises(RecordError, match="There is no rate of"):
+        getattr(tu, metric)(frame, *given, *by, rates={"EUR": 1.5}, to="USD", **options)
+
+
 # The cost of things
 
 

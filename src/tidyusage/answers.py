@@ -83,7 +83,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
 
 def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) -> pa.Table:
     plain = _plain_arrow(table, without_nan)
-    with connections.connect() as connection:
+    with connections.connect(few=engines.is_few(plain)) as connection:
         found = engines.ask(connection, plain, lambda _: query.sql)
     if query.guard and found.num_rows:
         _check_guard(found[GUARD][0].as_py(), query)

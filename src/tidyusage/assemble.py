@@ -32,7 +32,8 @@ def assemble(spooled: Spool, options: Options) -> Any:
     with _collector_at_rest(), tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
         texts = spooled(folder)
         options = replace(options, has_source=any(text.has_source for text in texts))
-        with connections.connect() as connection:
+        few = len(texts) <= 1 and all(text.is_short() for text in texts)
+        with connections.connect(few=few, form=options.backend or "pandas") as connection:
             table = _layout_table(connection, texts, options)
         return engines.deliver(table, options.backend or "pandas")
 

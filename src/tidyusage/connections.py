@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.progress import watched
 
@@ -14,22 +15,29 @@ if TYPE_CHECKING:
     import duckdb
 
 
+# Up to so many rows, to open a DuckDB and to plan a query take longer than to run it.
+FEW: Final = 2_048
+_WITHOUT_NETWORK: Final[dict[str, Any]] = {"autoinstall_known_extensions": False}
+# One a process and form of Arrow, which is set for a whole DuckDB; without threads of its own, that
+# few rows do not need and a process that is forked would miss.
+_LASTING: Final[dict[tuple[int, str], duckdb.DuckDBPyConnection]] = {}
+
+
 @contextmanager
-def connect() -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB of our own: in memory, in UTC, and without a look at the network."""
+def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB of our own: in memory, in UTC, and without a look at the network.
+
+    For ``few`` rows it is a session in one that lasts: what it makes must be temporary, and all of
+    one ``form`` are set to give Arrow alike.
+    """
     import duckdb
 
-    with duckdb.connect() as connection:
+    with _session(form) if few else _new() as connection:
         connection.execute("set TimeZone = 'UTC'")
         # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
         with suppress(duckdb.InvalidInputException):
             connection.execute("set enable_progress_bar = false")
         connection.execute("set python_enable_replacements = false")
-        connection.execute("set autoinstall_known_extensions = false")
-        connection.execute("set temp_directory = ?", [tempfile.gettempdir()])
-        # What a query frees, the next part of it takes again; all goes when the connection closes.
-        connection.execute("set allocator_flush_threshold = '1TB'")
-        connection.execute("set allocator_bulk_deallocation_flush_threshold = '1TB'")
         try:
             with watched(connection):
                 yield connection
@@ -37,6 +45,26 @@ def connect() -> Iterator[duckdb.DuckDBPyConnection]:
             if str(error) == "Query interrupted":
                 raise KeyboardInterrupt from error
             raise
+
+
+def _new() -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = duckdb.connect(config=_WITHOUT_NETWORK)
+    connection.execute("set temp_directory = ?", [tempfile.gettempdir()])
+    # What a query frees, the next part of it takes again; all goes when the connection closes.
+    connection.execute("set allocator_flush_threshold = '1TB'")
+    connection.execute("set allocator_bulk_deallocation_flush_threshold = '1TB'")
+    return connection
+
+
+def _session(form: str) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    key = os.getpid(), form
+    if key not in _LASTING:
+        _LASTING[key] = duckdb.connect(config={**_WITHOUT_NETWORK, "threads": 1})
+    return _LASTING[key].cursor()
 
 
 def bound(connection: duckdb.DuckDBPyConnection, folder: str) -> None:

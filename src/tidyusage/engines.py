@@ -25,8 +25,6 @@ Types = Mapping[str, pa.DataType | None]
 
 # A name that no table of the caller's has: within a relation's query it would hide theirs.
 FRAME: Final = "tidyusage_frame"
-# Up to so many rows planning a query takes longer than running it.
-FEW: Final = 2_048
 _PREPARED: Final = "tidyusage_query"
 
 
@@ -145,9 +143,9 @@ def run(
             ),
         )
     backend = cast("Backend", backend_of(frame))
-    with connections.connect() as connection:
+    table = before(to_arrow(frame))
+    with connections.connect(few=is_few(table), form=backend) as connection:
         prepare(connection, backend)
-        table = before(to_arrow(frame))
         answer = ask(connection, table, query)
     known = {name: type_ or table.schema.field(name).type for name, type_ in types.items()}
     return cast("FrameT", deliver(finish(answer, known, sep), backend))
@@ -196,11 +194,16 @@ def prepare(connection: duckdb.DuckDBPyConnection, backend: Backend) -> None:
         connection.execute("set arrow_output_version = '1.4'")
 
 
+def is_few(table: pa.Table) -> bool:
+    """Tell whether a query takes longer to be planned than to be run over a table."""
+    return table.num_rows <= connections.FEW
+
+
 def ask(connection: duckdb.DuckDBPyConnection, table: pa.Table, query: Query) -> pa.Table:
     """Run a query over an Arrow table."""
     connection.register(FRAME, table)
     try:
-        return rows(connection, query(FRAME), few=table.num_rows <= FEW)
+        return rows(connection, query(FRAME), few=is_few(table))
     finally:
         connection.unregister(FRAME)
 

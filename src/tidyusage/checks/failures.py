@@ -84,7 +84,7 @@ def _counted(failing: pa.Table) -> list[tuple[str, str, int, str | None]]:
     """Return column, rule, how many rows break it, and the first value that does."""
     if not failing.num_rows:
         return []
-    with connections.connect() as connection:
+    with connections.connect(few=engines.is_few(failing)) as connection:
         found = engines.ask(
             connection,
             failing,

@@ -103,7 +103,7 @@ def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
 from {engines.FRAME}
 order by tu__line"""
     try:
-        with connections.connect() as connection:
+        with connections.connect(few=engines.is_few(table)) as connection:
             return engines.ask(connection, _numbered(table), lambda _: sql)
     except engines.refusals() as error:
         fact, _, hint = engines.message(error).partition(" | ")

@@ -53,7 +53,7 @@ class Measured:
             found = additive(asked, measure, others=(COST, TOKENS))
             self.name, self.fields, steps, value = found.name, found.fields, "", found.sql
         # An amount without a rate is there, so that its guard has a row to stand on.
-        present = "currency" if self.is_cost and money.rates else "tu__value"
+        self.present = "currency" if self.is_cost and money.rates else "tu__value"
         keys = asked.keys
         self.types = {**({"currency": TEXT} if self.is_cost else {}), self.name: NUMBER}
         self.steps = f"""{f"{steps},{chr(10)}" if steps else ""}measured as (
@@ -62,7 +62,7 @@ class Measured:
 ),
 sums as (
   select {listed(*keys)}currency, sum(tu__value) as tu__value,
-    {asked.count(present)} as records
+    {asked.count(self.present)} as records
   from measured
   group by {listed(*keys)}currency
 ),

@@ -27,16 +27,12 @@ _QUARTER: Final = 900_000_000  # of an hour, in microseconds
 
 def products(frame: Any, found: Columns) -> list[str | None]:
     """Return the products of an eager frame whose rows are not all alike."""
-    if engines.backend_of(frame) == "polars":
-        seen, of = cast("pl.DataFrame", frame), _of_polars(frame, found)
-    else:
-        seen = _of_others(frame, found)
-        of = {name: pl.col(name) for name in seen.columns}
+    seen, of = _seen(frame, found)
     bits = [pl.any_horizontal(of[name] for name in _USER), *(of[n] for n in (*_SCALARS[3:], _LIST))]
     # One byte each: of eight, the multiplications alone take twice as long.
     weighed = (bit.cast(pl.UInt8) * pl.lit(1 << n, pl.UInt8) for n, bit in enumerate(bits))
     grain = pl.sum_horizontal(weighed).cast(pl.Int64)
-    length = (of["end_date"] - of["start_date"]).fill_null(-1)
+    length = _length(of)
     # Eager steps: the streaming engine takes three times as long for so few columns.
     product = of[_PRODUCT].alias(_PRODUCT)
     codes = seen.select(product, (length * 2 ** len(bits) + grain).alias("code"))
@@ -52,6 +48,25 @@ def products(frame: Any, found: Columns) -> list[str | None]:
     several = set(grains.filter(pl.col("grain") > 1)[_PRODUCT].to_list())
     alone = [name for name in suspects if name not in reported]
     return [*reported, *(name for name in alone if name in several or _nests(rows, name))]
+
+
+def is_of_one_length(frame: Any, found: Columns) -> bool:
+    """Tell whether all windows of an eager frame are of one length."""
+    seen, of = _seen(frame, found)
+    return bool(seen.select(_length(of).n_unique() <= 1).item())
+
+
+def _seen(frame: Any, found: Columns) -> tuple[pl.DataFrame, dict[str, pl.Expr]]:
+    """Return a frame in Polars, and what of it is looked at."""
+    if engines.backend_of(frame) == "polars":
+        return cast("pl.DataFrame", frame), _of_polars(frame, found)
+    seen = _of_others(frame, found)
+    return seen, {name: pl.col(name) for name in seen.columns}
+
+
+def _length(of: dict[str, pl.Expr]) -> pl.Expr:
+    """Return the length of a row's window, in microseconds; -1 where it is not known."""
+    return (of["end_date"] - of["start_date"]).fill_null(-1)
 
 
 def _is_one_of(names: list[str | None]) -> pl.Expr:

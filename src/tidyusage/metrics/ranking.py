@@ -203,7 +203,7 @@ def top_query(
   select tu__place as tu__at, ranked.currency as tu__in, count(distinct tu__record) as tu__records
   from ranked
   join measured on {same} and {code("measured.currency")} is not distinct from ranked.currency
-  where measured.tu__value is not null
+  where measured.{measured.present} is not null
   group by tu__place, ranked.currency
 ),
 """

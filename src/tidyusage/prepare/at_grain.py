@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import pyarrow as pa
 
+from tidyusage import engines
 from tidyusage.answers import GUARD
 from tidyusage.errors import known_options, one_of
-from tidyusage.metrics import grain
+from tidyusage.metrics import grain, mixed
 from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
 from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
@@ -18,6 +19,7 @@ from tidyusage.sqltext import prefixed, quote, same
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:
+    from tidyusage.columns import Columns
     from tidyusage.typing import FrameT
 
 
@@ -74,11 +76,21 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     2    2     bob                15.0         False
     """
     one_of("which", which, get_args(Grain))
-    frames.wide(frame)
+    found = frames.wide(frame)
     # First the lengths of windows within each grain, so that grains are compared at one length;
     # then the reports, so that a grain tells of a figure once.
-    alike = one_report(_resolved(frame, which, "lengths"), which)
+    alike = one_report(_of_one_length(frame, found, which), which)
     return _resolved(alike, which, "grains")
+
+
+def _of_one_length(frame: FrameT, found: Columns, which: Grain) -> FrameT:
+    """Return a frame in which no two lengths of a grain overlap; most have but one."""
+    if engines.backend_of(frame) == "pyarrow":
+        frame = cast("FrameT", engines.to_arrow(frame))  # a reader can be read but once
+    is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) != "duckdb"
+    if is_eager and mixed.is_of_one_length(frame, found):
+        return frame
+    return _resolved(frame, which, "lengths")
 
 
 def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:

@@ -196,7 +196,7 @@ def _renamed(counts: Mapping[str, int], *, steps: str) -> dict[str, str]:
 {steps}
 select name, model
 from renamed"""
-    with connections.connect() as connection:
+    with connections.connect(few=engines.is_few(table)) as connection:
         found = engines.ask(connection, table, lambda _: sql)
     rows: Any = zip(found["name"].to_pylist(), found["model"].to_pylist(), strict=True)
     pairs: dict[str, str | None] = dict(rows)
