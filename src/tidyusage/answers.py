@@ -14,9 +14,8 @@ import pyarrow as pa
 
 from tidyusage import connections, engines, flavours, kinds, relations
 from tidyusage.dialects import Table, written
-from tidyusage.engines import FRAME
 from tidyusage.errors import RecordError
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import schema
-from tidyusage.engines import FRAME
 from tidyusage.errors import OptionError, nearest
 from tidyusage.spark import words
-from tidyusage.sqltext import clauses, quote
+from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,6 +11,8 @@ import pyarrow as pa
 from tidyusage import connections
 from tidyusage.errors import FrameError
 from tidyusage.schema import rename
+from tidyusage.spark import frames as sparks
+from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,8 +25,6 @@ Query = Callable[[str], str]
 # The columns of an answer; None leaves a column of the caller's own as it is.
 Types = Mapping[str, pa.DataType | None]
 
-# A name that no table of the caller's has: within a relation's query it would hide theirs.
-FRAME: Final = "tidyusage_frame"
 _PREPARED: Final = "tidyusage_query"
 
 
@@ -135,6 +135,8 @@ def run(
     if backend_of(frame) == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
         return cast("FrameT", spelled(queried(relation, query(FRAME)), types, sep))
+    if backend_of(frame) == "pyspark":
+        return cast("FrameT", _of_spark(frame, query(FRAME), types, sep))
     if is_lazy(frame):
         return cast(
             "FrameT",
@@ -149,6 +151,12 @@ def run(
         answer = ask(connection, table, query)
     known = {name: type_ or table.schema.field(name).type for name, type_ in types.items()}
     return cast("FrameT", deliver(finish(answer, known, sep), backend))
+
+
+def _of_spark(frame: Any, sql: str, types: Types, sep: str) -> Any:
+    own = sparks.types(frame)
+    chosen = {rename(name, sep): (name, type_ or own[name]) for name, type_ in types.items()}
+    return sparks.typed(sparks.over(frame, sql), chosen)
 
 
 def refusals() -> tuple[type[Exception], ...]:

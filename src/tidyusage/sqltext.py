@@ -1,6 +1,10 @@
 """How names and values reach SQL: through these functions and no other way."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+# A name that no table of the caller's has: within a relation's query it would hide theirs.
+FRAME: Final = "tidyusage_frame"
 
 
 def quote(name: str) -> str:

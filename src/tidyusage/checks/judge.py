@@ -17,9 +17,8 @@ from tidyusage.checks.dtypes import arrow_types, unfit
 from tidyusage.checks.rule import Rule, marked
 from tidyusage.checks.rules import rules
 from tidyusage.columns import Columns, columns, layout_types
-from tidyusage.engines import FRAME
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import clauses, literal, quote
+from tidyusage.sqltext import FRAME, clauses, literal, quote
 
 COLUMN: Final = "column"
 CHECK: Final = "check"

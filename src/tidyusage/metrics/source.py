@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
-from tidyusage.engines import FRAME
 from tidyusage.metrics import lists as lists_
 from tidyusage.metrics.lists import DERIVED, MOST, Lists
 from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
-from tidyusage.sqltext import clauses, literal, quote
+from tidyusage.sqltext import FRAME, clauses, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,14 +8,13 @@ import pyarrow as pa
 
 from tidyusage import answers, catalogue, columns, reshape, schema
 from tidyusage.answers import Query
-from tidyusage.engines import FRAME
 from tidyusage.errors import known_options
 from tidyusage.metrics import source
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.time import DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import FRAME, quote
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

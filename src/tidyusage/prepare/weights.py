@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import engines, schema
-from tidyusage.engines import FRAME
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, nearest
 from tidyusage.layouts import resources
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

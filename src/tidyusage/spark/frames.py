@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tidyusage import dialects
-from tidyusage.engines import FRAME
-from tidyusage.sqltext import clauses, quote
+from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,9 +38,18 @@ def queried(frame: Any, sql: str, needs: Iterable[str]) -> Any:
     plain = [f"{_plain(name, of[name])} as {quote(name)}" for name in needs]
     step = f"{FRAME} as (\n  select\n    {clauses(plain)}\n  from {_GIVEN}\n)"
     text = dialects.translated(f"with {step},\n{sql.removeprefix('with ')}", "spark")
+    return _run(frame, text, _GIVEN)
+
+
+def over(frame: Any, sql: str) -> Any:
+    """Return a query over a frame as it is, as a lazy frame."""
+    return _run(frame, dialects.translated(sql, "spark"), FRAME)
+
+
+def _run(frame: Any, text: str, name: str) -> Any:
     # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
-    text = text.replace("{", "{{").replace("}", "}}").replace(_GIVEN, f"{{{_GIVEN}}}")
-    return frame.sparkSession.sql(text, **{_GIVEN: frame})
+    text = text.replace("{", "{{").replace("}", "}}").replace(name, f"{{{name}}}")
+    return frame.sparkSession.sql(text, **{name: frame})
 
 
 def _plain(name: str, type_: str) -> str:
@@ -57,8 +65,12 @@ def _plain(name: str, type_: str) -> str:
 
 def typed(found: Any, chosen: Mapping[str, tuple[str, pa.DataType | str]]) -> Any:
     """Return an answer's columns under their names, each of one of its own and in a type."""
+    there = types(found)
     return found.selectExpr(
-        *(f"{_typed(own, type_)} as {_quoted(name)}" for name, (own, type_) in chosen.items())
+        *(
+            f"{_typed(own, type_, is_instant=there[own] == _INSTANT)} as {_quoted(name)}"
+            for name, (own, type_) in chosen.items()
+        )
     )
 
 
@@ -68,9 +80,10 @@ def guarded(found: Any, guard: str, before: str, after: str) -> Any:
     return found.where(f"if({_quoted(guard)} is null, true, {said})")
 
 
-def _typed(own: str, type_: pa.DataType | str) -> str:
+def _typed(own: str, type_: pa.DataType | str, *, is_instant: bool = False) -> str:
     column = _quoted(own)
-    if type_ == _INSTANT or (isinstance(type_, pa.DataType) and pa.types.is_timestamp(type_)):
+    is_time = type_ == _INSTANT or (isinstance(type_, pa.DataType) and pa.types.is_timestamp(type_))
+    if is_time and not is_instant:
         parts = ", ".join(f"{part}({column})" for part in ("year", "month", "day", "hour"))
         return f"make_timestamp({parts}, minute({column}), extract(second from {column}), 'UTC')"
     written = type_ if isinstance(type_, str) else spark_type(type_)

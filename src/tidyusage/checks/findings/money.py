@@ -14,8 +14,7 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.engines import FRAME
-from tidyusage.sqltext import literal, quote, trimmed
+from tidyusage.sqltext import FRAME, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
