@@ -87,7 +87,7 @@ def _of_one_length(frame: FrameT, found: Columns, which: Grain) -> FrameT:
     """Return a frame in which no two lengths of a grain overlap; most have but one."""
     if engines.backend_of(frame) == "pyarrow":
         frame = cast("FrameT", engines.to_arrow(frame))  # a reader can be read but once
-    is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) != "duckdb"
+    is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) not in {"duckdb", "pyspark"}
     if is_eager and mixed.is_of_one_length(frame, found):
         return frame
     return _resolved(frame, which, "lengths")

@@ -47,6 +47,10 @@ def rewritten(node: Expr) -> Any:
     """Return a part of a query as Spark is to have it."""
     from sqlglot import exp
 
+    if isinstance(node, exp.Select):
+        return _selected(node)
+    if isinstance(node, exp.TimeToUnix):  # of a length of time
+        return spark("(unix_micros(timestamp '1970-01-01 00:00:00Z' + :x) / 1000000D)", x=node.this)
     if isinstance(node, exp.CTE):
         node.set("materialized", None)  # Spark shares what is no function of its input on its own
         return node
@@ -65,6 +69,29 @@ def rewritten(node: Expr) -> Any:
     if isinstance(node, exp.Window) and isinstance(node.this, exp.Filter):
         return _within(node)
     return _renamed(node) if isinstance(node, exp.Anonymous) else node
+
+
+def _selected(node: Any) -> Any:
+    """Return a select in which no column is put in another's place, and lists go side by side."""
+    from sqlglot import exp
+
+    chosen: list[Any] = []
+    unnested = [each for each in node.expressions if isinstance(each.unalias(), exp.Explode)]
+    for each in node.expressions:
+        if isinstance(each, exp.Star) and each.args.get("replace"):
+            replaced = each.args["replace"]
+            names = [exp.to_identifier(one.alias, quoted=True) for one in replaced]
+            chosen += [exp.Star(except_=[*(each.args.get("except_") or []), *names]), *replaced]
+        elif len(unnested) < 2 or each not in unnested:  # noqa: PLR2004
+            chosen.append(each)
+    if len(unnested) > 1:
+        lists = [each.unalias().this for each in unnested]
+        zipped = exp.Anonymous(this="arrays_zip", expressions=lists)
+        inline = exp.Anonymous(this="inline", expressions=[zipped])
+        names = [exp.to_identifier(each.alias, quoted=True) for each in unnested]
+        chosen.append(exp.Aliases(this=inline, expressions=names))
+    node.set("expressions", chosen)
+    return node
 
 
 def _numbered(node: Any) -> Any:
@@ -101,7 +128,7 @@ def _within(node: Any) -> Any:
 
     inner, test = node.this.this, node.this.expression.this
     key = "expression" if isinstance(inner, exp.ArgMin | exp.ArgMax) else "this"
-    inner.set(key, exp.If(this=test, true=inner.args[key]))
+    inner.set(key, exp.Case(ifs=[exp.If(this=test, true=inner.args[key])]))
     node.set("this", inner)
     return node
 
