@@ -25,6 +25,8 @@ Types = Mapping[str, pa.DataType | None]
 
 # A name that no table of the caller's has: within a relation's query it would hide theirs.
 FRAME: Final = "tidyusage_frame"
+# What is raised over a column that Arrow has no type for.
+UNTYPED: Final = (pa.ArrowException, TypeError, ValueError, NotImplementedError)
 _PREPARED: Final = "tidyusage_query"
 
 
@@ -81,8 +83,13 @@ def column(frame: Any, name: str) -> Any:
     try:
         one = frame[[name]] if backend_of(frame) == "pandas" else frame.select([name])
         return to_arrow(one)[name]
-    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+    except UNTYPED:
         return None
+
+
+def untyped(frame: Any) -> str | None:
+    """Return the first column of an eager frame that Arrow has no type for, if there is one."""
+    return next((name for name in columns(frame) if column(frame, name) is None), None)
 
 
 def collected(frame: Any) -> pa.Table:
