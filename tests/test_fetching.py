@@ -47,6 +47,7 @@ def test_pages_land_and_the_other_commands_read_the_folder(service, tmp_path):
     done = run("--account", "a1", *month, *where, "--lookback", "0")
     assert done.stderr == f"0 records on 0 pages landed in {folder}\n"
     told = command("summary", folder, "--format", "csv", environment=os.environ)
+    assert told.returncode == 0
     assert '"records","records",280' in told.stdout
     # 0 + … + 279 quarters of a dollar: 279 · 280 / 2 / 4
     assert '"cost","USD",9765' in told.stdout

@@ -99,13 +99,10 @@ def _of_columns(frame: Any) -> pa.Table:
     """Return columns as an Arrow table; raise for one that Arrow has no type for."""
     try:
         return engines.to_arrow(frame)
-    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
-        for name in frame.columns:
-            try:
-                engines.to_arrow(frame[[name]])
-            except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
-                raise kinds.unfit(name, str(frame[name].dtype)) from error
-        raise
+    except engines.UNTYPED as error:
+        if (name := engines.untyped(frame)) is None:
+            raise
+        raise kinds.unfit(name, str(frame[name].dtype)) from error
 
 
 def _check_guard(found: str | None, query: Query) -> None:

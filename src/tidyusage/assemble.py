@@ -15,6 +15,7 @@ import pyarrow as pa
 from tidyusage import catalogue, connections, engines, lazy, quarantine, scan, unknown, wide
 from tidyusage.envelope import Pages
 from tidyusage.errors import ChargeTypeWarning, named, warn
+from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,8 +97,8 @@ def _without_duplicates(
     if not surplus:
         return table
     if options.duplicates == "raise":
-        connection.register(engines.FRAME, table)
-        lazy.refuse_duplicates(connection, engines.FRAME, options.identity)
+        connection.register(FRAME, table)
+        lazy.refuse_duplicates(connection, FRAME, options.identity)
     lazy.warn_of_duplicates(surplus)
     return engines.ask(connection, table, partial(lazy.latest, identity=options.identity))
 

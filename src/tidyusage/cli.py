@@ -9,6 +9,7 @@ import typer
 
 from tidyusage import checkups, connections, exporting, fetching, questions
 from tidyusage.console import plainly, show, source
+from tidyusage.sqltext import FRAME
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
     Layout,
@@ -119,7 +120,6 @@ def _write(table: pa.Table, output: str) -> None:
     """Write a table whole or not at all; nested columns are JSON text in CSV."""
     import pyarrow as pa
 
-    from tidyusage import engines
     from tidyusage.sqltext import literal, quote
 
     format_ = {"ndjson": "json"}.get(output.rpartition(".")[2], output.rpartition(".")[2])
@@ -133,8 +133,8 @@ def _write(table: pa.Table, output: str) -> None:
     partial = f"{output}.{os.getpid()}.partial"
     try:
         with connections.connect() as connection:
-            connection.register(engines.FRAME, table)
-            query = f"select {columns} from {engines.FRAME}"
+            connection.register(FRAME, table)
+            query = f"select {columns} from {FRAME}"
             connection.execute(f"copy ({query}) to {literal(partial)} ({options})")
         os.replace(partial, output)
     finally:

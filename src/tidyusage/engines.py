@@ -25,6 +25,8 @@ Query = Callable[[str], str]
 # The columns of an answer; None leaves a column of the caller's own as it is.
 Types = Mapping[str, pa.DataType | None]
 
+# What is raised over a column that Arrow has no type for.
+UNTYPED: Final = (pa.ArrowException, TypeError, ValueError, NotImplementedError)
 _PREPARED: Final = "tidyusage_query"
 
 
@@ -83,8 +85,13 @@ def column(frame: Any, name: str) -> Any:
     try:
         one = frame[[name]] if backend_of(frame) == "pandas" else frame.select([name])
         return to_arrow(one)[name]
-    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+    except UNTYPED:
         return None
+
+
+def untyped(frame: Any) -> str | None:
+    """Return the first column of an eager frame that Arrow has no type for, if there is one."""
+    return next((name for name in columns(frame) if column(frame, name) is None), None)
 
 
 def collected(frame: Any) -> pa.Table:

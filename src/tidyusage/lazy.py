@@ -13,7 +13,7 @@ from tidyusage import catalogue, connections, engines, quarantine, schema, unkno
 from tidyusage.errors import DuplicateWarning, RecordError, named, warn
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,7 +45,7 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
 def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRelation:
     """Return a relation of nested rows as a lazy relation of the layout."""
     options = replace(options, has_source="source" in rows.columns)
-    raw = from_rows(engines.FRAME, source=options.has_source)
+    raw = from_rows(FRAME, source=options.has_source)
     sql = _layout(_guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
     return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage import engines, schema
-from tidyusage.sqltext import quote
+from tidyusage import schema
+from tidyusage.sqltext import FRAME, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,10 +52,10 @@ def beside(relation: duckdb.DuckDBPyRelation, needs: Iterable[str], sql: str) ->
     columns = ", ".join(f"{plain(name, types[name])} as {quote(name)}" for name in needs)
     steps = f"""with {ALL} as materialized (
   select *
-  from {engines.FRAME}
+  from {FRAME}
 ),
 {_PLAIN} as (
   select {columns}
   from {ALL}
 )"""
-    return steps, sql.replace(engines.FRAME, _PLAIN)
+    return steps, sql.replace(FRAME, _PLAIN)

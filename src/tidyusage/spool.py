@@ -17,7 +17,7 @@ from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
 from tidyusage.sources import Text, is_parquet, text
-from tidyusage.sqltext import literal
+from tidyusage.sqltext import FRAME, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,7 +135,7 @@ def _new(folder: str) -> str:
 
 def _copy(rows: duckdb.DuckDBPyRelation, path: str) -> None:
     # Without rows DuckDB's writer would write one line for no record.
-    rows.query(engines.FRAME, f"copy {engines.FRAME} to {literal(path)} (format json)")
+    rows.query(FRAME, f"copy {FRAME} to {literal(path)} (format json)")
 
 
 def _require_nested(columns: Iterable[str], place: str = "This frame") -> None:

@@ -12,7 +12,7 @@ from tidyusage.answers import Query
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.prepare import frames
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import clauses, literal, quote
+from tidyusage.sqltext import FRAME, clauses, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ class Facts:
         return f"""products as not materialized (
   select cast({product} as varchar) as tu__product,
     {clauses([*named, *map(quote, self.found.own)])}
-  from {engines.FRAME}
+  from {FRAME}
 ),
 sizes as (
   select tu__product, count(*) as tu__records, {dated} as tu__dated,

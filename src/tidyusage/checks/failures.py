@@ -53,7 +53,7 @@ class InvalidUsageError(UsageError, SchemaErrors):
         self.data = frame
         self.schema = _schema(frame, judged)
         self.schema_errors = [self._error(*of) for of in counts]
-        self.error_counts = {"DATAengines.FRAMECHECK": len(counts) - len(dtypes)}
+        self.error_counts = {"DATAFRAME_CHECK": len(counts) - len(dtypes)}
         if dtypes:
             self.error_counts["WRONG_DATATYPE"] = len(dtypes)
         self.message = {
@@ -69,7 +69,7 @@ class InvalidUsageError(UsageError, SchemaErrors):
 
     def _error(self, column: str, check: str, count: int, case: str | None) -> SchemaError:
         """Return the error of one rule of one column, as pandera has it."""
-        reason = "WRONG_DATATYPE" if check == "dtype" else "DATAengines.FRAMECHECK"
+        reason = "WRONG_DATATYPE" if check == "dtype" else "DATAFRAME_CHECK"
         return SchemaError(  # type: ignore[no-untyped-call]
             self.schema,
             self.data,

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tidyusage import connections, engines, flatten, kinds
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
-from tidyusage.sqltext import literal, quote, trimmed
+from tidyusage.sqltext import FRAME, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.metrics.time import Periods
@@ -100,7 +100,7 @@ def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
     if periods:
         parts += _window(lines.columns, table.schema, periods)
     sql = f"""select cast(tu__line as varchar) as id, {", ".join(parts)}
-from {engines.FRAME}
+from {FRAME}
 order by tu__line"""
     try:
         with connections.connect(few=engines.is_few(table)) as connection:

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import pyarrow as pa
-
 from tidyusage import connections, engines, kinds, layouts, relations, schema
 from tidyusage.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import duckdb
+    import pyarrow as pa
 
 _GIVEN: Final = "tu__given"
 _PIVOTED: Final = "tu__pivoted"
@@ -72,15 +71,13 @@ def _collected(frame: Any) -> pa.Table:
     """Return a frame as an Arrow table; raise for a column that Arrow has no type for."""
     try:
         return engines.collected(frame)
-    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
-        for name in engines.columns(frame):
-            if engines.column(frame, name) is None:
-                raise FrameError(
-                    f"The column {name!r} holds values of several kinds, or of one that no target "
-                    "has.",
-                    "Bring it to text first, or drop it.",
-                ) from error
-        raise
+    except engines.UNTYPED as error:
+        if (name := engines.untyped(frame)) is None:
+            raise
+        raise FrameError(
+            f"The column {name!r} holds values of several kinds, or of one that no target has.",
+            "Bring it to text first, or drop it.",
+        ) from error
 
 
 def _view(connection: duckdb.DuckDBPyConnection, found: Columns, table: pa.Table | None) -> Usage:

@@ -16,7 +16,7 @@ from tidyusage.answers import Query
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.errors import FrameError
 from tidyusage.metrics import source
-from tidyusage.sqltext import clauses, quote
+from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -50,7 +50,7 @@ def usage(found: Columns, wanted: Iterable[str] | None = None) -> str:
         }
     named = [f"{sql} as {quote(name)}" for name, sql in parts.items()]
     rows = clauses([*named, f"row_number() over () - 1 as {ROW}"])
-    return f"usage as (\n  select\n    {rows}\n  from {engines.FRAME}\n)"
+    return f"usage as (\n  select\n    {rows}\n  from {FRAME}\n)"
 
 
 def rewritten(

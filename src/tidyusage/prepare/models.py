@@ -21,7 +21,7 @@ from tidyusage.errors import (
 )
 from tidyusage.metrics.query import INTEGER, TEXT, usage
 from tidyusage.prepare import names, texts
-from tidyusage.sqltext import trimmed
+from tidyusage.sqltext import FRAME, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,7 +191,7 @@ def _renamed(counts: Mapping[str, int], *, steps: str) -> dict[str, str]:
     table = pa.table({"name": pa.array(list(counts), pa.string())})
     sql = f"""with names as (
   select name
-  from {engines.FRAME}
+  from {FRAME}
 ),
 {steps}
 select name, model

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tidyusage import engines, kinds
 from tidyusage.errors import FrameError
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import FRAME, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -138,7 +138,7 @@ def _of_relation(
     # One mapping for all rows, since a join would lose their order.
     sql = f"""with names as (
   select distinct {name} as name
-  from {engines.FRAME}
+  from {FRAME}
   where {name} is not null
 ),
 {steps},
@@ -148,5 +148,5 @@ mapping as (
   where model is not null
 )
 select * replace (coalesce((select tu__models from mapping)[{name}], {name}) as {quote(column)})
-from {engines.FRAME}"""
+from {FRAME}"""
     return engines.queried(relation, sql)
