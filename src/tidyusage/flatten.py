@@ -45,6 +45,10 @@ class Exact:
     source: bool = False
 
     text_type: ClassVar[str] = "JSON"
+    # What the source has beside the record's keys.
+    beside: ClassVar[tuple[str, ...]] = ()
+    # What of that is a column of the answer.
+    kept: ClassVar[tuple[str, ...]] = ()
 
     def query(self, source: str, *, explain: bool = False) -> str:
         """Return the query from raw records to wide, with a last column that marks faulty rows.
@@ -58,11 +62,12 @@ class Exact:
         typed = [_as(self.typed(field, member(field)), field.column) for field in fields]
         typed += [_as(self.typed_list(name), name) for name in LISTS]
         typed += [f"{self.typed_counts(member(catalogue.TOOL_ACTIONS))} as {COUNTS}"]
-        keys = dict.fromkeys([*(field.keys[0] for field in fields), *LISTS])
+        keys = dict.fromkeys([*(field.keys[0] for field in fields), *LISTS, *self.beside])
         raw = [_as(f"raw.{quote(key)}", raw_name(key)) for key in keys]
         amounts = [_as(_amount(type_), f"charges.{type_}") for type_ in CHARGE_TYPES]
         nested = [_as(f"case when len({name}) > 0 then {name} end", name[1:-1]) for name in _NESTED]
         nested += [quote(field.column) for field in marks]
+        nested += [_as(quote(raw_name(key)), key) for key in self.kept]
         at = f",\n    {self._fault_at()} as {FAULT_AT}" if explain else ""
         return f"""
 with typed as not materialized (
@@ -97,7 +102,7 @@ from typed
         if field.dtype == "string":
             return self.text(x)
         if field.dtype == "number":
-            return f"try_cast({self.present(x)} as double)"
+            return self.number(self.present(x))
         if field.dtype == "boolean":
             return f"(cast({x} as varchar) = 'true')"
         if field.dtype == "timestamp":
@@ -118,7 +123,7 @@ from typed
 
     def wrong(self, field: Field) -> str:
         """Return the test of a faulty value; it may be null where the value is."""
-        x, typed = before(field), quote(field.column)
+        x, typed, wrong = before(field), quote(field.column), self.wrong_text(self.looked(field))
         if field.dtype == "number":
             return f"not coalesce(isfinite({typed}), {self.present(x)} is null)"
         if field.dtype == "boolean":
@@ -126,8 +131,14 @@ from typed
         if field.dtype == "timestamp":
             return f"{self.wrong_date(x)} or ({typed} is null) <> ({x} is null)"
         if field.kind == "key":
-            return f"{x} is null or trim({typed}, ' ') = '' or {self.wrong_text(x)}"
-        return self.wrong_text(x)
+            return (
+                f"{x} is null or trim({typed}, ' ') = '' or {self.wrong_text(self.looked(field))}"
+            )
+        return self.wrong_text(self.looked(field))
+
+    def looked(self, field: Field) -> str:
+        """Return where it can be seen whether a field's value is text."""
+        return before(field)
 
     def wrong_text(self, x: str) -> str:
         """Return the test of what is no text."""
@@ -189,27 +200,41 @@ from typed
 
     def typed_counts(self, x: str) -> str:
         """Return ``tool_actions`` as a list of tool, action and count; what is no count is NaN."""
-        is_object = f"starts_with(cast({x} as varchar), '{{')"
-        found = self._count_leaves(x)
+        found = self.count_leaves(self.members(x))
+        is_object = self.is_object(x)
         leaves = f"case when {is_object} then {found} when {x} is not null then {NO_COUNT} end"
         return f"list_filter({leaves}, lambda e: e.count is not null)"
 
-    def _count_leaves(self, x: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
-        """Return the list of every leaf below an object: first key = tool, the rest = action."""
+    def is_object(self, x: str) -> str:
+        """Return the test of a raw value that is an object."""
+        return f"starts_with(cast({x} as varchar), '{{')"
+
+    def members(self, x: str) -> str:
+        """Return the raw values of an object with their keys, as a list."""
+        return f"map_entries(cast({x} as map(varchar, json)))"
+
+    def count_text(self, x: str) -> str:
+        """Return the text of a raw value among the counts."""
+        return f"({x} ->> '$')"
+
+    def number(self, x: str) -> str:
+        """Return a number of its text, or null if it is none."""
+        return f"try_cast({x} as double)"
+
+    def count_leaves(self, entries: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
+        """Return every leaf below an object's entries: first key = tool, the rest = action."""
         key, value = f"e{level}.key", f"e{level}.value"
         if level:
             action = f"{prefix}{renamed_action(key)}"
             prefix = f"{prefix}{key} || '.' || "
         else:
             tool, action = key, "null"
-        text = f"({value} ->> '$')"
-        count = nan_if_wrong(f"try_cast({text} as double)", f"{self.present(text)} is not null")
+        text = self.count_text(value)
+        count = nan_if_wrong(self.number(text), f"{self.present(text)} is not null")
         found = f"[{{tool: {tool}, action: {action}, count: {count}}}]"
         if level + 1 < COUNT_LEVELS:
-            inner = self._count_leaves(value, tool, prefix, level + 1)
-            is_object = f"starts_with(cast({value} as varchar), '{{')"
-            found = f"case when {is_object} then {inner} else {found} end"
-        entries = f"map_entries(cast({x} as map(varchar, json)))"
+            inner = self.count_leaves(self.members(value), tool, prefix, level + 1)
+            found = f"case when {self.is_object(value)} then {inner} else {found} end"
         return f"flatten(list_transform({entries}, lambda e{level}: {found}))"
 
     def wrong_counts(self) -> str:

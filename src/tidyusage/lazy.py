@@ -46,7 +46,7 @@ def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRela
     """Return a relation of nested rows as a lazy relation of the layout."""
     options = replace(options, has_source="source" in rows.columns)
     raw = from_rows(FRAME, source=options.has_source)
-    sql = _layout(_guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
+    sql = layout(guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
     return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
 
 
@@ -88,7 +88,7 @@ def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
             texts, refused = wide.sift_texts(connection, texts, options, folder)
             quarantine.report(refused, options.rejects)
         if options.duplicates == "raise":
-            rows = f"({_guarded(wide.query(texts, options, explain=True))})"
+            rows = f"({guarded(wide.query(texts, options, explain=True))})"
             refuse_duplicates(connection, rows, options.identity)
     return texts
 
@@ -98,11 +98,16 @@ def refuse_duplicates(
 ) -> None:
     """Raise if an id stands on several records, and name the ids."""
     if found := connection.sql(repeated(frame, identity)).fetchall():
-        raise RecordError(
-            f"{len(found):,} id{'s stand' if len(found) > 1 else ' stands'} on several records: "
-            f"{named(found)}.",
-            "duplicates='latest' keeps the newest of each, 'keep' keeps all.",
-        )
+        raise repetition(found)
+
+
+def repetition(found: Sequence[tuple[object, int]]) -> RecordError:
+    """Return the error over ids that stand on several records."""
+    return RecordError(
+        f"{len(found):,} id{'s stand' if len(found) > 1 else ' stands'} on several records: "
+        f"{named(found)}.",
+        "duplicates='latest' keeps the newest of each, 'keep' keeps all.",
+    )
 
 
 def warn_of_duplicates(surplus: int) -> None:
@@ -115,13 +120,13 @@ def warn_of_duplicates(surplus: int) -> None:
 
 
 def _query(texts: Sequence[Text], options: Options) -> str:
-    rows = _guarded(wide.query(texts, options, explain=True))
+    rows = guarded(wide.query(texts, options, explain=True))
     if options.keeps_unknown:
         rows = f"select * from ({rows}) positional join ({unknown.query(texts)})"
-    return _layout(rows, options)
+    return layout(rows, options)
 
 
-def _guarded(rows: str) -> str:
+def guarded(rows: str) -> str:
     """Have a query raise over a record that cannot be read."""
     message = (
         "'tidyusage: the record with id ' || coalesce(\"id\", 'null') || ' cannot be read: see '"
@@ -133,7 +138,8 @@ def _guarded(rows: str) -> str:
     )
 
 
-def _layout(rows: str, options: Options) -> str:
+def layout(rows: str, options: Options) -> str:
+    """Return the query of the layout over one of wide rows, of each id as often as asked for."""
     if options.duplicates == "latest":
         rows = latest(f"({rows})", options.identity)
     elif options.marks_records:

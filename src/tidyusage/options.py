@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from tidyusage import catalogue, quarantine, reshape, schema
 from tidyusage.errors import OptionError, one_of
@@ -29,6 +29,7 @@ class Options:
     remote_data: RemoteData = "drop"
     currency: str | None = None
     connection: duckdb.DuckDBPyConnection | None = None
+    session: Any = None
     # Whether records are marked with the account and report that they come from.
     has_source: bool = False
 
@@ -57,6 +58,11 @@ class Options:
             raise OptionError(
                 f"connection={self.connection!r} is no DuckDB connection.",
                 "Give what duckdb.connect() returns.",
+            )
+        if self.session is not None and self.backend != "pyspark":
+            raise OptionError(
+                f"session= has no meaning with backend={self.backend!r}.",
+                "Give backend='pyspark' for a frame of that session.",
             )
 
     @property

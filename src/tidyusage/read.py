@@ -11,9 +11,11 @@ from tidyusage import engines, lazy, manifest, objects, places, sources, spool
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options
+from tidyusage.spark import read as sparks
 
 if TYPE_CHECKING:
     import duckdb
+    from pyspark.sql import SparkSession
 
     from tidyusage.sources import Text
     from tidyusage.typing import (
@@ -42,6 +44,7 @@ def read_usage(
     remote_data: RemoteData = "drop",
     currency: str | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
+    session: SparkSession | None = None,
 ) -> Any:
     """Read files of Usage records into a tidy frame.
 
@@ -113,11 +116,22 @@ def read_usage(
     0  a                12.0
     """
     options = Options(
-        layout, backend, sep, rejects, unknown, duplicates, remote_data, currency, connection
+        layout,
+        backend,
+        sep,
+        rejects,
+        unknown,
+        duplicates,
+        remote_data,
+        currency,
+        connection,
+        session,
     )
     if isinstance(source, IO) or hasattr(source, "read"):
         stream = cast("IO[bytes]", source)
         return assemble(lambda folder: [spool.spool_stream(stream, folder)], options)
+    if options.backend == "pyspark":
+        return sparks.from_files(source, options)
     found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
     paths = [path for path in found if not _is_same(path, rejects)]
     manifest.warn_of_gaps(paths)
@@ -137,6 +151,7 @@ def flatten_usage(
     remote_data: RemoteData = "drop",
     currency: str | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
+    session: SparkSession | None = None,
 ) -> Any:
     """Turn Usage records that are in memory into a tidy frame.
 
@@ -214,8 +229,19 @@ def flatten_usage(
     """
     backend = backend or engines.backend_of(records)
     options = Options(
-        layout, backend, sep, rejects, unknown, duplicates, remote_data, currency, connection
+        layout,
+        backend,
+        sep,
+        rejects,
+        unknown,
+        duplicates,
+        remote_data,
+        currency,
+        connection,
+        session,
     )
+    if engines.backend_of(records) == "pyspark":
+        return sparks.from_frame(records, options)
     if engines.is_lazy(records):
         return _lazily(records, options)
     if (

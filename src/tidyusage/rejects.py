@@ -21,11 +21,11 @@ from tidyusage.quarantine import Reject
 if TYPE_CHECKING:
     from tidyusage.sources import Place
 
-_NUMBER: Final = re.compile(
+NUMBER: Final = (
     r"[ \t\n\v\f\r]*\+?-?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)"
-    r"([eE][+-]?\d+(_\d+)*)?[ \t\n\v\f\r]*",
-    re.ASCII,
+    r"([eE][+-]?\d+(_\d+)*)?[ \t\n\v\f\r]*"
 )
+_NUMBER: Final = re.compile(NUMBER, re.ASCII)
 _TIMESTAMP: Final = re.compile(TIMESTAMP)
 _DATE: Final = "a date such as 2026-01-31 or 2026-01-31T08:00:00Z"
 

@@ -35,7 +35,7 @@ _LINES: Final = 1 << 25
 _RECORDS: Final = 50_000
 _BOM: Final = b"\xef\xbb\xbf"
 # How a record begins that a fetch has marked, be it on a line, in an array or on a page.
-_SOURCE: Final = re.compile(
+SOURCE: Final = re.compile(
     rb'\s*(?:\[|\{\s*"result"\s*:\s*\[)?\s*\{\s*"source"\s*:\s*\{\s*"account"\s*:'
 )
 _MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -228,7 +228,7 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     return replace(
         found,
         shape=jsontext.shape(head.decode("utf-8", "replace")),
-        has_source=bool(_SOURCE.match(head)) or manifest.home(path) is not None,
+        has_source=bool(SOURCE.match(head)) or manifest.home(path) is not None,
     )
 
 

@@ -30,10 +30,15 @@ _BLOCK: Final = 1 << 16
 
 def warn(texts: Sequence[Text]) -> None:
     """Warn of unknown keys in a sample of the records: spread over one file, or the first ones."""
+    warn_over(_sample(texts), has_source=any(text.has_source for text in texts))
+
+
+def warn_over(lines: Iterable[bytes], *, has_source: bool) -> None:
+    """Warn of unknown keys in the first of some records' texts."""
     keys: Counter[str] = Counter()
-    known = _known(any(text.has_source for text in texts))
+    known = _known(has_source)
     looked_at = 0
-    for line in islice(_sample(texts), SAMPLE):
+    for line in islice(lines, SAMPLE):
         looked_at += 1
         try:
             record = orjson.loads(line)
@@ -59,12 +64,16 @@ from ({keys})
 group by path
 order by seen desc, path
 """
-    found = connection.sql(counted).fetchall()
-    if found:
-        raise RecordError(
-            f"The schema does not know {named(found, _SHOWN)}.",
-            "unknown='keep' keeps such keys in a column, 'ignore' drops them.",
-        )
+    if found := connection.sql(counted).fetchall():
+        raise refusal(found)
+
+
+def refusal(found: Sequence[tuple[object, int]]) -> RecordError:
+    """Return the error over keys that the schema does not know."""
+    return RecordError(
+        f"The schema does not know {named(found, _SHOWN)}.",
+        "unknown='keep' keeps such keys in a column, 'ignore' drops them.",
+    )
 
 
 def _sample(texts: Sequence[Text]) -> Iterator[bytes]:
@@ -128,10 +137,11 @@ class _Known(NamedTuple):
 
 @cache
 def _known(has_source: bool) -> _Known:
-    return _Known.of(_tree(has_source))
+    return _Known.of(known_tree(has_source))
 
 
-def _tree(has_source: bool) -> Tree:
+def known_tree(has_source: bool) -> Tree:
+    """Return the fields that a record may have, nested."""
     return catalogue.tree((*catalogue.FIELDS, *(catalogue.SOURCE if has_source else ())))
 
 
@@ -141,7 +151,7 @@ def query(texts: Iterable[Text]) -> str:
     The keys of each object are compared with the catalogue's; nothing is sampled.
     """
     texts = list(texts)
-    known = _tree(any(text.has_source for text in texts))
+    known = known_tree(any(text.has_source for text in texts))
     rows = scan.whole(texts)
     found = [_entries("j", known, "''")]
     for path, tree, is_list in catalogue.objects(known):

@@ -68,7 +68,7 @@ def typed(found: Any, chosen: Mapping[str, tuple[str, pa.DataType | str]]) -> An
     there = types(found)
     return found.selectExpr(
         *(
-            f"{_typed(own, type_, is_instant=there[own] == _INSTANT)} as {_quoted(name)}"
+            f"{_typed(own, type_, is_instant=there[own] == _INSTANT)} as {quoted(name)}"
             for name, (own, type_) in chosen.items()
         )
     )
@@ -76,12 +76,12 @@ def typed(found: Any, chosen: Mapping[str, tuple[str, pa.DataType | str]]) -> An
 
 def guarded(found: Any, guard: str, before: str, after: str) -> Any:
     """Return an answer that raises where a guard says of what nothing can be said."""
-    said = f"raise_error(concat({_text(before)}, {_quoted(guard)}, {_text(after)}))"
-    return found.where(f"if({_quoted(guard)} is null, true, {said})")
+    said = f"raise_error(concat({text(before)}, {quoted(guard)}, {text(after)}))"
+    return found.where(f"if({quoted(guard)} is null, true, {said})")
 
 
 def _typed(own: str, type_: pa.DataType | str, *, is_instant: bool = False) -> str:
-    column = _quoted(own)
+    column = quoted(own)
     is_time = type_ == _INSTANT or (isinstance(type_, pa.DataType) and pa.types.is_timestamp(type_))
     if is_time and not is_instant:
         parts = ", ".join(f"{part}({column})" for part in ("year", "month", "day", "hour"))
@@ -93,15 +93,17 @@ def _typed(own: str, type_: pa.DataType | str, *, is_instant: bool = False) -> s
 def spark_type(type_: pa.DataType) -> str:
     """Write an Arrow type as Spark's."""
     if pa.types.is_struct(type_):
-        return f"struct<{', '.join(f'{_quoted(m.name)}: {spark_type(m.type)}' for m in type_)}>"
+        return f"struct<{', '.join(f'{quoted(m.name)}: {spark_type(m.type)}' for m in type_)}>"
     if pa.types.is_list(type_):
         return f"array<{spark_type(type_.value_type)}>"
     return _INSTANT if pa.types.is_timestamp(type_) else _TYPES[type_]
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Write a name so that nothing in it is taken for Spark's."""
     return "`" + name.replace("`", "``") + "`"
 
 
-def _text(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def text(value: str) -> str:
+    """Write a text so that nothing in it is taken for Spark's."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

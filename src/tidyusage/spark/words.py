@@ -19,6 +19,22 @@ _EPOCH: Final = "timestamp_ntz '1970-01-01 00:00:00'"
 # sqlglot takes the length of a list for that of a text.
 _LEN: Final = re.compile(r"\blen\(")
 _SIZE: Final = "tu__size"
+# What `tidyusage.spark.manner` asks of text and of values with their types.
+INSTANT: Final = "tu__instant"
+NO_TEXT: Final = "tu__no_text"
+MEMBERS: Final = "tu__members"
+_OFFSET: Final = r"'([+-])(\\d\\d)(:?(\\d\\d))?$'"
+# Zones of Java go up to 18 hours only, so that an offset is taken off by hand.
+_AWAY: Final = (
+    f"if(regexp_extract(:x, {_OFFSET}, 1) = '-', 1, -1) * "
+    f"(60 * int(regexp_extract(:x, {_OFFSET}, 2)) + coalesce(try_cast(regexp_extract(:x, {_OFFSET}, 4) as int), 0))"
+)
+_FROM_TEXT: Final = f"""case
+  when length(:x) = 10 then try_cast(concat(:x, 'T00:00:00Z') as timestamp)
+  when endswith(upper(:x), 'Z') then try_cast(upper(:x) as timestamp)
+  when regexp_like(:x, {_OFFSET}) then timestampadd(
+    minute, {_AWAY}, try_cast(concat(upper(regexp_replace(:x, {_OFFSET}, '')), 'Z') as timestamp))
+  else try_cast(concat(upper(:x), 'Z') as timestamp) end"""
 # By a function that Spark does not have: its arguments, and what says the same there.
 _WORDS: Final = {
     _SIZE: (("x",), "array_size(:x)"),
@@ -34,6 +50,9 @@ _WORDS: Final = {
     "list_position": (("x", "y"), "array_position(:x, :y)"),
     "list_contains": (("x", "y"), "array_contains(:x, :y)"),
     "list_any_value": (("x",), "filter(:x, e -> e is not null)[0]"),
+    INSTANT: (("x",), _FROM_TEXT),
+    NO_TEXT: (("x",), "regexp_like(schema_of_variant(:x), '^(OBJECT|ARRAY|BOOLEAN)')"),
+    MEMBERS: (("x",), "map_entries(from_json(:x, 'map<string, string>'))"),
     "epoch_us": (("x",), f"unix_micros({_INSTANT})"),
 }
 

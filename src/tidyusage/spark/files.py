@@ -1,0 +1,159 @@
+"""What a path names becomes lines in Spark: a record each, with the place where it stands."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+from tidyusage import sources
+from tidyusage.errors import OptionError, SourceError
+from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
+from tidyusage.spark.raw import WHOLE
+
+SAMPLE: Final = 1_000
+_HEAD: Final = 100
+_BYTES: Final = 1 << 23
+_DATA: Final = "*.{json,ndjson,jsonl}{,.gz,.zst,.bz2,.snappy,.lz4}"
+_BLANK: Final = "[^ \\\\t\\\\r\\\\n]"
+
+
+class Lines(NamedTuple):
+    """Lines of text, the records in them, and whether a fetch has marked those."""
+
+    read: Any
+    records: Any
+    has_source: bool
+
+
+def paths(source: Any) -> list[str]:
+    """Return the paths that the caller names, as Spark takes them."""
+    places = [source] if isinstance(source, str | os.PathLike) else source
+    if not isinstance(places, Iterable):
+        raise OptionError(
+            f"Spark cannot read a {type(source).__name__}.",
+            "Give a path, a glob, or a list of them.",
+        )
+    found = [os.fspath(place) for place in places]
+    if not found:
+        raise SourceError("The list of files is empty.", "Name at least one file.")
+    return found
+
+
+def is_parquet(places: Iterable[str]) -> bool:
+    """Tell whether all paths are of Parquet, by their names."""
+    return all(place.rstrip("/").endswith(".parquet") for place in places)
+
+
+def lines(session: Any, places: list[str]) -> Lines:
+    """Return the lines of text; but for the first hundred of them nothing is read now.
+
+    Where they are parts of values that go over several lines, each file is read as one.
+    """
+    try:
+        head = _head(_text(session, places, whole=False))
+    except Exception as error:
+        raise _refusal(error, places) from error
+    rows = _text(session, places, whole=_are_parts(head))
+    read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start")
+    has_source = bool(head and sources.SOURCE.match(head[0]))
+    return Lines(read, _records(read), has_source)
+
+
+def sample(records: Any) -> list[bytes]:
+    """Return the first records, a thousand of them or less where they are long."""
+    first = records.select(LINE).head(1)
+    many = max(1, min(SAMPLE, _BYTES // max(1, len(first[0][0])))) if first else 0
+    return [str(row[0]).encode() for row in records.select(LINE).head(many)] if many else []
+
+
+def texts(frame: Any) -> Any:
+    """Return a frame of nested rows, or of lines alone, as records' text."""
+    if frame.dtypes == [(LINE, "string")]:
+        return _records(_placed(frame, "cast(null as string)", "cast(null as bigint)"))
+    options = (
+        "'timeZone', 'UTC', 'timestampFormat', 'yyyy-MM-dd\\'T\\'HH:mm:ss.SSSSSSXXX', "
+        "'timestampNTZFormat', 'yyyy-MM-dd\\'T\\'HH:mm:ss.SSSSSS'"
+    )
+    rows = frame.selectExpr(f"to_json(struct(*), map({options})) as {LINE}")
+    return _placed(rows, "cast(null as string)", "cast(null as bigint)")
+
+
+def _head(text: Any) -> list[bytes]:
+    rows = text.where(f"regexp_like({LINE}, '{_BLANK}')").head(1)
+    if rows and not _is_json(rows[0][0].encode()):
+        rows = text.head(_HEAD)
+    return [line for row in rows if (line := row[0].encode()).strip()]
+
+
+def _are_parts(head: list[bytes]) -> bool:
+    """Tell whether lines are parts of values: the first is, and it is not the only odd one."""
+    if not head or _is_json(head[0]):
+        return False
+    return head[0].lstrip()[:1] == b"[" or not any(
+        line[:1] == b"{" and _is_json(line) for line in head[1:]
+    )
+
+
+def _refusal(error: Exception, places: list[str]) -> Exception:
+    condition = getattr(error, "getCondition", lambda: None)()
+    named = places[0] if len(places) == 1 else f"{len(places)} paths"
+    if condition == "PATH_NOT_FOUND":
+        return SourceError(f"Spark finds nothing at {named!r}.", "Check the path and its scheme.")
+    if condition == "UNABLE_TO_INFER_SCHEMA":
+        return SourceError(f"{named!r} holds no data files.", "Check the path.")
+    return error
+
+
+def _text(session: Any, places: list[str], *, whole: bool) -> Any:
+    reader = session.read.option("recursiveFileLookup", "true")
+    if any(map(_is_folder, places)):
+        reader = reader.option("pathGlobFilter", _DATA)  # of folders the data files alone
+    return reader.text(places, wholetext=whole)
+
+
+def _is_folder(place: str) -> bool:
+    """Tell whether a path is a folder's: what is not here is known by its name alone."""
+    has_ending = os.path.splitext(place.rstrip("/"))[1] != ""
+    return os.path.isdir(place) or not (has_ending or os.path.isfile(place))
+
+
+def _placed(rows: Any, file: str, start: str) -> Any:
+    return rows.selectExpr(
+        LINE,
+        f"{file} as {FILE}",
+        f"{start} as {START}",
+        f"monotonically_increasing_id() as {PLACE}",
+    )
+
+
+def _records(read: Any) -> Any:
+    """Return a row a record: of an array on a line its entries, of an API page those of result."""
+    rows = read.where(f"regexp_like({LINE}, '{_BLANK}')")
+    entries = "from_json(tu__one, 'array<string>')"
+    pages = [f"from_json(tu__one, 'result {type_}').result" for type_ in _RESULTS]
+    of_page = f"coalesce({pages[0]}, map_values({pages[1]}))"
+    starts = f"left(ltrim({LINE}), 1)"
+    one = f"filter(array(from_json({WHOLE}, 'array<string>')), e -> size(e) = 2)[0][0]"
+    found = (
+        f"transform(array({one}), tu__one -> case when {starts} = '[' then {entries} "
+        f"else {of_page} end)[0]"
+    )
+    may_hold = f"{starts} = '[' or contains({LINE}, '\"result\"')"
+    own = f"array({LINE})"
+    return rows.selectExpr(
+        f"explode(case when {may_hold} then coalesce({found}, {own}) else {own} end) as {LINE}",
+        *PLACES,
+    )
+
+
+_RESULTS: Final = ("array<string>", "map<string, string>")
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

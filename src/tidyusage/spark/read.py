@@ -1,0 +1,108 @@
+"""Records become the frame that was asked for, in Spark: a plan, of which nothing runs yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tidyusage import lazy, quarantine, unknown, wide
+from tidyusage.errors import RecordError, UnknownKeyWarning, warn
+from tidyusage.flatten import FAULT, FAULT_AT
+from tidyusage.schema import rename
+from tidyusage.spark import files, frames, raw, rejecting, strangers
+from tidyusage.spark.manner import EXTRA, LINE, Curious, Judging, Lines
+from tidyusage.spark.sessions import session
+from tidyusage.sqltext import FRAME
+
+if TYPE_CHECKING:
+    from tidyusage.options import Options
+
+
+def from_files(source: Any, options: Options) -> Any:
+    """Return the files that a path names as a lazy frame of Spark."""
+    here, places = session(options.session), files.paths(source)
+    if files.is_parquet(places):
+        return from_frame(here.read.parquet(*places), options)
+    lines = files.lines(here, places)
+    options = replace(options, sep="_", has_source=lines.has_source)
+    if options.unknown == "warn":
+        unknown.warn_over(files.sample(lines.records), has_source=options.has_source)
+    return _relation(lines.records, lines.read, options, from_frame=False)
+
+
+def from_frame(frame: Any, options: Options) -> Any:
+    """Return a frame of nested rows, or of lines of JSON, as a lazy frame of the layout."""
+    is_text = frame.dtypes == [(LINE, "string")]
+    has_source = "source" in frame.columns
+    options = replace(options, sep="_", has_source=has_source)
+    if not is_text:
+        _look_at_type(frame, options)
+    rows = files.texts(frame)
+    return _relation(rows, rows, options, from_frame=not is_text)
+
+
+def _look_at_type(frame: Any, options: Options) -> None:
+    """Say which columns the schema does not know; a frame's type tells of all its rows."""
+    known = unknown.known_tree(options.has_source)
+    found = list(strangers.of_type(frame.schema, known))
+    if not found or options.unknown not in {"warn", "raise"}:
+        return
+    named = ", ".join(found[:10])
+    if options.unknown == "raise":
+        raise RecordError(f"The schema does not know {named}.", "unknown='ignore' drops them.")
+    warn(
+        f"The schema does not know {named}; they are dropped. unknown='keep' keeps such keys.",
+        UnknownKeyWarning,
+    )
+
+
+def _relation(records: Any, read: Any, options: Options, *, from_frame: bool) -> Any:
+    keeps = options.unknown == "keep" or (options.unknown == "raise" and not from_frame)
+    rows = raw.records(
+        records, remote_data=options.keeps_remote_data, source=options.has_source, unknown=keeps
+    )
+    if options.unknown == "raise" and not from_frame:
+        _refuse_unknown(rows)
+    typed = _query(options, Curious if options.keeps_unknown else Lines, from_frame=from_frame)
+    if options.rejects is not None:
+        _set_aside(records, read, options, from_frame=from_frame)
+        good = f"select * exclude ({FAULT}, {FAULT_AT}) from ({typed}) where not {FAULT}"
+    else:
+        good = lazy.guarded(typed)
+    if options.duplicates == "raise":
+        _refuse_duplicates(frames.over(rows, good), options)
+    found = frames.over(rows, lazy.layout(good, options))
+    types = options.types()
+    return frames.typed(found, {rename(name, "_"): (name, type_) for name, type_ in types.items()})
+
+
+def _query(options: Options, manner: type[Lines], *, from_frame: bool) -> str:
+    return wide.query_raw(FRAME, options, from_frame=from_frame, explain=True, manner=manner)
+
+
+def _set_aside(records: Any, read: Any, options: Options, *, from_frame: bool) -> None:
+    """Write the records that cannot be read to a file, and say how many there are."""
+    all_ = replace(options, layout="wide", unknown="ignore", remote_data="drop")
+    rows = raw.records(records, source=options.has_source, kept=Judging.kept)
+    judged = frames.over(rows, _query(all_, Judging, from_frame=from_frame))
+    refused = rejecting.refused(
+        judged, read, from_frame=from_frame, currency=options.default_currency
+    )
+    quarantine.report(refused, options.rejects)
+
+
+def _refuse_unknown(rows: Any) -> None:
+    """Raise if any record holds a key that the schema does not know."""
+    keys = f"explode(json_object_keys({EXTRA})) as key"
+    path = "regexp_replace(key, '\\\\[\\\\d+\\\\]', '[]') as path"
+    counted = rows.selectExpr(keys).selectExpr(path).groupBy("path").count()
+    found = counted.orderBy("count", "path", ascending=[False, True]).collect()
+    if found:
+        raise unknown.refusal([(row[0], row[1]) for row in found])
+
+
+def _refuse_duplicates(rows: Any, options: Options) -> None:
+    """Raise if an id stands on several records."""
+    found = frames.over(rows, lazy.repeated(FRAME, options.identity)).collect()
+    if found:
+        raise lazy.repetition([(row[0], row[1]) for row in found])

@@ -1,0 +1,41 @@
+"""The Spark session in which records are read: the caller's, or the one that is active."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tidyusage.errors import MissingExtraError, OptionError
+
+
+def session(given: Any) -> Any:
+    """Return the session that is given, else the active one, be it here or of Spark Connect."""
+    if given is not None:
+        return given
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise MissingExtraError(
+            "backend='pyspark' needs pyspark, which is not installed.",
+            "Install tidyusage[spark]; Spark itself needs Java 17 or newer.",
+        ) from error
+    found = SparkSession.getActiveSession() or _connected()
+    if found is None:
+        raise OptionError(
+            "There is no active Spark session.",
+            "Make one by SparkSession.builder.getOrCreate(), or give session=.",
+        )
+    return found
+
+
+def is_session(given: object) -> bool:
+    """Tell whether something is a Spark session."""
+    module = type(given).__module__.partition(".")[0]
+    return module == "pyspark" and type(given).__name__ == "SparkSession"
+
+
+def _connected() -> Any:
+    try:
+        from pyspark.sql.connect.session import SparkSession
+    except ImportError:  # the packages of Spark Connect are not there
+        return None
+    return SparkSession.getActiveSession()
