@@ -123,18 +123,17 @@ from typed
 
     def wrong(self, field: Field) -> str:
         """Return the test of a faulty value; it may be null where the value is."""
-        x, typed, wrong = before(field), quote(field.column), self.wrong_text(self.looked(field))
+        x, typed = before(field), quote(field.column)
         if field.dtype == "number":
             return f"not coalesce(isfinite({typed}), {self.present(x)} is null)"
         if field.dtype == "boolean":
             return f"cast({x} as varchar) not in ('true', 'false')"
         if field.dtype == "timestamp":
             return f"{self.wrong_date(x)} or ({typed} is null) <> ({x} is null)"
+        no_text = self.wrong_text(self.looked(field))
         if field.kind == "key":
-            return (
-                f"{x} is null or trim({typed}, ' ') = '' or {self.wrong_text(self.looked(field))}"
-            )
-        return self.wrong_text(self.looked(field))
+            return f"{x} is null or trim({typed}, ' ') = '' or {no_text}"
+        return no_text
 
     def looked(self, field: Field) -> str:
         """Return where it can be seen whether a field's value is text."""

@@ -7,16 +7,17 @@ import os
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from tidyusage import sources
+from tidyusage import jsontext, sources
 from tidyusage.errors import OptionError, SourceError
 from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 from tidyusage.spark.raw import WHOLE
 
 SAMPLE: Final = 1_000
-_HEAD: Final = 100
+_HEAD: Final = 20
+_RESULTS: Final = ("array<string>", "map<string, string>")
 _BYTES: Final = 1 << 23
 _DATA: Final = "*.{json,ndjson,jsonl}{,.gz,.zst,.bz2,.snappy,.lz4}"
-_BLANK: Final = "[^ \\\\t\\\\r\\\\n]"
+_IS_THERE: Final = f"regexp_like({LINE}, '[^ \\\\t\\\\r\\\\n]')"
 
 
 class Lines(NamedTuple):
@@ -47,18 +48,20 @@ def is_parquet(places: Iterable[str]) -> bool:
 
 
 def lines(session: Any, places: list[str]) -> Lines:
-    """Return the lines of text; but for the first hundred of them nothing is read now.
+    """Return the lines of text; but for the first twenty of them nothing is read now.
 
-    Where they are parts of values that go over several lines, each file is read as one.
+    They tell the shape of all files.  Where values go over several lines, a file is read as one.
     """
     try:
         head = _head(_text(session, places, whole=False))
     except Exception as error:
         raise _refusal(error, places) from error
-    rows = _text(session, places, whole=_are_parts(head))
+    shape = jsontext.shape("\n".join(head))
+    is_whole = shape in {"array", "objects"} or (shape != "lines" and not _is_json(head[0]))
+    rows = _text(session, places, whole=is_whole)
     read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start")
-    has_source = bool(head and sources.SOURCE.match(head[0]))
-    return Lines(read, _records(read), has_source)
+    records = _lines(read) if shape == "lines" else _records(read)
+    return Lines(read, records, bool(sources.SOURCE.match("\n".join(head).encode())))
 
 
 def sample(records: Any) -> list[bytes]:
@@ -71,7 +74,7 @@ def sample(records: Any) -> list[bytes]:
 def texts(frame: Any) -> Any:
     """Return a frame of nested rows, or of lines alone, as records' text."""
     if frame.dtypes == [(LINE, "string")]:
-        return _records(_placed(frame, "cast(null as string)", "cast(null as bigint)"))
+        return _lines(_placed(frame, "cast(null as string)", "cast(null as bigint)"))
     options = (
         "'timeZone', 'UTC', 'timestampFormat', 'yyyy-MM-dd\\'T\\'HH:mm:ss.SSSSSSXXX', "
         "'timestampNTZFormat', 'yyyy-MM-dd\\'T\\'HH:mm:ss.SSSSSS'"
@@ -80,20 +83,9 @@ def texts(frame: Any) -> Any:
     return _placed(rows, "cast(null as string)", "cast(null as bigint)")
 
 
-def _head(text: Any) -> list[bytes]:
-    rows = text.where(f"regexp_like({LINE}, '{_BLANK}')").head(1)
-    if rows and not _is_json(rows[0][0].encode()):
-        rows = text.head(_HEAD)
-    return [line for row in rows if (line := row[0].encode()).strip()]
-
-
-def _are_parts(head: list[bytes]) -> bool:
-    """Tell whether lines are parts of values: the first is, and it is not the only odd one."""
-    if not head or _is_json(head[0]):
-        return False
-    return head[0].lstrip()[:1] == b"[" or not any(
-        line[:1] == b"{" and _is_json(line) for line in head[1:]
-    )
+def _head(text: Any) -> list[str]:
+    rows = text.where(_IS_THERE).head(_HEAD)
+    return [row[0].removeprefix("\ufeff") for row in rows]
 
 
 def _refusal(error: Exception, places: list[str]) -> Exception:
@@ -128,30 +120,26 @@ def _placed(rows: Any, file: str, start: str) -> Any:
     )
 
 
+def _lines(read: Any) -> Any:
+    """Return a row a record, each of which stands on a line."""
+    return read.where(_IS_THERE)
+
+
 def _records(read: Any) -> Any:
-    """Return a row a record: of an array on a line its entries, of an API page those of result."""
-    rows = read.where(f"regexp_like({LINE}, '{_BLANK}')")
-    entries = "from_json(tu__one, 'array<string>')"
-    pages = [f"from_json(tu__one, 'result {type_}').result" for type_ in _RESULTS]
-    of_page = f"coalesce({pages[0]}, map_values({pages[1]}))"
-    starts = f"left(ltrim({LINE}), 1)"
-    one = f"filter(array(from_json({WHOLE}, 'array<string>')), e -> size(e) = 2)[0][0]"
+    """Return a row a record: of an array its entries, of an API page those of its result."""
+    one = f"from_json({WHOLE}, 'array<string>')"
+    pages = [f"from_json(one[0], 'result {type_}').result" for type_ in _RESULTS]
     found = (
-        f"transform(array({one}), tu__one -> case when {starts} = '[' then {entries} "
-        f"else {of_page} end)[0]"
+        f"case when size(one) = 2 then coalesce(if(left(ltrim({LINE}), 1) = '[', "
+        f"from_json(one[0], 'array<string>'), coalesce({pages[0]}, map_values({pages[1]}))), "
+        f"array({LINE})) else array({LINE}) end"
     )
-    may_hold = f"{starts} = '[' or contains({LINE}, '\"result\"')"
-    own = f"array({LINE})"
-    return rows.selectExpr(
-        f"explode(case when {may_hold} then coalesce({found}, {own}) else {own} end) as {LINE}",
-        *PLACES,
+    return _lines(read).selectExpr(
+        f"explode(transform(array({one}), one -> {found})[0]) as {LINE}", *PLACES
     )
 
 
-_RESULTS: Final = ("array<string>", "map<string, string>")
-
-
-def _is_json(line: bytes) -> bool:
+def _is_json(line: str) -> bool:
     try:
         json.loads(line)
     except ValueError:

@@ -25,9 +25,10 @@ NO_TEXT: Final = "tu__no_text"
 MEMBERS: Final = "tu__members"
 _OFFSET: Final = r"'([+-])(\\d\\d)(:?(\\d\\d))?$'"
 # Zones of Java go up to 18 hours only, so that an offset is taken off by hand.
+_MINUTES: Final = f"coalesce(try_cast(regexp_extract(:x, {_OFFSET}, 4) as int), 0)"
 _AWAY: Final = (
     f"if(regexp_extract(:x, {_OFFSET}, 1) = '-', 1, -1) * "
-    f"(60 * int(regexp_extract(:x, {_OFFSET}, 2)) + coalesce(try_cast(regexp_extract(:x, {_OFFSET}, 4) as int), 0))"
+    f"(60 * int(regexp_extract(:x, {_OFFSET}, 2)) + {_MINUTES})"
 )
 _FROM_TEXT: Final = f"""case
   when length(:x) = 10 then try_cast(concat(:x, 'T00:00:00Z') as timestamp)
