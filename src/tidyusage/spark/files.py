@@ -14,6 +14,11 @@ from tidyusage.spark.raw import WHOLE
 
 SAMPLE: Final = 1_000
 _HEAD: Final = 20
+# Spark strips a byte order mark from lines, but not from files.
+_WITHOUT_BOM: Final = f"trim(leading '\ufeff' from {LINE})"
+# No string holds the end of a line, so that records can be told apart by theirs.
+_BETWEEN: Final = r"'\\}(\\s*\\n\\s*)\\{', '},$1{'"
+_LISTED: Final = f"concat('[', regexp_replace({_WITHOUT_BOM}, {_BETWEEN}), ']')"
 _RESULTS: Final = ("array<string>", "map<string, string>")
 _BYTES: Final = 1 << 23
 _DATA: Final = "*.{json,ndjson,jsonl}{,.gz,.zst,.bz2,.snappy,.lz4}"
@@ -59,7 +64,8 @@ def lines(session: Any, places: list[str]) -> Lines:
     shape = jsontext.shape("\n".join(head))
     is_whole = shape in {"array", "objects"} or (shape != "lines" and not _is_json(head[0]))
     rows = _text(session, places, whole=is_whole)
-    read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start")
+    text = _LISTED if shape == "objects" else _WITHOUT_BOM
+    read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start", text)
     records = _lines(read) if shape == "lines" else _records(read)
     return Lines(read, records, bool(sources.SOURCE.match("\n".join(head).encode())))
 
@@ -111,9 +117,9 @@ def _is_folder(place: str) -> bool:
     return os.path.isdir(place) or not (has_ending or os.path.isfile(place))
 
 
-def _placed(rows: Any, file: str, start: str) -> Any:
+def _placed(rows: Any, file: str, start: str, text: str = LINE) -> Any:
     return rows.selectExpr(
-        LINE,
+        f"{text} as {LINE}",
         f"{file} as {FILE}",
         f"{start} as {START}",
         f"monotonically_increasing_id() as {PLACE}",

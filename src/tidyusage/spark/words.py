@@ -76,7 +76,7 @@ def rewritten(node: Expr) -> Any:
         return node
     if isinstance(node, exp.Window) and isinstance(node.this, exp.RowNumber):
         has_order = node.args.get("order") or node.args.get("partition_by")
-        return node if has_order else spark("monotonically_increasing_id()")
+        return node if has_order else spark("(monotonically_increasing_id() + 1)")
     if isinstance(node, exp.TimestampTrunc | exp.DateTrunc):
         return _truncated(node)
     if isinstance(node, exp.RegexpFullMatch):
