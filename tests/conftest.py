@@ -74,6 +74,15 @@ def server() -> Any:
         yield url
 
 
+@pytest.fixture(scope="session")
+def spark() -> Any:
+    """The Spark session of all tests of a process."""
+    from servers import spark
+
+    with spark() as session:
+        yield session
+
+
 @pytest.fixture
 def at(tmp_path: Any, monkeypatch: Any, request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """A target of a kind, and its reader, in an empty folder or an empty schema."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 from tidyusage import catalogue, connections, engines, lazy, quarantine, scan, unknown, wide
 from tidyusage.envelope import Pages
 from tidyusage.errors import ChargeTypeWarning, named, warn
+from tidyusage.spark import sessions
 from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def assemble(spooled: Spool, options: Options) -> Any:
         few = len(texts) <= 1 and all(text.is_short() for text in texts)
         with connections.connect(few=few, form=options.backend or "pandas") as connection:
             table = _layout_table(connection, texts, options)
+        if options.backend == "pyspark":
+            return sessions.session(options.session).createDataFrame(table)
         return engines.deliver(table, options.backend or "pandas")
 
 

@@ -35,6 +35,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Refuse values that no option has."""
+        if self.backend == "pyspark":  # which takes a dot for a way into a struct
+            object.__setattr__(self, "sep", "_")
         one_of("layout", self.layout, get_args(Layout))
         one_of("backend", self.backend, [None, *get_args(Backend)])
         one_of("sep", self.sep, get_args(Separator))

@@ -53,15 +53,17 @@ def read_usage(
     source
         A path, a glob, a folder, a list of them, or an open binary file.  Files hold NDJSON, a
         JSON array, one record, API pages (``{"result": …}``), or Parquet of nested rows; gzip
-        and zstd are unpacked.
+        and zstd are unpacked.  Spark takes every address that it can read, such as
+        ``s3a://bucket/*.ndjson.gz``; there, the first lines tell the shape of all files.
     layout
         "wide" (a row a record), "long" (a row a record and measure), or a child table:
         "charges", "resources", "tool_actions" (a row an entry).
     backend
-        Which library's frame to return: "pandas", "polars", "pyarrow", or "duckdb" for a lazy
-        relation on which nothing is read before it is asked for.  None is pandas.
+        Which library's frame to return: "pandas", "polars", "pyarrow"; "duckdb" for a lazy
+        relation, "pyspark" for a frame of Spark, of which nothing is read before it is asked
+        for.  None is pandas.
     sep
-        What joins a path into a column's name: "." or "_".
+        What joins a path into a column's name: "." or "_", which it always is on Spark.
     rejects
         None: records that cannot be read raise.  A path: they are written there as NDJSON
         (`source, line, id, path, expected, found, raw`), the rest is read, and one warning says
@@ -79,6 +81,8 @@ def read_usage(
         What an absent `charges[].currency` means, such as "USD"; None leaves it unknown (null).
     connection
         The DuckDB connection on which a relation lives; None is DuckDB's default one.
+    session
+        The Spark session in which files are read; None is the one that is active.
 
     Returns
     -------
@@ -165,11 +169,11 @@ def flatten_usage(
         "wide" (a row a record), "long" (a row a record and measure), or a child table:
         "charges", "resources", "tool_actions" (a row an entry).
     backend
-        Which library's frame to return: "pandas", "polars", "pyarrow", or "duckdb" for a lazy
-        relation on which nothing is read before it is asked for.  None is the library of a frame
-        given, else pandas.  A lazy frame gives a lazy frame.
+        Which library's frame to return: "pandas", "polars", "pyarrow"; "duckdb" for a lazy
+        relation, "pyspark" for a frame of Spark, of which nothing is read before it is asked
+        for.  None is the library of a frame given, else pandas.  A lazy frame gives a lazy frame.
     sep
-        What joins a path into a column's name: "." or "_".
+        What joins a path into a column's name: "." or "_", which it always is on Spark.
     rejects
         None: records that cannot be read raise.  A path: they are written there as NDJSON
         (`source, line, id, path, expected, found, raw`), the rest is read, and one warning says
@@ -187,6 +191,8 @@ def flatten_usage(
         What an absent `charges[].currency` means, such as "USD"; None leaves it unknown (null).
     connection
         The DuckDB connection on which a relation lives; None is DuckDB's default one.
+    session
+        The Spark session in which files are read; None is the one that is active.
 
     Returns
     -------
@@ -241,7 +247,7 @@ def flatten_usage(
         session,
     )
     if engines.backend_of(records) == "pyspark":
-        return sparks.from_frame(records, options)
+        return _of_spark(records, options)
     if engines.is_lazy(records):
         return _lazily(records, options)
     if (
@@ -255,13 +261,17 @@ def flatten_usage(
 
 @known_options
 def load_example(
-    *, layout: Layout = "wide", backend: Backend | None = None, sep: Separator = "."
+    *,
+    layout: Layout = "wide",
+    backend: Backend | None = None,
+    sep: Separator = ".",
+    session: SparkSession | None = None,
 ) -> Any:
     """Load the example that comes with the package: a month of the five vendors' records.
 
     Parameters
     ----------
-    layout, backend, sep
+    layout, backend, sep, session
         As in `read_usage`.
 
     Returns
@@ -275,8 +285,17 @@ def load_example(
     >>> tu.load_example(backend="polars").shape
     (310, 78)
     """
-    with as_file(files("tidyusage") / "data" / "usage.ndjson") as path:
-        return read_usage(path, layout=layout, backend=backend, sep=sep)
+    with as_file(files("tidyusage") / "data" / "usage.ndjson") as path, open(path, "rb") as lines:
+        # A cluster does not see the file: what is open is read here.
+        source = lines if backend == "pyspark" else path
+        return read_usage(source, layout=layout, backend=backend, sep=sep, session=session)
+
+
+def _of_spark(frame: Any, options: Options) -> Any:
+    """Flatten a frame of Spark, which stays one; for another library its rows come here first."""
+    if options.backend == "pyspark":
+        return sparks.from_frame(frame, options)
+    return assemble(lambda folder: [spool.spool_frame(frame.toArrow(), folder)], options)
 
 
 def _lazily(frame: Any, options: Options) -> Any:

@@ -63,11 +63,11 @@ def judge(place: Place, text: bytes, *, currency: str | None = None) -> Reject |
     return _reject(place, text, record, fault) if fault else None
 
 
-def refused(place: Place, text: bytes, reason: str) -> Reject:
+def refused(place: Place, text: bytes, reason: str, engine: str = "DuckDB") -> Reject:
     """Return the reject of a record that the engine refuses, in the engine's words."""
     record, _ = _parsed(text)
     reason = re.sub(r' in file "[^"]*", (at byte \d+ )?in (line|record/value) \d+', "", reason)
-    return _reject(place, text, record, Fault("$", "a record that DuckDB reads", reason))
+    return _reject(place, text, record, Fault("$", f"a record that {engine} reads", reason))
 
 
 def _reject(place: Place, text: bytes, record: object, fault: Fault) -> Reject:

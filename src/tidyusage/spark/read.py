@@ -24,7 +24,7 @@ def from_files(source: Any, options: Options) -> Any:
     if files.is_parquet(places):
         return from_frame(here.read.parquet(*places), options)
     lines = files.lines(here, places)
-    options = replace(options, sep="_", has_source=lines.has_source)
+    options = replace(options, has_source=lines.has_source)
     if options.unknown == "warn":
         unknown.warn_over(files.sample(lines.records), has_source=options.has_source)
     return _relation(lines.records, lines.read, options, from_frame=False)
@@ -34,7 +34,7 @@ def from_frame(frame: Any, options: Options) -> Any:
     """Return a frame of nested rows, or of lines of JSON, as a lazy frame of the layout."""
     is_text = frame.dtypes == [(LINE, "string")]
     has_source = "source" in frame.columns
-    options = replace(options, sep="_", has_source=has_source)
+    options = replace(options, has_source=has_source)
     if not is_text:
         _look_at_type(frame, options)
     rows = files.texts(frame)
@@ -73,7 +73,9 @@ def _relation(records: Any, read: Any, options: Options, *, from_frame: bool) ->
         _refuse_duplicates(frames.over(rows, good), options)
     found = frames.over(rows, lazy.layout(good, options))
     types = options.types()
-    return frames.typed(found, {rename(name, "_"): (name, type_) for name, type_ in types.items()})
+    return frames.typed(
+        found, {rename(name, options.sep): (name, type_) for name, type_ in types.items()}
+    )
 
 
 def _query(options: Options, manner: type[Lines], *, from_frame: bool) -> str:

@@ -16,7 +16,7 @@ from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 if TYPE_CHECKING:
     from tidyusage.quarantine import Reject
 
-_UNNAMED: Final = "a value that the schema does not allow"
+_UNNAMED: Final = "NaN, a key twice, or text of an object where nothing looks for it"
 
 
 def refused(rows: Any, read: Any, *, from_frame: bool, currency: str | None) -> list[Reject]:
@@ -31,7 +31,8 @@ def refused(rows: Any, read: Any, *, from_frame: bool, currency: str | None) -> 
         place = _place(row, lines, from_frame=from_frame)
         text = bytes(row[LINE]).strip(b" \t\r\n")
         judged.append(
-            rejects.judge(place, text, currency=currency) or rejects.refused(place, text, _UNNAMED)
+            rejects.judge(place, text, currency=currency)
+            or rejects.refused(place, text, _UNNAMED, "Spark")
         )
     return judged
 
