@@ -97,12 +97,16 @@ years as (
   where tu__year is not null
 ),
 firsts as (
-  select make_date(tu__year, 1, 1) as tu__first, make_date(tu__year + 1, 1, 1) as tu__next
+  select make_date(tu__year, 1, 1) as tu__first, make_date(tu__year, 12, 31) as tu__last
   from years
 ),
-days as (
-  select cast(unnest(range(tu__first, tu__next, interval 1 day)) as date) as tu__day
+series as (
+  select unnest(generate_series(tu__first, tu__last, interval '1 day')) as tu__at
   from firsts
+),
+days as (
+  select cast(tu__at as date) as tu__day
+  from series
 )
 select {parts}
 from days

@@ -154,7 +154,7 @@ def _members(dimension: Dimension, label: str, columns: tuple[Column, ...]) -> s
     derived = "".join(f", {sql} as {quote(column.name)}" for column, sql, _ in dimension.derived)
     return f"""
 with texts as (
-  select {raw}, max(coalesce(start_date, timestamptz '-infinity')) as tu__at
+  select {raw}, max(coalesce(start_date, timestamptz '0001-01-01')) as tu__at
   from {USAGE}
   group by {raw}
 ),

@@ -109,7 +109,7 @@ def _is_used() -> str:
 
 def _counts() -> dict[str, str]:
     """Return what was used: the quantity, else tokens, else requests, else the days it took."""
-    days = '(epoch("ChargePeriodEnd") - epoch("ChargePeriodStart")) / 86400e0'
+    days = 'epoch("ChargePeriodEnd" - "ChargePeriodStart") / 86400e0'
     quantity = f"coalesce(tu__quantity, tokens, tu__requests, {days})"
     unit = f"""case
       when tu__quantity is not null then tu__unit

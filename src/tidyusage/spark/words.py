@@ -54,6 +54,11 @@ _WORDS: Final = {
     INSTANT: (("x",), _FROM_TEXT),
     NO_TEXT: (("x",), "regexp_like(schema_of_variant(:x), '^(OBJECT|ARRAY|BOOLEAN)')"),
     MEMBERS: (("x",), "map_entries(from_json(:x, 'map<string, string>'))"),
+    "strlen": (("x",), "octet_length(:x)"),
+    "monthname": (("x",), "date_format(:x, 'MMMM')"),
+    "dayname": (("x",), "date_format(:x, 'EEEE')"),
+    "dayofweekiso": (("x",), "(weekday(:x) + 1)"),
+    "isoyear": (("x",), "extract(yearofweek from :x)"),
     "epoch_us": (("x",), f"unix_micros({_INSTANT})"),
 }
 
@@ -82,6 +87,14 @@ def rewritten(node: Expr) -> Any:
     if isinstance(node, exp.RegexpFullMatch):
         text, pattern = (each.transform(rewritten) for each in (node.this, node.expression))
         return spark("regexp_like(:x, concat('\\\\A(?:', :y, ')\\\\z'))", x=text, y=pattern)
+    if isinstance(node, exp.Monthname | exp.Dayname | exp.DayOfWeekIso):
+        return spark(_WORDS[type(node).__name__.lower()][1], x=node.this.transform(rewritten))
+    if isinstance(node, exp.ArgMin | exp.ArgMax):
+        return _of_those_there(node)
+    if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.TIMESTAMPTZ:
+        return exp.DataType(this=exp.DataType.Type.TIMESTAMPNTZ)  # as the frame's times are
+    if isinstance(node, exp.RegexpExtract) and isinstance(node.args.get("group"), exp.Array):
+        return _extracted(node)
     if isinstance(node, exp.ArrayFilter):
         return _numbered(node)
     if isinstance(node, exp.Filter) and isinstance(node.this, exp.ArrayAgg):
@@ -112,6 +125,21 @@ def _selected(node: Any) -> Any:
         chosen.append(exp.Aliases(this=inline, expressions=names))
     node.set("expressions", chosen)
     return node
+
+
+def _of_those_there(node: Any) -> Any:
+    """Return the value of the row that comes first or last, of those that have one."""
+    value, by = (each.transform(rewritten) for each in (node.this, node.expression))
+    found = "min_by" if type(node).__name__ == "ArgMin" else "max_by"
+    return spark(f"{found}(:x, if(:x is null, null, :y))", x=value, y=by)
+
+
+def _extracted(node: Any) -> Any:
+    """Return what the groups of a pattern match, under their names."""
+    text, pattern = (each.transform(rewritten) for each in (node.this, node.expression))
+    names = [each.name for each in node.args["group"].expressions]
+    parts = (f"'{name}', regexp_extract(:x, :y, {i})" for i, name in enumerate(names, start=1))
+    return spark(f"named_struct({', '.join(parts)})", x=text, y=pattern)
 
 
 def _numbered(node: Any) -> Any:
@@ -164,6 +192,8 @@ def _renamed(node: Any) -> Any:
     name = node.name.lower()
     if name == "timezone":
         return _in_zone(node)
+    if name == "row":
+        node.set("this", "struct")
     if name not in _WORDS:
         return node
     names, text = _WORDS[name]
@@ -171,11 +201,22 @@ def _renamed(node: Any) -> Any:
     return spark(text, **dict(zip(names, values, strict=True)))
 
 
+# Of a time the parts that stay; what is less than a day Spark's `trunc` makes null of.
+_CLOCKS: Final = {
+    "hour": "hour(:x), 0, 0",
+    "minute": "hour(:x), minute(:x), 0",
+    "second": "hour(:x), minute(:x), second(:x)",
+}
+_DAYS: Final = ("week", "month", "quarter", "year")
+
+
 def _truncated(node: Any) -> Any:
     value, unit = node.this.transform(rewritten), node.text("unit").lower()
-    if unit == "hour":
-        parts = "year(:x), month(:x), day(:x), hour(:x), 0, 0"
-        return spark(f"make_timestamp_ntz({parts})", x=value)
+    if unit in _CLOCKS:
+        day = "year(:x), month(:x), day(:x)"
+        return spark(f"make_timestamp_ntz({day}, {_CLOCKS[unit]})", x=value)
+    if unit not in (*_DAYS, "day"):
+        raise NotImplementedError(unit)
     date = f"trunc(:x, '{unit}')" if unit != "day" else "cast(:x as date)"
     return spark(f"cast({date} as timestamp_ntz)", x=value)
 
