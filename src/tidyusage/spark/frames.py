@@ -6,11 +6,13 @@ what then runs are Spark's own expressions.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from tidyusage import dialects
+from tidyusage.spark import steps
 from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
@@ -37,19 +39,24 @@ def queried(frame: Any, sql: str, needs: Iterable[str]) -> Any:
     of = types(frame)
     plain = [f"{_plain(name, of[name])} as {quote(name)}" for name in needs]
     step = f"{FRAME} as (\n  select\n    {clauses(plain)}\n  from {_GIVEN}\n)"
-    text = dialects.translated(f"with {step},\n{sql.removeprefix('with ')}", "spark")
-    return _run(frame, text, _GIVEN)
+    return _answer(frame, f"with {step},\n{sql.removeprefix('with ')}", _GIVEN)
 
 
 def over(frame: Any, sql: str) -> Any:
     """Return a query over a frame as it is, as a lazy frame."""
-    return _run(frame, dialects.translated(sql, "spark"), FRAME)
+    return _answer(frame, sql, FRAME)
 
 
-def _run(frame: Any, text: str, name: str) -> Any:
-    # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
-    text = text.replace("{", "{{").replace("}", "}}").replace(name, f"{{{name}}}")
-    return frame.sparkSession.sql(text, **{name: frame})
+def _answer(frame: Any, sql: str, name: str) -> Any:
+    def plan(part: Any, parts: Mapping[str, Any]) -> Any:
+        # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
+        text = dialects.spoken(part, "spark").replace("{", "{{").replace("}", "}}")
+        frames = {key: each for key, each in {name: frame, **parts}.items() if key in text}
+        for key in frames:
+            text = re.sub(rf"\b{key}\b", f"{{{key}}}", text)
+        return frame.sparkSession.sql(text, **frames)
+
+    return steps.run(dialects.parsed(sql, "spark"), plan)
 
 
 def _plain(name: str, type_: str) -> str:
