@@ -98,6 +98,8 @@ def collected(frame: Any) -> pa.Table:
     """Return any frame as an Arrow table: a lazy one and a relation are asked for their rows."""
     if is_lazy(frame):
         frame = cast("pl.LazyFrame", frame).collect()
+    if backend_of(frame) == "pyspark":
+        return cast("pa.Table", frame.toArrow())
     return frame.to_arrow_table() if backend_of(frame) == "duckdb" else to_arrow(frame)
 
 

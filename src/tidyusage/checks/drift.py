@@ -155,9 +155,10 @@ types as (
 
 def _changes(nulls: float, volume: float, min_records: int) -> str:
     """Return the steps to ``changes``: what differs, in words."""
-    told = ("select * from null_shares where is_told", "select * from volumes where is_told")
+    columns = "product, what, name, before, after, change, message"
+    told = (f"select {columns} from {step} where is_told" for step in ("null_shares", "volumes"))
     parts = (_products(), _keys(), _values(), _dtypes(), *told)
-    listed = "\n  union all by name\n  ".join(parts)
+    listed = "\n  union all\n  ".join(parts)
     return f"""{_null_shares(nulls, min_records)},
 {_volumes(volume, min_records)},
 changes as (
