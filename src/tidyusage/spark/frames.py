@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import dialects
+from tidyusage import dialects, kinds
 from tidyusage.spark import steps
 from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
 _GIVEN: Final = "tu__spark"
 _INSTANT: Final = "timestamp"
@@ -34,10 +34,15 @@ def types(frame: Any) -> dict[str, str]:
     return dict(frame.dtypes)
 
 
-def queried(frame: Any, sql: str, needs: Iterable[str]) -> Any:
+def queried(
+    frame: Any, sql: str, needs: Iterable[str], as_they_are: Container[str] = ()
+) -> Any:
     """Return a query over the columns that it needs of a frame, plain, as a lazy frame."""
     of = types(frame)
-    plain = [f"{_plain(name, of[name])} as {quote(name)}" for name in needs]
+    plain = [
+        quote(name) if name in as_they_are else f"{_plain(name, of[name])} as {quote(name)}"
+        for name in needs
+    ]
     step = f"{FRAME} as (\n  select\n    {clauses(plain)}\n  from {_GIVEN}\n)"
     return _answer(frame, f"with {step},\n{sql.removeprefix('with ')}", _GIVEN)
 
@@ -45,6 +50,27 @@ def queried(frame: Any, sql: str, needs: Iterable[str]) -> Any:
 def over(frame: Any, sql: str) -> Any:
     """Return a query over a frame as it is, as a lazy frame."""
     return _answer(frame, sql, FRAME)
+
+
+def kept(
+    frame: Any,
+    sql: Callable[[list[str]], str],
+    needs: Iterable[str],
+    wanted: Mapping[str, str],
+    added: Mapping[str, str] | None = None,
+) -> Any:
+    """Return what a query keeps of a frame's rows, as they are, and columns that it adds.
+
+    ``sql`` makes it of the names under which the frame's own columns go through; the columns that
+    it ``needs`` stand beside them, plain, and must hold what is ``wanted``.
+    """
+    of = types(frame)
+    kinds.check(wanted, {name: kinds.of_spark(type_) for name, type_ in of.items()})
+    own = {f"tu__own_{place}": name for place, name in enumerate(frame.columns)}
+    rows = frame.selectExpr("*", *(f"{_quoted(name)} as {key}" for key, name in own.items()))
+    found = queried(rows, sql(list(own)), (*needs, *own), as_they_are=own)
+    named = {**own, **(added or {})}
+    return found.selectExpr(*(f"{key} as {_quoted(name)}" for key, name in named.items()))
 
 
 def _answer(frame: Any, sql: str, name: str) -> Any:
