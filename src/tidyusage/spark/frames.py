@@ -132,6 +132,41 @@ def spark_type(type_: pa.DataType) -> str:
     return _INSTANT if pa.types.is_timestamp(type_) else _TYPES[type_]
 
 
+def schema(frame: Any) -> pa.Schema:
+    """Return a frame's columns with their types as Arrow has them."""
+    return pa.schema([(field.name, arrow_type(field.dataType)) for field in frame.schema.fields])
+
+
+_ARROW: Final[dict[str, pa.DataType]] = {
+    "void": pa.null(),
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "byte": pa.int8(),
+    "short": pa.int16(),
+    "integer": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "timestamp_ntz": pa.timestamp("us"),
+}
+
+
+def arrow_type(type_: Any) -> pa.DataType:
+    """Return the Arrow type of what Spark has; of what no rule and no question reads, bytes'."""
+    name = type_.typeName()
+    if name == "array":
+        return pa.list_(arrow_type(type_.elementType))
+    if name == "struct":
+        return pa.struct([(each.name, arrow_type(each.dataType)) for each in type_.fields])
+    if name == "map":
+        return pa.map_(arrow_type(type_.keyType), arrow_type(type_.valueType))
+    if name == "decimal":
+        return pa.decimal128(type_.precision, type_.scale)
+    return _ARROW.get(name, pa.binary())
+
+
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
