@@ -167,6 +167,13 @@ def arrow_type(type_: Any) -> pa.DataType:
     return _ARROW.get(name, pa.binary())
 
 
+def of_arrow(frame: Any, table: pa.Table) -> Any:
+    """Return a small table as a frame of the session of another."""
+    columns = ", ".join(f"{_quoted(field.name)} {spark_type(field.type)}" for field in table.schema)
+    rows = [tuple(row.values()) for row in table.to_pylist()]
+    return frame.sparkSession.createDataFrame(rows, columns)
+
+
 def _quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 

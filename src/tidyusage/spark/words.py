@@ -97,6 +97,7 @@ def _changes() -> dict[Any, Callable[[Any], Any]]:
     return {
         (exp.TimestampTrunc, exp.DateTrunc): _truncated,
         exp.DateDiff: _days,
+        exp.DayOfWeekIso: _weekday,
         exp.RegexpFullMatch: _matched,
         exp.RegexpLike: _in_any_case,
         exp.RegexpReplace: _in_any_case,
@@ -202,6 +203,10 @@ def _days(node: Any) -> Any:
     first, last = (each.transform(rewritten) for each in (node.expression, node.this))
     text = "cast(datediff(cast(:y as date), cast(:x as date)) as bigint)"
     return spark(text, x=first, y=last)
+
+
+def _weekday(node: Any) -> Any:
+    return spark("(weekday(:x) + 1)", x=node.this.transform(rewritten))
 
 
 def _mode(node: Any) -> Any:
