@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # So many steps are planned in some seconds; no metric has as many.
-MOST: Final = 800
+MOST: Final = 500
 # A step that is shared is computed for itself from so many on.
 _ENOUGH: Final = 10
 _PART: Final = "tu__part_"
