@@ -119,9 +119,18 @@ def columns(frame: Any) -> list[str]:
 
 def text_columns(frame: Any) -> list[str]:
     """Return the columns of a relation that are text; an eager frame's are parsed beforehand."""
+    if backend_of(frame) == "pyspark":
+        return [name for name, type_ in sparks.types(frame).items() if type_ == "string"]
     if backend_of(frame) != "duckdb":
         return []
     return [n for n, t in zip(frame.columns, frame.types, strict=True) if str(t) == "VARCHAR"]
+
+
+def instants(frame: Any) -> list[str]:
+    """Return the columns of a Spark frame that hold instants, whose text is that of its session."""
+    if backend_of(frame) != "pyspark":
+        return []
+    return [name for name, type_ in sparks.types(frame).items() if type_ == "timestamp"]
 
 
 def height(frame: Any) -> int:

@@ -67,10 +67,10 @@ def kept(
     of = types(frame)
     kinds.check(wanted, {name: kinds.of_spark(type_) for name, type_ in of.items()})
     own = {f"tu__own_{place}": name for place, name in enumerate(frame.columns)}
-    rows = frame.selectExpr("*", *(f"{_quoted(name)} as {key}" for key, name in own.items()))
+    rows = frame.selectExpr("*", *(f"{quoted(name)} as {key}" for key, name in own.items()))
     found = queried(rows, sql(list(own)), (*needs, *own), as_they_are=own)
     named = {**own, **(added or {})}
-    return found.selectExpr(*(f"{key} as {_quoted(name)}" for key, name in named.items()))
+    return found.selectExpr(*(f"{key} as {quoted(name)}" for key, name in named.items()))
 
 
 def _answer(frame: Any, sql: str, name: str) -> Any:
@@ -101,7 +101,7 @@ def typed(found: Any, chosen: Mapping[str, tuple[str, pa.DataType | str]]) -> An
     there = types(found)
     return found.selectExpr(
         *(
-            f"{_typed(own, type_, is_instant=there[own] == _INSTANT)} as {_quoted(name)}"
+            f"{_typed(own, type_, is_instant=there[own] == _INSTANT)} as {quoted(name)}"
             for name, (own, type_) in chosen.items()
         )
     )
@@ -109,12 +109,12 @@ def typed(found: Any, chosen: Mapping[str, tuple[str, pa.DataType | str]]) -> An
 
 def guarded(found: Any, guard: str, before: str, after: str) -> Any:
     """Return an answer that raises where a guard says of what nothing can be said."""
-    said = f"raise_error(concat({_text(before)}, {_quoted(guard)}, {_text(after)}))"
-    return found.where(f"if({_quoted(guard)} is null, true, {said})")
+    said = f"raise_error(concat({_text(before)}, {quoted(guard)}, {_text(after)}))"
+    return found.where(f"if({quoted(guard)} is null, true, {said})")
 
 
 def _typed(own: str, type_: pa.DataType | str, *, is_instant: bool = False) -> str:
-    column = _quoted(own)
+    column = quoted(own)
     is_time = type_ == _INSTANT or (isinstance(type_, pa.DataType) and pa.types.is_timestamp(type_))
     if is_time and not is_instant:
         parts = ", ".join(f"{part}({column})" for part in ("year", "month", "day", "hour"))
@@ -126,7 +126,7 @@ def _typed(own: str, type_: pa.DataType | str, *, is_instant: bool = False) -> s
 def spark_type(type_: pa.DataType) -> str:
     """Write an Arrow type as Spark's."""
     if pa.types.is_struct(type_):
-        return f"struct<{', '.join(f'{_quoted(m.name)}: {spark_type(m.type)}' for m in type_)}>"
+        return f"struct<{', '.join(f'{quoted(m.name)}: {spark_type(m.type)}' for m in type_)}>"
     if pa.types.is_list(type_):
         return f"array<{spark_type(type_.value_type)}>"
     return _INSTANT if pa.types.is_timestamp(type_) else _TYPES[type_]
@@ -169,12 +169,13 @@ def arrow_type(type_: Any) -> pa.DataType:
 
 def of_arrow(frame: Any, table: pa.Table) -> Any:
     """Return a small table as a frame of the session of another."""
-    columns = ", ".join(f"{_quoted(field.name)} {spark_type(field.type)}" for field in table.schema)
+    columns = ", ".join(f"{quoted(field.name)} {spark_type(field.type)}" for field in table.schema)
     rows = [tuple(row.values()) for row in table.to_pylist()]
     return frame.sparkSession.createDataFrame(rows, columns)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Quote a name for Spark."""
     return "`" + name.replace("`", "``") + "`"
 
 

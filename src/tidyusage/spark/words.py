@@ -155,6 +155,9 @@ def _listed(node: Any) -> Any:
     """Return a list of the rows that a condition lets through, in order; null if there are none."""
     from sqlglot import exp
 
+    if isinstance(node, exp.Filter) and (found := node.this.find(exp.AnyValue)):
+        node.set("this", exp.Min(this=found.this))  # Spark takes no filter with `ignore nulls`
+        return node
     made = node.this if isinstance(node, exp.Filter) else node
     if not isinstance(made, exp.ArrayAgg) or not isinstance(made.this, exp.Order):
         return node
