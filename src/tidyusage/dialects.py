@@ -76,13 +76,23 @@ def _is_table(name: str, dialect: str) -> bool:
 
 def translated(text: str, dialect: str) -> str:
     """Return a query in DuckDB's words in those of another dialect; raise if it has none."""
+    return spoken(parsed(text, dialect), dialect)
+
+
+def parsed(text: str, dialect: str) -> Any:
+    """Return the tree of a query in DuckDB's words that another dialect is to have."""
+    import sqlglot
+
+    return sqlglot.parse_one(words.prepared(text) if dialect == "spark" else text, read=DUCKDB)
+
+
+def spoken(tree: Any, dialect: str) -> str:
+    """Return a tree's query in the words of a dialect; raise if it has none."""
     import sqlglot
     from sqlglot.errors import UnsupportedError
 
     changes = {"spark": words.rewritten, "postgres": _for_postgres, "bigquery": _for_bigquery}
-    change = changes.get(dialect, _for_others)
-    text = words.prepared(text) if dialect == "spark" else text
-    tree = cast("Any", sqlglot.parse_one(text, read=DUCKDB)).transform(change)
+    tree = tree.transform(changes.get(dialect, _for_others))
     try:
         level = sqlglot.ErrorLevel.RAISE
         return cast("str", tree.sql(dialect=dialect, pretty=True, unsupported_level=level))

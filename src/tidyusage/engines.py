@@ -98,6 +98,8 @@ def collected(frame: Any) -> pa.Table:
     """Return any frame as an Arrow table: a lazy one and a relation are asked for their rows."""
     if is_lazy(frame):
         frame = cast("pl.LazyFrame", frame).collect()
+    if backend_of(frame) == "pyspark":
+        return cast("pa.Table", frame.toArrow())
     return frame.to_arrow_table() if backend_of(frame) == "duckdb" else to_arrow(frame)
 
 
@@ -117,9 +119,18 @@ def columns(frame: Any) -> list[str]:
 
 def text_columns(frame: Any) -> list[str]:
     """Return the columns of a relation that are text; an eager frame's are parsed beforehand."""
+    if backend_of(frame) == "pyspark":
+        return [name for name, type_ in sparks.types(frame).items() if type_ == "string"]
     if backend_of(frame) != "duckdb":
         return []
     return [n for n, t in zip(frame.columns, frame.types, strict=True) if str(t) == "VARCHAR"]
+
+
+def instants(frame: Any) -> list[str]:
+    """Return the columns of a Spark frame that hold instants, whose text is that of its session."""
+    if backend_of(frame) != "pyspark":
+        return []
+    return [name for name, type_ in sparks.types(frame).items() if type_ == "timestamp"]
 
 
 def height(frame: Any) -> int:

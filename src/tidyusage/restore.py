@@ -57,11 +57,18 @@ def restore(frame: FrameT, *, sep: Separator = ".") -> FrameT:
     found = columns(frame)
     wanted = with_own({name: types()[name] for name in found.known}, found)
     nested = {actual: types()[name] for name, actual in found.known.items()}
+    nested_ = {actual for actual, type_ in nested.items() if pa.types.is_nested(type_)}
 
     texts = engines.text_columns(frame)
+    if engines.backend_of(frame) == "pyspark" and (lists := [*(nested_ & set(texts))]):
+        raise FrameError(
+            f"The column {min(lists)!r} holds text, and lists belong there.",
+            "Spark's from_json(column, schema) makes them; Parquet keeps them.",
+        )
+    instants = engines.instants(frame)
 
     def query(source: str) -> str:
-        return _restored(source, found, texts)
+        return _restored(source, found, texts, instants)
 
     try:
         return engines.run(frame, query, wanted, sep, before=lambda t: _with_parsed(t, nested))
@@ -105,9 +112,13 @@ def _parsed(text: str | None) -> Any:
             ) from None
 
 
-def _restored(source: str, found: Columns, texts: Collection[str]) -> str:
+def _restored(
+    source: str, found: Columns, texts: Collection[str], instants: Collection[str]
+) -> str:
     parts = [
-        f"{_cast(name, quote(actual), is_json=actual in texts)} as {quote(name)}"
+        quote(actual) + f" as {quote(name)}"
+        if actual in instants
+        else f"{_cast(name, quote(actual), is_json=actual in texts)} as {quote(name)}"
         for name, actual in found.known.items()
     ]
     return f"select {', '.join([*parts, *map(quote, found.own)])} from {source}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import answers, catalogue, schema
+import pyarrow as pa
+
+from tidyusage import answers, catalogue, engines, schema
 from tidyusage.answers import Query
 from tidyusage.checks.facts import FACT, PRODUCT, TYPE, Facts, dtypes
 from tidyusage.errors import OptionError, is_count, is_number, known_options
 from tidyusage.metrics.query import NUMBER, TEXT
+from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import given, literal, ordered, values
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ def drift(
     before
         A wide frame of any library, of either spelling: the earlier pull.
     after
-        A wide frame of any library: the later pull.  It is read at once, also if it is lazy.
+        A wide frame of any library: the later pull.  It is read at once, also if it is lazy; so
+        are both of Spark.
     nulls
         From which difference on a share of nulls has changed: 0.05 is five points in a hundred.
     volume
@@ -90,7 +94,10 @@ def drift(
     _check(nulls, volume, min_records)
     ours, theirs = Facts.of(before), Facts.of(after)
     place = f"list_position([{values(_KINDS)}], what)"
-    sql = f"""with {ours.steps()},
+    is_spark = engines.backend_of(before) == "pyspark"
+    # What is compared is few rows, of which Spark would plan thousands of steps.
+    facts = f"facts as (\n  {given(FACT, ours.asked(before))}\n)" if is_spark else ours.steps()
+    sql = f"""with {facts},
 {_compared(theirs.asked(after), _changed(ours, theirs))},
 {_changes(nulls, volume, min_records)}
 select product, what, name, before, after, change, message
@@ -100,7 +107,13 @@ order by {ordered("product", place, "name", "before", "after")}"""
     texts = (product, "what", "column", "before", "after")
     types = {**dict.fromkeys(texts, TEXT), "change": NUMBER, "message": TEXT}
     keys = {product: "product", "column": "name"}
-    return answers.answer(before, Query(sql, ours.needs, types, {}, keys=keys))
+    query = Query(sql, ("tu__nothing",) if is_spark else ours.needs, types, {}, keys=keys)
+    if is_spark:
+        return cast("FrameT", sparks.of_arrow(before, answers.answer(_NOTHING, query)))
+    return answers.answer(before, query)
+
+
+_NOTHING: Final = pa.table({"tu__nothing": pa.array([], pa.string())})
 
 
 def _check(nulls: float, volume: float, min_records: int) -> None:
@@ -155,9 +168,10 @@ types as (
 
 def _changes(nulls: float, volume: float, min_records: int) -> str:
     """Return the steps to ``changes``: what differs, in words."""
-    told = ("select * from null_shares where is_told", "select * from volumes where is_told")
+    columns = "product, what, name, before, after, change, message"
+    told = (f"select {columns} from {step} where is_told" for step in ("null_shares", "volumes"))
     parts = (_products(), _keys(), _values(), _dtypes(), *told)
-    listed = "\n  union all by name\n  ".join(parts)
+    listed = "\n  union all\n  ".join(parts)
     return f"""{_null_shares(nulls, min_records)},
 {_volumes(volume, min_records)},
 changes as (

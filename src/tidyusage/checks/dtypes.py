@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import engines
+from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,6 +59,9 @@ def arrow_types(frame: Any, columns: Iterable[str]) -> dict[str, pa.DataType | N
     if backend == "polars":
         dtypes = frame.collect_schema()
         return {name: of_polars(dtypes[name]) for name in columns}
+    if backend == "pyspark":
+        held = sparks.schema(frame)
+        return {name: held.field(name).type for name in columns}
     empty = frame.limit(0).to_arrow_table() if backend == "duckdb" else frame
     return {name: empty.schema.field(name).type for name in columns}
 
@@ -96,4 +100,6 @@ def _spelled(frame: Any, column: str) -> str:
         return str(frame.collect_schema()[column])
     if backend == "duckdb":
         return str(frame.types[frame.columns.index(column)])
+    if backend == "pyspark":
+        return sparks.types(frame)[column]
     return str(frame.schema.field(column).type)

@@ -12,6 +12,7 @@ from tidyusage.answers import Query
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.prepare import frames
 from tidyusage.reshape import COUNTS
+from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import FRAME, clauses, literal, quote
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ def _kind(type_: pa.DataType) -> str:
 def _schema(frame: Any) -> pa.Schema:
     """Return the Arrow types of a frame's columns; nothing lazy is collected."""
     backend = engines.backend_of(frame)
+    if backend == "pyspark":
+        return sparks.schema(frame)
     if backend == "duckdb":
         return cast("pa.Schema", frame.limit(0).to_arrow_table().schema)
     if backend == "polars":

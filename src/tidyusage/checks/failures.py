@@ -11,7 +11,8 @@ from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.errors import UsageError
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import quote
+from tidyusage.spark import frames as sparks
+from tidyusage.sqltext import FRAME, quote
 
 quiet.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
@@ -36,7 +37,7 @@ _CURRENCIES: Final = "  currencies=[…] names further currencies that may be ch
 class InvalidUsageError(UsageError, SchemaErrors):
     """A frame breaks rules; `failure_cases` has a row for each row and rule."""
 
-    def __init__(self, frame: Any, judged: Judged, failing: pa.Table) -> None:
+    def __init__(self, frame: Any, judged: Judged, failing: Any) -> None:
         dtypes = [
             {COLUMN: judged.spelled(path), CHECK: "dtype", CASE: dtype}
             for path, dtype in judged.unfit.items()
@@ -80,23 +81,22 @@ class InvalidUsageError(UsageError, SchemaErrors):
         )
 
 
-def _counted(failing: pa.Table) -> list[tuple[str, str, int, str | None]]:
+def _counted(failing: Any) -> list[tuple[str, str, int, str | None]]:
     """Return column, rule, how many rows break it, and the first value that does."""
-    if not failing.num_rows:
+    sql = f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*) as tu__count,
+  arg_min({CASE}, {ROW}) as tu__case, min({ROW}) as tu__first
+from {FRAME}
+group by {quote(COLUMN)}, {quote(CHECK)}
+order by tu__count desc, tu__first, {quote(COLUMN)}, {quote(CHECK)}"""
+    if engines.backend_of(failing) == "pyspark":
+        found = engines.collected(sparks.over(failing, sql))
+    elif failing.num_rows:
+        with connections.connect(few=engines.is_few(failing)) as connection:
+            found = engines.ask(connection, failing, lambda _: sql)
+    else:
         return []
-    with connections.connect(few=engines.is_few(failing)) as connection:
-        found = engines.ask(
-            connection,
-            failing,
-            lambda frame: (
-                f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*),
-  first({CASE} order by {ROW})
-from {frame}
-group by all
-order by count(*) desc, min({ROW}), 1, 2"""
-            ),
-        )
-    return [tuple(row.values()) for row in found.to_pylist()]
+    columns = (COLUMN, CHECK, "tu__count", "tu__case")
+    return [tuple(row[name] for name in columns) for row in found.to_pylist()]
 
 
 def _fact(counts: list[tuple[str, str, int, str | None]]) -> str:
@@ -121,8 +121,10 @@ def _schema(frame: Any, judged: Judged) -> Any:
     return getattr(schemas, judged.columns.layout)(backend, sep=judged.columns.sep)
 
 
-def _frame(frame: Any, judged: Judged, dtypes: list[dict[str, str]], failing: pa.Table) -> Any:
+def _frame(frame: Any, judged: Judged, dtypes: list[dict[str, str]], failing: Any) -> Any:
     """Return what failed as a frame of the same library; of a relation, as an Arrow table."""
+    if engines.backend_of(frame) == "pyspark":
+        return _of_spark(frame, dtypes, failing)
     text = pa.schema([(name, pa.string()) for name in _COLUMNS])
     rows = failing.select(list(_COLUMNS)).cast(text)
     told = pa.concat_tables([pa.Table.from_pylist(dtypes, schema=text), rows])
@@ -133,6 +135,17 @@ def _frame(frame: Any, judged: Judged, dtypes: list[dict[str, str]], failing: pa
         return _of_pandas(frame, told, index, judged)
     told = told.append_column("index", index)
     return engines.deliver(told, "polars" if backend == "polars" else "pyarrow")
+
+
+def _of_spark(frame: Any, dtypes: list[dict[str, str]], failing: Any) -> Any:
+    """Return what failed as a Spark frame, which runs when it is asked for its rows."""
+    rows = [tuple(of.get(name) for name in _COLUMNS) for of in dtypes]
+    schema = ", ".join(f"`{name}` string" for name in _COLUMNS)
+    told = frame.sparkSession.createDataFrame(rows, schema)
+    if engines.backend_of(failing) != "pyspark":
+        return told
+    found = failing.selectExpr(*(f"`{name}`" for name in _COLUMNS))
+    return told.unionAll(found) if rows else found
 
 
 def _of_pandas(frame: pd.DataFrame, told: pa.Table, index: Any, judged: Judged) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tidyusage import connections, engines, flatten, kinds
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
+from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import FRAME, literal, quote, trimmed
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
     lines.check(invoice, is_dated=periods is not None)
     own = list(dict.fromkeys(lines.columns.values()))
     backend = engines.backend_of(invoice)
-    asked = [", ".join(map(quote, own))] if backend == "duckdb" else [own]
+    asked: list[Any] = [", ".join(map(quote, own))] if backend == "duckdb" else [own]
+    if backend == "pyspark":
+        asked = list(map(sparks.quoted, own))
     table = engines.collected(invoice[own] if backend == "pandas" else invoice.select(*asked))
     parts = lines.parts(table.schema)
     if periods:

@@ -7,7 +7,7 @@ instants without a zone in UTC, and each row's place from 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -19,6 +19,9 @@ from tidyusage.checks.rules import rules
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.prepare.frames import ROW
 from tidyusage.sqltext import FRAME, clauses, literal, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 COLUMN: Final = "column"
 CHECK: Final = "check"
@@ -99,33 +102,48 @@ order by {ROW}, tu__entry.{_PLACE}"""
 
     def flagged(self) -> Query:
         """Return the query of the rows that break a rule, with the reasons."""
-        reasons = [
-            f"case when {_BROKEN}_{place} then "
-            f"{literal(f'{self.spelled(rule.column)}: {rule.name}')} end"
-            for place, rule in enumerate(self.rules)
-        ]
         sql = f"""{self._steps()}
-select {ROW}, concat_ws('; ',
-    {clauses(reasons)}
-  ) as {REASONS}
+select {ROW}, {self._reasons()}
 from judged
 where {self._any()}
 order by {ROW}"""
         return Query(sql, self.needs, {ROW: pa.int64(), REASONS: _TEXT}, {})
 
+    def parted(self, own: Iterable[str], *, good: bool) -> str:
+        """Return the SQL of columns of the frame's own that the rows go with, and of the reasons.
+
+        It gives the rows that keep all rules, or those that do not.
+        """
+        own = tuple(own)
+        shown = [*map(quote, own), *([] if good else [self._reasons()])]
+        return f"""{self._steps(own)}
+select {", ".join(shown)}
+from judged
+where {"not " * good}({self._any()})
+order by {ROW}"""
+
     def spelled(self, path: str) -> str:
         """Return a field's column as the frame spells it, whether it is there or not."""
         return self.columns.known.get(path, schema.rename(path, self.columns.sep))
 
-    def _steps(self) -> str:
+    def _reasons(self) -> str:
+        """Return the SQL of the column of reasons."""
+        reasons = [
+            f"case when {_BROKEN}_{place} then "
+            f"{literal(f'{self.spelled(rule.column)}: {rule.name}')} end"
+            for place, rule in enumerate(self.rules)
+        ]
+        return f"concat_ws('; ',\n    {clauses(reasons or ['null'])}\n  ) as {REASONS}"
+
+    def _steps(self, own: Iterable[str] = ()) -> str:
         broken = [
             f"coalesce({rule.breaks}, false) as {_BROKEN}_{place}"
             for place, rule in enumerate(self.rules)
         ]
-        return f"""with {self._usage(f"row_number() over () - 1 as {ROW}")},
+        place = f"row_number() over () - 1 as {ROW}"
+        return f"""with {self._usage(*map(quote, own), place)},
 judged as (
-  select *,
-    {clauses(broken)}
+  select {clauses(["*", *broken])}
   from usage
 )"""
 
@@ -140,7 +158,8 @@ judged as (
 )"""
 
     def _any(self) -> str:
-        return "\n    or ".join(f"{_BROKEN}_{place}" for place in range(len(self.rules)))
+        tests = (f"{_BROKEN}_{place}" for place in range(len(self.rules)))
+        return "\n    or ".join(tests) or "false"
 
     def _has(self, path: str) -> bool:
         return path in self.columns.known

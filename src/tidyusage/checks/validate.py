@@ -11,6 +11,7 @@ from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare.frames import ROW
+from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +44,7 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
     -------
     frame
         The same frame.  A lazy one of Polars is told of its dtypes at once, and is checked when it
-        is collected.  A relation of DuckDB is read once, at once.
+        is collected.  A relation of DuckDB is read once, at once, and so is a frame of Spark.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
         If a row breaks a rule.  Its `failure_cases` is a frame of the same library (an Arrow table
         for a relation), one row for each row and rule: `id` (str), `column` (str), `check` (str,
         the rule), `failure_case` (str, the column's value) and `index` (the row's label in
-        pandas, its number from 0 elsewhere).  A column of a wrong dtype is one row, whose `check`
+        pandas, its number from 0 elsewhere; a Spark frame's rows have none).  A column of a wrong dtype is one row, whose `check`
         is "dtype".  It is a `UsageError` too.
     FrameError
         If the frame holds no usage.
@@ -141,6 +142,8 @@ def filter_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> tuple[Fram
     if engines.backend_of(frame) == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
         return cast("tuple[FrameT, FrameT]", _parted_relation(relation, query))
+    if engines.backend_of(frame) == "pyspark":
+        return cast("tuple[FrameT, FrameT]", _parted_on_spark(frame, judged))
     if engines.is_lazy(frame):
         return cast("tuple[FrameT, FrameT]", _parted_lazily(cast("pl.LazyFrame", frame), judged))
     return cast("tuple[FrameT, FrameT]", _parted(frame, judged))
@@ -156,8 +159,15 @@ def _judged(frame: object, currencies: Iterable[str]) -> Judged:
 def _validated(frame: FrameT, judged: Judged) -> FrameT:
     fails = _fails(frame, judged)
     if fails or judged.unfit:
-        raise _invalid(frame, judged, _asked(frame, judged.failing()) if fails else _none())
+        raise _invalid(frame, judged, _failing(frame, judged) if fails else _none())
     return frame
+
+
+def _failing(frame: Any, judged: Judged) -> Any:
+    """Return a row for each row and rule that it breaks; of Spark as a frame, there may be many."""
+    if engines.backend_of(frame) == "pyspark":
+        return answers.answer(frame, judged.failing())
+    return _asked(frame, judged.failing())
 
 
 def _fails(frame: Any, judged: Judged) -> bool:
@@ -175,7 +185,7 @@ def _asked(frame: Any, query: Query) -> pa.Table:
     return engines.collected(answers.answer(frame, query))
 
 
-def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
+def _invalid(frame: Any, judged: Judged, failing: Any) -> Exception:
     """Return the error of what failed; pandera is not imported before."""
     from tidyusage.checks.failures import InvalidUsageError
 
@@ -251,6 +261,16 @@ from {everything}
 join {found} on {everything}.{ROW} = {found}.{ROW}
 order by {everything}.{ROW}"""
     return engines.queried(numbered, good), engines.queried(numbered, bad)
+
+
+def _parted_on_spark(frame: Any, judged: Judged) -> tuple[Any, Any]:
+    def part(*, good: bool) -> Any:
+        added = {} if good else {REASONS: REASONS}
+        return sparks.kept(
+            frame, lambda own: judged.parted(own, good=good), judged.needs, {}, added
+        )
+
+    return part(good=True), part(good=False)
 
 
 def _none() -> pa.Table:

@@ -161,7 +161,7 @@ def _models(frame: Any) -> list[str]:
     """Return the names of a frame's models."""
     from tidyusage.columns import columns as columns_of
 
-    if engines.is_lazy(frame) or engines.backend_of(frame) in {None, "duckdb"}:
+    if engines.is_lazy(frame) or engines.backend_of(frame) in {None, "duckdb", "pyspark"}:
         raise OptionError(
             "Without prices=, the frame is asked for its models, and this one is not read yet.",
             f"Collect it; or {_SHAPE[0].lower()}{_SHAPE[1:]}",

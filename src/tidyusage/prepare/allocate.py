@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from tidyusage import catalogue, engines
 from tidyusage.answers import GUARD
 from tidyusage.columns import columns
-from tidyusage.errors import FrameError, UnknownFieldError, known_options, one_of
+from tidyusage.errors import FrameError, OptionError, UnknownFieldError, known_options, one_of
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW, rewritten, wide
@@ -105,6 +105,11 @@ def allocate(
         return _divided(frame, found, Weights.of(weights, found))
     if engines.backend_of(frame) == "duckdb":
         return _divided(frame, found, Weights.of_relation(weights, frame))
+    if engines.backend_of(frame) == "pyspark":
+        raise OptionError(
+            "weights= is a function, which Spark cannot run on its executors.",
+            "Give a mapping, or the name of a column of your own that lists them.",
+        )
     if engines.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
         types = _divided(lazy, found, Weights()).collect_schema()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 import pyarrow as pa
 
-from tidyusage import engines
-from tidyusage.answers import GUARD
+from tidyusage import answers, engines
+from tidyusage.answers import GUARD, Query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import grain, mixed
 from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
+from tidyusage.metrics.time import DATES
 from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.reports import GUARD_WORDS, one_report
 from tidyusage.prepare.residual import CHANGED, residuals
-from tidyusage.sqltext import prefixed, quote, same
+from tidyusage.sqltext import FRAME, prefixed, quote, same
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     Returns
     -------
     frame
-        Of the same library and with the same columns; a lazy one stays lazy.  "finest" adds
+        Of the same library and with the same columns; a lazy one stays lazy, and Spark runs at
+        once, since it cannot plan so many steps in one.  "finest" adds
         `unattributed` (bool): true for rows of what is left over.  They have the roll-up's `id`,
         names and window; every additive measure and charge is the roll-up's less the finer rows'
         (below zero where these are more); measures that cannot be added are null.  Where the types
@@ -87,10 +89,28 @@ def _of_one_length(frame: FrameT, found: Columns, which: Grain) -> FrameT:
     """Return a frame in which no two lengths of a grain overlap; most have but one."""
     if engines.backend_of(frame) == "pyarrow":
         frame = cast("FrameT", engines.to_arrow(frame))  # a reader can be read but once
-    is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) not in {"duckdb", "pyspark"}
+    if engines.backend_of(frame) == "pyspark":
+        return frame if _is_of_one_length(frame, found) else _resolved(frame, which, "lengths")
+    is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) != "duckdb"
     if is_eager and mixed.is_of_one_length(frame, found):
         return frame
     return _resolved(frame, which, "lengths")
+
+
+def _is_of_one_length(frame: Any, found: Columns) -> bool:
+    """Tell whether all windows of a Spark frame are of one length, by looking at once."""
+    if not {*DATES} <= set(found.known):
+        return False
+    start, end = (f"epoch_us({quote(found.known[name])})" for name in DATES)
+    sql = f"""with lengths as (
+  select distinct coalesce({end} - {start}, -1) as length
+  from {FRAME}
+)
+select count(*) as lengths
+from lengths"""
+    needs = tuple(found.known[name] for name in DATES)
+    query = Query(sql, needs, {"lengths": pa.int64()}, {}, kinds=dict.fromkeys(needs, "time"))
+    return bool(engines.collected(answers.answer(frame, query))["lengths"][0].as_py() <= 1)
 
 
 def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:

@@ -70,14 +70,12 @@ def complete_until(
     found, days = frames.wide(frame), Periods("1d", end=end)
     bound = _bound(_lags(lag), _instant(as_of))
     # A window without dates has no end, and a product without a lag no bound.
-    sql = f"""bounded as (
-  select {frames.ROW}, {days.ends()} as tu__to, {bound} as tu__bound
+    steps = f"""bounded as (
+  select *, {days.ends()} as tu__to, {bound} as tu__bound
   from usage
-)
-select {frames.ROW}
-from bounded
-where tu__to is null or tu__bound is null or tu__to <= tu__bound"""
-    return frames.chosen(frame, found, sql, (*DATES, PRODUCT))
+)"""
+    is_whole = "tu__to is null or tu__bound is null or tu__to <= tu__bound"
+    return frames.chosen(frame, found, steps, (*DATES, PRODUCT), of="bounded", where=is_whole)
 
 
 def _bound(lags: Mapping[str, dt.timedelta], as_of: dt.datetime) -> str:

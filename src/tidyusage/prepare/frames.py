@@ -16,6 +16,7 @@ from tidyusage.answers import Query
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.errors import FrameError
 from tidyusage.metrics import source
+from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
@@ -38,8 +39,11 @@ def wide(frame: object) -> Columns:
     return found
 
 
-def usage(found: Columns, wanted: Iterable[str] | None = None) -> str:
-    """Return the step ``usage``: the wanted fields, null where absent; without any, all columns."""
+def usage(found: Columns, wanted: Iterable[str] | None = None, own: Iterable[str] = ()) -> str:
+    """Return the step ``usage``: the wanted fields, null where absent; without any, all columns.
+
+    ``own`` are further columns that the wanted fields go with.
+    """
     if wanted is None:
         parts = {path: quote(column) for path, column in found.known.items()}
         parts |= {name: quote(name) for name in found.own}
@@ -49,6 +53,7 @@ def usage(found: Columns, wanted: Iterable[str] | None = None) -> str:
             for path in dict.fromkeys(wanted)
         }
     named = [f"{sql} as {quote(name)}" for name, sql in parts.items()]
+    named += map(quote, own)
     rows = clauses([*named, f"row_number() over () - 1 as {ROW}"])
     return f"usage as (\n  select\n    {rows}\n  from {FRAME}\n)"
 
@@ -97,23 +102,44 @@ def rewritten(
     return answers.answer(frame, query)
 
 
-def chosen(frame: FrameT, found: Columns, sql: str, fields: Iterable[str]) -> FrameT:
+def chosen(
+    frame: FrameT, found: Columns, steps: str, fields: Iterable[str], *, of: str, where: str
+) -> FrameT:
     """Return some of a frame's rows, as they are and in their order.
 
-    ``sql`` are the steps after ``usage``, which holds the ``fields``; its last select gives the
-    `ROW` of each row to keep.
+    ``steps`` are those after ``usage``, which holds the ``fields``; kept are the rows ``where`` the
+    last one, ``of``, says so.  Each step keeps the columns of the one before it.
     """
     fields = tuple(fields)
     needs = tuple(found.known[path] for path in fields if path in found.known)
     query = Query(
-        f"with {usage(found, fields)},\n{sql}",
+        f"with {usage(found, fields)},\n{steps}\nselect {ROW}\nfrom {of}\nwhere {where}",
         needs or (found.known["id"],),
         {ROW: pa.int64()},
         {},
         kinds=source.kinds(found, [path for path in fields if path in source.DTYPES]),
     )
-    if engines.backend_of(frame) == "duckdb":
+    backend = engines.backend_of(frame)
+    if backend == "duckdb":
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))
+    if backend == "pyspark":
+        # Places of rows would be another's when the rows are read again: they go through at once.
+        return cast(
+            "FrameT",
+            sparks.kept(
+                frame,
+                lambda own: (
+                    f"""with {usage(found, fields, own)},
+{steps}
+select {", ".join(own)}
+from {of}
+where {where}
+order by {ROW}"""
+                ),
+                query.needs,
+                query.kinds,
+            ),
+        )
     if engines.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
         kept = lazy.map_batches(lambda eager: _taken(eager, query), schema=lazy.collect_schema())

@@ -88,12 +88,9 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
     keys.fields_of(key)  # raises for what is none
     found = frames.wide(frame)
     fields = keys.fields_of(key, found.marks)
-    sql = f"""{_typed(found, fields)},
-{keys.versions(key, "typed", found.marks)}
-select {frames.ROW}
-from versions
-where {VERSION} = {VERSIONS}"""
-    return frames.chosen(frame, found, sql, fields)
+    steps = f"{_typed(found, fields)},\n{keys.versions(key, 'typed', found.marks)}"
+    is_newest = f"{VERSION} = {VERSIONS}"
+    return frames.chosen(frame, found, steps, fields, of="versions", where=is_newest)
 
 
 @known_options

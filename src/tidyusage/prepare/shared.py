@@ -95,7 +95,7 @@ def allocate_shared(
     -----
     AllocationWarning
         If shared rows have no target; they stay as they are.  It counts them and tells their cost.
-        A lazy frame warns when it is collected; a relation cannot, and its rows that are shared but
+        A lazy frame warns when it is collected; a relation and a Spark frame cannot, and their rows that are shared but
         not `allocated` tell it.
 
     Notes
@@ -131,11 +131,11 @@ def allocate_shared(
     bearing = Bearing.of(found, by, charge, token_convention)
     spreading = Spreading.of(found, where, to, within, bearing=bearing, end=end)
     marks = kinds(found, where) | {SPREAD: "boolean", SHARE: "number"}
-    is_relation = engines.backend_of(frame) == "duckdb"
-    told = {} if is_relation else {LEFT: TEXT, AMOUNT: NUMBER}
+    is_silent = engines.backend_of(frame) in {"duckdb", "pyspark"}
+    told = {} if is_silent else {LEFT: TEXT, AMOUNT: NUMBER}
     spread = _spread(frame, spreading, told, marks)
     if not engines.is_lazy(frame):
-        return spread if is_relation else cast("FrameT", _told(spread, spreading))
+        return spread if is_silent else cast("FrameT", _told(spread, spreading))
     lazy = cast("pl.LazyFrame", spread)
     types = {name: type_ for name, type_ in lazy.collect_schema().items() if name not in told}
     return cast("FrameT", lazy.map_batches(lambda eager: _told(eager, spreading), schema=types))

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from tidyusage import engines, kinds
 from tidyusage.errors import FrameError
-from tidyusage.sqltext import FRAME, quote
+from tidyusage.spark import frames as sparks
+from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,6 +37,8 @@ def replaced(frame: FrameT, column: str, replace: Replace, steps: str) -> FrameT
     if backend == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
         return cast("FrameT", _of_relation(relation, column, steps))
+    if backend == "pyspark":
+        return cast("FrameT", _of_spark(frame, column, steps))
     if backend == "pandas":
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), column, replace))
     if backend == "polars":
@@ -135,8 +138,28 @@ def _of_relation(
 ) -> duckdb.DuckDBPyRelation:
     _check(column, kinds.of_duckdb(str(relation.types[relation.columns.index(column)])))
     name = f"cast({quote(column)} as varchar)"
-    # One mapping for all rows, since a join would lose their order.
-    sql = f"""with names as (
+    sql = f"""{_mapping(name, steps)}
+select * replace (coalesce((select tu__models from mapping)[{name}], {name}) as {quote(column)})
+from {FRAME}"""
+    return engines.queried(relation, sql)
+
+
+def _of_spark(frame: Any, column: str, steps: str) -> Any:
+    types = sparks.types(frame)
+    _check(column, kinds.of_spark(types[column]))
+    name = quote(column)
+    shown = [
+        f"coalesce((select tu__models from mapping)[{name}], {name}) as {name}"
+        if other == column
+        else quote(other)
+        for other in types
+    ]
+    return sparks.over(frame, f"{_mapping(name, steps)}\nselect {clauses(shown)}\nfrom {FRAME}")
+
+
+def _mapping(name: str, steps: str) -> str:
+    """Return the steps to ``mapping``: one row for all names, since a join would lose the order."""
+    return f"""with names as (
   select distinct {name} as name
   from {FRAME}
   where {name} is not null
@@ -146,7 +169,4 @@ mapping as (
   select map(coalesce(list(name), []), coalesce(list(model), [])) as tu__models
   from renamed
   where model is not null
-)
-select * replace (coalesce((select tu__models from mapping)[{name}], {name}) as {quote(column)})
-from {FRAME}"""
-    return engines.queried(relation, sql)
+)"""

@@ -6,15 +6,17 @@ what then runs are Spark's own expressions.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import dialects
+from tidyusage import dialects, kinds
+from tidyusage.spark import steps
 from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
 _GIVEN: Final = "tu__spark"
 _INSTANT: Final = "timestamp"
@@ -32,24 +34,53 @@ def types(frame: Any) -> dict[str, str]:
     return dict(frame.dtypes)
 
 
-def queried(frame: Any, sql: str, needs: Iterable[str]) -> Any:
+def queried(frame: Any, sql: str, needs: Iterable[str], as_they_are: Container[str] = ()) -> Any:
     """Return a query over the columns that it needs of a frame, plain, as a lazy frame."""
     of = types(frame)
-    plain = [f"{_plain(name, of[name])} as {quote(name)}" for name in needs]
+    plain = [
+        quote(name) if name in as_they_are else f"{_plain(name, of[name])} as {quote(name)}"
+        for name in needs
+    ]
     step = f"{FRAME} as (\n  select\n    {clauses(plain)}\n  from {_GIVEN}\n)"
-    text = dialects.translated(f"with {step},\n{sql.removeprefix('with ')}", "spark")
-    return _run(frame, text, _GIVEN)
+    return _answer(frame, f"with {step},\n{sql.removeprefix('with ')}", _GIVEN)
 
 
 def over(frame: Any, sql: str) -> Any:
     """Return a query over a frame as it is, as a lazy frame."""
-    return _run(frame, dialects.translated(sql, "spark"), FRAME)
+    return _answer(frame, sql, FRAME)
 
 
-def _run(frame: Any, text: str, name: str) -> Any:
-    # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
-    text = text.replace("{", "{{").replace("}", "}}").replace(name, f"{{{name}}}")
-    return frame.sparkSession.sql(text, **{name: frame})
+def kept(
+    frame: Any,
+    sql: Callable[[list[str]], str],
+    needs: Iterable[str],
+    wanted: Mapping[str, str],
+    added: Mapping[str, str] | None = None,
+) -> Any:
+    """Return what a query keeps of a frame's rows, as they are, and columns that it adds.
+
+    ``sql`` makes it of the names under which the frame's own columns go through; the columns that
+    it ``needs`` stand beside them, plain, and must hold what is ``wanted``.
+    """
+    of = types(frame)
+    kinds.check(wanted, {name: kinds.of_spark(type_) for name, type_ in of.items()})
+    own = {f"tu__own_{place}": name for place, name in enumerate(frame.columns)}
+    rows = frame.selectExpr("*", *(f"{quoted(name)} as {key}" for key, name in own.items()))
+    found = queried(rows, sql(list(own)), (*needs, *own), as_they_are=own)
+    named = {**own, **(added or {})}
+    return found.selectExpr(*(f"{key} as {quoted(name)}" for key, name in named.items()))
+
+
+def _answer(frame: Any, sql: str, name: str) -> Any:
+    def plan(part: Any, parts: Mapping[str, Any]) -> Any:
+        # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
+        text = dialects.spoken(part, "spark").replace("{", "{{").replace("}", "}}")
+        frames = {key: each for key, each in {name: frame, **parts}.items() if key in text}
+        for key in frames:
+            text = re.sub(rf"\b{key}\b", f"{{{key}}}", text)
+        return frame.sparkSession.sql(text, **frames)
+
+    return steps.run(dialects.parsed(sql, "spark"), plan)
 
 
 def _plain(name: str, type_: str) -> str:
@@ -99,8 +130,50 @@ def spark_type(type_: pa.DataType) -> str:
     return _INSTANT if pa.types.is_timestamp(type_) else _TYPES[type_]
 
 
+def schema(frame: Any) -> pa.Schema:
+    """Return a frame's columns with their types as Arrow has them."""
+    return pa.schema([(field.name, arrow_type(field.dataType)) for field in frame.schema.fields])
+
+
+_ARROW: Final[dict[str, pa.DataType]] = {
+    "void": pa.null(),
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "byte": pa.int8(),
+    "short": pa.int16(),
+    "integer": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "timestamp_ntz": pa.timestamp("us"),
+}
+
+
+def arrow_type(type_: Any) -> pa.DataType:
+    """Return the Arrow type of what Spark has; of what no rule and no question reads, bytes'."""
+    name = type_.typeName()
+    if name == "array":
+        return pa.list_(arrow_type(type_.elementType))
+    if name == "struct":
+        return pa.struct([(each.name, arrow_type(each.dataType)) for each in type_.fields])
+    if name == "map":
+        return pa.map_(arrow_type(type_.keyType), arrow_type(type_.valueType))
+    if name == "decimal":
+        return pa.decimal128(type_.precision, type_.scale)
+    return _ARROW.get(name, pa.binary())
+
+
+def of_arrow(frame: Any, table: pa.Table) -> Any:
+    """Return a small table as a frame of the session of another."""
+    columns = ", ".join(f"{quoted(field.name)} {spark_type(field.type)}" for field in table.schema)
+    rows = [tuple(row.values()) for row in table.to_pylist()]
+    return frame.sparkSession.createDataFrame(rows, columns)
+
+
 def quoted(name: str) -> str:
-    """Write a name so that nothing in it is taken for Spark's."""
+    """Quote a name for Spark."""
     return "`" + name.replace("`", "``") + "`"
 
 

@@ -9,6 +9,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlglot.expressions import Expr
 
 _INSTANT: Final = (
@@ -55,12 +57,33 @@ _WORDS: Final = {
     NO_TEXT: (("x",), "regexp_like(schema_of_variant(:x), '^(OBJECT|ARRAY|BOOLEAN)')"),
     MEMBERS: (("x",), "map_entries(from_json(:x, 'map<string, string>'))"),
     "strlen": (("x",), "octet_length(:x)"),
-    "monthname": (("x",), "date_format(:x, 'MMMM')"),
-    "dayname": (("x",), "date_format(:x, 'EEEE')"),
-    "dayofweekiso": (("x",), "(weekday(:x) + 1)"),
     "isoyear": (("x",), "extract(yearofweek from :x)"),
     "epoch_us": (("x",), f"unix_micros({_INSTANT})"),
+    "list_unique": (
+        ("x",),
+        "array_size(array_distinct(filter(:x, e -> e is not null)))",
+    ),
+    "list_count": (("x",), "array_size(filter(:x, e -> e is not null))"),
+    "list_slice": (("x", "y", "z"), "slice(:x, :y, :z - :y + 1)"),
+    "try_strptime": (("x", "y"), "try_to_timestamp(:x, 'yyyyMMdd')"),
+    "json_valid": (("x",), "(json_object_keys(:x) is not null)"),
 }
+# What is written of a number, as DuckDB writes it: at least one digit behind the point.
+_FIGURE: Final = (
+    "regexp_replace(coalesce(cast(try_cast(:x as decimal(38, 6)) as string), cast(:x as string)), "
+    "'([.][0-9]+?)0+$', '$1')"
+)
+# How often the most frequent item of a group is there.
+_MODE: Final = """aggregate(
+    array_sort(collect_list(:x)),
+    struct(cast(null as bigint) as last, 0 as run, 0 as most),
+    (a, e) -> struct(
+        cast(e as bigint) as last,
+        if(e = a.last, a.run + 1, 1) as run,
+        greatest(a.most, if(e = a.last, a.run + 1, 1)) as most
+    ),
+    a -> a.most
+)"""
 
 
 def prepared(text: str) -> str:
@@ -82,26 +105,37 @@ def rewritten(node: Expr) -> Any:
     if isinstance(node, exp.Window) and isinstance(node.this, exp.RowNumber):
         has_order = node.args.get("order") or node.args.get("partition_by")
         return node if has_order else spark("(monotonically_increasing_id() + 1)")
-    if isinstance(node, exp.TimestampTrunc | exp.DateTrunc):
-        return _truncated(node)
-    if isinstance(node, exp.RegexpFullMatch):
-        text, pattern = (each.transform(rewritten) for each in (node.this, node.expression))
-        return spark("regexp_like(:x, concat('\\\\A(?:', :y, ')\\\\z'))", x=text, y=pattern)
-    if isinstance(node, exp.Monthname | exp.Dayname | exp.DayOfWeekIso):
-        return spark(_WORDS[type(node).__name__.lower()][1], x=node.this.transform(rewritten))
-    if isinstance(node, exp.ArgMin | exp.ArgMax):
-        return _of_those_there(node)
-    if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.TIMESTAMPTZ:
-        return exp.DataType(this=exp.DataType.Type.TIMESTAMPNTZ)  # as the frame's times are
-    if isinstance(node, exp.RegexpExtract) and isinstance(node.args.get("group"), exp.Array):
-        return _extracted(node)
-    if isinstance(node, exp.ArrayFilter):
-        return _numbered(node)
-    if isinstance(node, exp.Filter) and isinstance(node.this, exp.ArrayAgg):
-        return _listed(node)
-    if isinstance(node, exp.Window) and isinstance(node.this, exp.Filter):
-        return _within(node)
-    return _renamed(node) if isinstance(node, exp.Anonymous) else node
+    for types, change in _changes().items():
+        if isinstance(node, types):
+            return change(node)
+    return node
+
+
+def _changes() -> dict[Any, Callable[[Any], Any]]:
+    """Return what is rewritten, by the kind of a part of a query."""
+    from sqlglot import exp
+
+    return {
+        (exp.TimestampTrunc, exp.DateTrunc): _truncated,
+        exp.DateDiff: _days,
+        exp.DayOfWeekIso: _weekday,
+        (exp.Monthname, exp.Dayname): _spelled_out,
+        (exp.ArgMin, exp.ArgMax): _of_those_there,
+        exp.DataType: _without_zone,
+        exp.RegexpExtract: _extracted,
+        exp.RegexpFullMatch: _matched,
+        exp.RegexpLike: _in_any_case,
+        exp.RegexpReplace: _in_any_case,
+        exp.ArrayFilter: _numbered,
+        exp.ArrayMax: _mode,
+        exp.Cast: _figure,
+        exp.Filter: _listed,
+        exp.ArrayAgg: _listed,
+        exp.Format: _formatted,
+        exp.Log: _log,
+        exp.Window: _within,
+        exp.Anonymous: _renamed,
+    }
 
 
 def _selected(node: Any) -> Any:
@@ -127,6 +161,20 @@ def _selected(node: Any) -> Any:
     return node
 
 
+def _spelled_out(node: Any) -> Any:
+    """Return the whole name of a day or month."""
+    signs = "MMMM" if type(node).__name__ == "Monthname" else "EEEE"
+    return spark(f"date_format(:x, '{signs}')", x=node.this.transform(rewritten))
+
+
+def _without_zone(node: Any) -> Any:
+    """Return the type of a time as a query sees a frame's: without a zone, in UTC."""
+    from sqlglot import exp
+
+    has_zone = node.this == exp.DataType.Type.TIMESTAMPTZ
+    return exp.DataType(this=exp.DataType.Type.TIMESTAMPNTZ) if has_zone else node
+
+
 def _of_those_there(node: Any) -> Any:
     """Return the value of the row that comes first or last, of those that have one."""
     value, by = (each.transform(rewritten) for each in (node.this, node.expression))
@@ -136,6 +184,10 @@ def _of_those_there(node: Any) -> Any:
 
 def _extracted(node: Any) -> Any:
     """Return what the groups of a pattern match, under their names."""
+    from sqlglot import exp
+
+    if not isinstance(node.args.get("group"), exp.Array):
+        return node
     text, pattern = (each.transform(rewritten) for each in (node.this, node.expression))
     names = [each.name for each in node.args["group"].expressions]
     parts = (f"'{name}', regexp_extract(:x, :y, {i})" for i, name in enumerate(names, start=1))
@@ -161,24 +213,92 @@ def _listed(node: Any) -> Any:
     """Return a list of the rows that a condition lets through, in order; null if there are none."""
     from sqlglot import exp
 
-    order, test = node.this.this, node.expression.this.transform(rewritten)
-    if not isinstance(order, exp.Order):
+    if isinstance(node, exp.Filter) and (found := node.this.find(exp.AnyValue)):
+        node.set("this", exp.Min(this=found.this))  # Spark takes no filter with `ignore nulls`
         return node
-    value = order.this.transform(rewritten)
-    (by,) = (each.this.transform(rewritten) for each in order.expressions)
-    rows = "array_sort(collect_list(struct(:by, :x as tu__x)) filter (where :c))"
-    return spark(f"nullif(transform({rows}, e -> e.tu__x), array())", by=by, x=value, c=test)
+    made = node.this if isinstance(node, exp.Filter) else node
+    if not isinstance(made, exp.ArrayAgg) or not isinstance(made.this, exp.Order):
+        return node
+    test = node.expression.this if made is not node else exp.true()
+    keys = [exp.alias_(each.this, f"tu__{n}") for n, each in enumerate(made.this.expressions)]
+    entry = exp.Struct(expressions=[*keys, exp.alias_(made.this.this, "tu__x")])
+    rows = "array_sort(collect_list(:e) filter (where :c))"
+    text = f"nullif(transform({rows}, e -> e.tu__x), array())"
+    return spark(text, e=entry.transform(rewritten), c=test.transform(rewritten))
 
 
 def _within(node: Any) -> Any:
     """Return an aggregate in a window whose condition is in what it adds up."""
     from sqlglot import exp
 
+    if not isinstance(node.this, exp.Filter):
+        return node
     inner, test = node.this.this, node.this.expression.this
     key = "expression" if isinstance(inner, exp.ArgMin | exp.ArgMax) else "this"
     inner.set(key, exp.Case(ifs=[exp.If(this=test, true=inner.args[key])]))
     node.set("this", inner)
     return node
+
+
+def _matched(node: Any) -> Any:
+    text, pattern = (each.transform(rewritten) for each in (node.this, node.expression))
+    return spark("regexp_like(:x, concat('\\\\A(?:', :y, ')\\\\z'))", x=text, y=pattern)
+
+
+def _in_any_case(node: Any) -> Any:
+    """Return a look for a pattern in whatever case, where it is asked for, said in the pattern."""
+    flag = node.args.get("flag") or node.args.get("modifiers")
+    if flag is not None and flag.name == "i":
+        node.set("flag", None)
+        node.set("modifiers", None)
+        node.set("expression", spark("concat('(?i)', :x)", x=node.expression))
+    elif flag is not None and flag.name == "g":
+        node.set("modifiers", None)  # all, as Spark does
+    return node
+
+
+def _days(node: Any) -> Any:
+    """Return days as midnights between two times, not as whole days."""
+    if node.text("unit").lower() != "day":
+        return node
+    first, last = (each.transform(rewritten) for each in (node.expression, node.this))
+    text = "cast(datediff(cast(:y as date), cast(:x as date)) as bigint)"
+    return spark(text, x=first, y=last)
+
+
+def _weekday(node: Any) -> Any:
+    return spark("(weekday(:x) + 1)", x=node.this.transform(rewritten))
+
+
+def _mode(node: Any) -> Any:
+    counts = node.this
+    if counts.name.lower() != "map_values" or counts.expressions[0].name.lower() != "histogram":
+        return node
+    return spark(_MODE, x=counts.expressions[0].expressions[0].transform(rewritten))
+
+
+def _figure(node: Any) -> Any:
+    """Return a number as the text that DuckDB makes of it, where it is rounded for that."""
+    from sqlglot import exp
+
+    is_text = node.to.this in exp.DataType.TEXT_TYPES
+    if not is_text or not isinstance(node.this, exp.Round):
+        return node
+    return spark(_FIGURE, x=node.this.transform(rewritten))
+
+
+def _formatted(node: Any) -> Any:
+    """Return a number in words as Java writes them."""
+    (value,) = (each.transform(rewritten) for each in node.expressions)
+    if node.this.name == "{:,}":
+        return spark("format_number(:x, 0)", x=value)
+    return spark("format_string('%.1f %%', cast(:x as double))", x=value)
+
+
+def _log(node: Any) -> Any:
+    if node.this.name != "10":
+        return node
+    return spark("log10(:x)", x=node.expression.transform(rewritten))
 
 
 def spark(text: str, **parts: Any) -> Any:

@@ -76,9 +76,9 @@ raw_bins as (
     sum(size) as size, count(*) filter (where unit_cost > {_DEAREST}) as dear
   from unit_costs
   group by {keys}, floor(4 * log10(unit_cost))
-  union all by name
-  select "product.id", "metric_name", currency as tu__currency, {_DAYS} as kind,
-    floor(4 * log10(cost)) as bin, {_binned("cost", "day")}
+  union all
+  select "product.id", null, "metric_name", null, currency as tu__currency, {_DAYS} as kind,
+    floor(4 * log10(cost)) as bin, {_binned("cost", "day")}, null as size, null as dear
   from day_costs_alone
   group by "product.id", "metric_name", currency, floor(4 * log10(cost))
 ),

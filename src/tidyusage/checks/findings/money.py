@@ -182,23 +182,31 @@ def entries(asked: Usage) -> str:
 )"""
 
 
+_AMOUNTS: Final = "string_agg(amount, ', ' order by tu__place)"
+
+
 def _duplicate_charge_types(asked: Usage) -> str:
     said = found(
         id_="id",
         column=f"{literal(f'charges{asked.columns.sep}')} || type",
-        value="string_agg(amount, ', ')",
+        value=_AMOUNTS,
         expected="null",
         message=sentence(
             "The charge {} stands {} times in the record, with the amounts {}, which are"
             " added up; if they are one charge twice, leave one out.",
             "type",
             "count(*)",
-            "string_agg(amount, ', ')",
+            _AMOUNTS,
         ),
     )
     return f"""amounts as (
-  select tu__record, id, tu__entry.type as type, {figure("tu__entry.amount")} as amount
-  from (select tu__record, id, unnest(entries) as tu__entry from {ENTRIES})
+  select tu__record, id, tu__place, tu__entry.type as type,
+    {figure("tu__entry.amount")} as amount
+  from (
+    select tu__record, id, unnest(entries) as tu__entry,
+      unnest(range(len(entries))) as tu__place
+    from {ENTRIES}
+  )
   where tu__entry.type is not null
 ),
 duplicate_charge_types as (
