@@ -17,7 +17,7 @@ KEY: Final = "date_key"
 UNDATED: Final = 0
 # A date that far from the others is a slip: years between them would be nothing but ballast.
 _LONGEST: Final = 200
-_DAY: Final = "cast(start_date at time zone 'UTC' as date)"
+_DAY: Final = "cast(timezone('UTC', start_date) as date)"
 
 _INTEGER: Final = pa.int64()
 _DATE: Final = pa.date32()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from tidyusage import engines
 from tidyusage.errors import known_options
+from tidyusage.export import executors
 from tidyusage.export.plan import Plan, require_used
 from tidyusage.export.privacy import Privacy
 from tidyusage.export.pseudonyms import Key
@@ -133,5 +135,7 @@ def export_usage(
     }
     require_used(tables, of_focus)
     plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
+    if engines.backend_of(frame) == "pyspark":
+        return executors.exported(frame, plan, version=version, **of_focus)
     with telling(plan.place.place), staged(frame) as (connection, usage):
         return plan.executed(connection, usage, version=version, **of_focus)

@@ -68,14 +68,14 @@ def _account(options: Options) -> dict[str, str]:
 
 def _period() -> dict[str, str]:
     """Return the windows: FOCUS knows no part of a second, so what is touched is covered."""
-    month = "date_trunc('month', start_date at time zone 'UTC')"
+    month = "date_trunc('month', timezone('UTC', start_date))"
     return {
         "tu__start": "start_date",
         "tu__end": "end_date",
         "ChargePeriodStart": "date_trunc('second', start_date)",
         "ChargePeriodEnd": "date_trunc('second', end_date + interval 999999 microseconds)",
-        "BillingPeriodStart": f"{month} at time zone 'UTC'",
-        "BillingPeriodEnd": f"({month} + interval 1 month) at time zone 'UTC'",
+        "BillingPeriodStart": f"timezone('UTC', {month})",
+        "BillingPeriodEnd": f"timezone('UTC', {month} + interval 1 month)",
     }
 
 

@@ -43,7 +43,7 @@ _WRITERS: Final[dict[Kind, str]] = {
     "delta": "tidyusage.export.delta",
     "postgres": "tidyusage.export.postgres",
 }
-_ASIDE: Final = "_set_aside"
+ASIDE: Final = "_set_aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Plan:
         """Write what was asked for, and return the manifest."""
         shown = self.privacy.applied(connection, given)
         if self.mode == "upsert" or self.place.kind == "postgres" or self.form == "star":
-            _require_unique(connection, shown)
+            require_unique(connection, shown)
         made = self._made(connection, shown, of_focus)
-        _require_distinct(made)
+        require_distinct(made)
         names = self._partitions(made)
         told = manifest.begun(
             connection,
@@ -94,20 +94,17 @@ class Plan:
         with together(keeps=keeps) as files:
             _write(connection, Job(made, self.place, self.mode, names, told, files))
         for table in made:
-            if table.name.endswith(_ASIDE):
-                _tell_of(connection, table, told.tables[table.name]["rows"])
+            if table.name.endswith(ASIDE):
+                tell_of(connection, table, told.tables[table.name]["rows"])
         return told.told()
 
     def _made(
         self, connection: duckdb.DuckDBPyConnection, shown: Usage, of_focus: dict[str, Any]
     ) -> list[Table]:
         """Return the tables that were asked for; those that take work are made once."""
-        if self.form == "wide":
-            return [usage.wide(shown)]
-        if self.form == "long":
-            return [usage.long(shown)]
-        found = star.tables(shown) if self.form == "star" else focus.tables(shown, **of_focus)
-        return [_made_once(connection, table) for table in found]
+        found = tables_of(self.form, shown, of_focus)
+        takes_work = self.form in {"star", "focus"}
+        return [_made_once(connection, table) for table in found] if takes_work else found
 
     def _partitions(self, made: Sequence[Table]) -> tuple[str, ...]:
         names = partitions.check(self.partition_by, made)
@@ -144,7 +141,7 @@ class Plan:
         """Raise if a file is there that nobody said to change; what holds tables looks for them."""
         if not self.place.is_file or self.place.kind == "duckdb" or self.mode != "error":
             return
-        beside = [self.place.beside(_ASIDE[1:])] if self._sets_aside else []
+        beside = [self.place.beside(ASIDE[1:])] if self._sets_aside else []
         for place in (self.place, *beside):
             if os.path.exists(place.place):
                 raise upsert.is_there(repr(place.place))
@@ -154,6 +151,15 @@ class Plan:
         return self.form == "focus" and self.place.holds_one
 
 
+def tables_of(form: Tables, shown: Usage, of_focus: Mapping[str, Any]) -> list[Table]:
+    """Return the tables of a form."""
+    if form == "wide":
+        return [usage.wide(shown)]
+    if form == "long":
+        return [usage.long(shown)]
+    return star.tables(shown) if form == "star" else focus.tables(shown, **of_focus)
+
+
 def require_used(form: Tables, of_focus: Mapping[str, Any]) -> None:
     """Raise for an option of FOCUS where none is asked for."""
     given = [name for name, value in of_focus.items() if value is not None]
@@ -161,7 +167,7 @@ def require_used(form: Tables, of_focus: Mapping[str, Any]) -> None:
         raise OptionError(f"{given[0]}= is an option of FOCUS.", "Give tables='focus'.")
 
 
-def _require_distinct(made: Sequence[Table]) -> None:
+def require_distinct(made: Sequence[Table]) -> None:
     """Raise if a table's columns are the same but for case, which few targets tell apart."""
     for table in made:
         found: dict[str, list[str]] = {}
@@ -175,7 +181,7 @@ def _require_distinct(made: Sequence[Table]) -> None:
             )
 
 
-def _require_unique(connection: duckdb.DuckDBPyConnection, shown: Usage) -> None:
+def require_unique(connection: duckdb.DuckDBPyConnection, shown: Usage) -> None:
     """Raise if what should tell records apart does not."""
     keys = ", ".join(map(quote, shown.identity))
     repeated = f"""select id, count(*) as times
@@ -201,7 +207,7 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write what a job says; what stands beside a file, after it."""
     writer, kind = importlib.import_module(_WRITERS[job.target.kind]), job.target.kind
     _require_same_privacy(job)
-    aside = [table for table in job.tables if table.name.endswith(_ASIDE)]
+    aside = [table for table in job.tables if table.name.endswith(ASIDE)]
     aside = aside if job.target.holds_one else []
     writer.write(connection, replace(job, tables=[t for t in job.tables if t not in aside]))
     for table in aside:
@@ -220,7 +226,7 @@ def _require_same_privacy(job: Job) -> None:
 
 def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table) -> None:
     """Write what was set aside to a file of its own; where there is nothing, there is no file."""
-    place = job.target.beside(_ASIDE[1:])
+    place = job.target.beside(ASIDE[1:])
     if job.told.tables[table.name]["rows"] or (job.adds and os.path.exists(place.place)):
         writer = importlib.import_module(_WRITERS[place.kind])
         writer.write(connection, replace(job, tables=[table], target=place))
@@ -230,7 +236,8 @@ def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table)
         job.files.remove(place.place)
 
 
-def _tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:
+def tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:
+    """Say how many charges FOCUS cannot hold, and why."""
     if rows:
         reasons = named(focus.set_aside_counts(connection, table))
         warn(

@@ -18,6 +18,11 @@ _INSTANT: Final = (
     "extract(second from :x), 'UTC')"
 )
 _EPOCH: Final = "timestamp_ntz '1970-01-01 00:00:00'"
+# Of an instant the time in UTC; what has no zone is in UTC already.
+_UTC: Final = (
+    "if(typeof(:x) = 'timestamp_ntz', cast(:x as timestamp_ntz), "
+    f"timestampadd(microsecond, unix_micros(cast(:x as timestamp)), {_EPOCH}))"
+)
 # sqlglot takes the length of a list for that of a text.
 _LEN: Final = re.compile(r"\blen\(")
 _SIZE: Final = "tu__size"
@@ -345,7 +350,7 @@ def _in_zone(node: Any) -> Any:
     """Return a clock's time on another clock, or an instant of the table on one."""
     target, inner = node.expressions
     if not (isinstance(inner, type(node)) and inner.name.lower() == "timezone"):
-        return spark(f"timestampadd(microsecond, unix_micros(:x), {_EPOCH})", x=inner)
+        return spark(_UTC, x=inner.transform(rewritten))
     source, value = inner.expressions
     there = value.transform(rewritten)
     return spark("convert_timezone(:a, :b, :x)", a=source, b=target, x=there)
