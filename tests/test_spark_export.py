@@ -18,6 +18,7 @@ pytestmark = [
 RECORDS = [
     {
         "id": id_,
+        "product": {"id": "claude", "name": "Claude"},
         "user": {"id": user},
         "model": {"id": "m"},
         "start_date": start,
