@@ -74,6 +74,19 @@ def server() -> Any:
         yield url
 
 
+@pytest.fixture(scope="session")
+def spark() -> Any:
+    """The one Spark of all tests; those that ask for it are of the xdist group `spark`."""
+    import warnings
+
+    from servers import spark as started
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyspark's own, of pandas 3
+        with started() as session:
+            yield session
+
+
 @pytest.fixture
 def at(tmp_path: Any, monkeypatch: Any, request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """A target of a kind, and its reader, in an empty folder or an empty schema."""
