@@ -32,7 +32,7 @@ ODD = [
     {"id": "empty", "resources": [], "charges": [], "usage": {"code": {"tool_actions": {}}}},
     {
         "id": "quotes'\"`",
-        "product": {"id": "{tu__spark}", "name": "O'Neil \\ \"q\" {x}"},
+        "product": {"id": "{tu__spark}", "name": 'O\'Neil \\ "q" {x}'},
         "user": {"id": " U1 ", "email": "A@x.org"},
         "model": {"id": "m'{0}\\n", "provider": "ü"},
         "surface": "}{",
@@ -199,7 +199,15 @@ APART |= {"validate_usage"}
 WITHOUT = {"errors", "export_usage", "fetch_usage", "flatten_usage", "iter_usage", "load_example"}
 WITHOUT |= {"read_usage", "schemas", "sql"}
 # What has little to say of the odd records; each question costs a second.
-ON_EXAMPLE = {"active_users", "acceptance_rate", "cost_by", "cost_per", "daily", "stickiness", "top"}
+ON_EXAMPLE = {
+    "active_users",
+    "acceptance_rate",
+    "cost_by",
+    "cost_per",
+    "daily",
+    "stickiness",
+    "top",
+}
 
 
 def test_no_function_is_forgotten():
@@ -330,7 +338,10 @@ def test_a_wrong_dtype_is_told(frames):
     wrong = of_spark.selectExpr("id", "cast(usage_tokens_input as string) as usage_tokens_input")
     with pytest.raises(UsageError) as fault:
         tu.validate_usage(wrong)
-    cases = [(row["column"], row["check"], row["failure_case"]) for row in rows(fault.value.failure_cases)]
+    cases = [
+        (row["column"], row["check"], row["failure_case"])
+        for row in rows(fault.value.failure_cases)
+    ]
     assert cases == [("usage_tokens_input", "dtype", "string")]
     with pytest.raises(UsageError, match="usage_tokens_input: dtype string"):
         tu.filter_usage(wrong)
@@ -377,14 +388,22 @@ def test_a_guard_speaks_when_the_rows_are_asked_for(frames):
 
 REFUSED = [
     (lambda frame: tu.allocate(frame, weights=lambda _: 1), OptionError, "weights= is a function"),
-    (lambda frame: tu.estimate_cost(frame), OptionError, "Without prices="),
+    (tu.estimate_cost, OptionError, "Without prices="),
     (
         lambda frame: tu.restore(frame.selectExpr("id", "cast(charges as string) as charges")),
         FrameError,
         "The column 'charges' holds text",
     ),
-    (lambda frame: tu.tokens_by(frame.selectExpr("id", "1 as model_id"), "model.id"), Exception, ""),
-    (lambda frame: tu.to_wide(frame.select("id", "team {x}")), FrameError, "This is no usage frame"),
+    (
+        lambda frame: tu.tokens_by(frame.selectExpr("id", "1 as model_id"), "model.id"),
+        Exception,
+        "",
+    ),
+    (
+        lambda frame: tu.to_wide(frame.select("id", "team {x}")),
+        FrameError,
+        "This is no usage frame",
+    ),
 ]
 
 

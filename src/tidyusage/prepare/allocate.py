@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from tidyusage import catalogue, engines
 from tidyusage.answers import GUARD
 from tidyusage.columns import columns
-from tidyusage.errors import OptionError, FrameError, UnknownFieldError, known_options, one_of
+from tidyusage.errors import FrameError, OptionError, UnknownFieldError, known_options, one_of
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW, rewritten, wide

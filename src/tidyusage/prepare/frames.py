@@ -128,12 +128,14 @@ def chosen(
             "FrameT",
             sparks.kept(
                 frame,
-                lambda own: f"""with {usage(found, fields, own)},
+                lambda own: (
+                    f"""with {usage(found, fields, own)},
 {steps}
 select {", ".join(own)}
 from {of}
 where {where}
-order by {ROW}""",
+order by {ROW}"""
+                ),
                 query.needs,
                 query.kinds,
             ),

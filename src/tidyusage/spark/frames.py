@@ -34,9 +34,7 @@ def types(frame: Any) -> dict[str, str]:
     return dict(frame.dtypes)
 
 
-def queried(
-    frame: Any, sql: str, needs: Iterable[str], as_they_are: Container[str] = ()
-) -> Any:
+def queried(frame: Any, sql: str, needs: Iterable[str], as_they_are: Container[str] = ()) -> Any:
     """Return a query over the columns that it needs of a frame, plain, as a lazy frame."""
     of = types(frame)
     plain = [
