@@ -76,11 +76,15 @@ def server() -> Any:
 
 @pytest.fixture(scope="session")
 def spark() -> Any:
-    """The Spark session of all tests of a process."""
-    from servers import spark
+    """The one Spark of all tests; those that ask for it are of the xdist group `spark`."""
+    import warnings
 
-    with spark() as session:
-        yield session
+    from servers import spark as started
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyspark's own, of pandas 3
+        with started() as session:
+            yield session
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def postgres():
 
 @contextmanager
 def spark():
-    """Start a Spark session in this process, on two threads, and stop it."""
+    """Start a Spark session in this process, on two threads, and stop it; it serves Connect."""
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         pytest.skip("Java is not installed (Debian: default-jre-headless)")
     from pyspark.sql import SparkSession
@@ -70,11 +70,18 @@ def spark():
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.shuffle.partitions": "1",
-        "spark.sql.codegen.wholeStage": "false",  # compiling takes longer than few rows do
+        # Compiling, and planning anew as rows come, take longer than few rows do.
+        "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.sql.adaptive.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": "2g",
+        "spark.sql.maxPlanStringLength": "100",  # what pages of its own would show of a plan
+        "spark.sql.ui.retainedExecutions": "1",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(_free_port()),
         "spark.sql.warehouse.dir": folder,
         "spark.local.dir": folder,
         "spark.log.level": "ERROR",
@@ -88,3 +95,11 @@ def spark():
     finally:
         session.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def connected(session):
+    """Return a session of Spark Connect on the server of another."""
+    from pyspark.sql.connect.session import SparkSession
+
+    port = session.conf.get("spark.connect.grpc.binding.port")
+    return SparkSession.builder.remote(f"sc://127.0.0.1:{port}").create()

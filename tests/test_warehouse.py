@@ -95,9 +95,7 @@ def engine(request):
             yield found
             found.connection.close()
     else:
-        with warnings.catch_warnings(), servers.spark() as session:
-            warnings.simplefilter("ignore")  # pyspark's own
-            yield Spark(session)
+        yield Spark(request.getfixturevalue("spark"))
 
 
 def number(value):

@@ -3,6 +3,7 @@
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors, schemas
+from tidyusage.accessor import usage
 from tidyusage.api import fetch_usage, iter_usage
 from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.export import export_usage
@@ -89,5 +90,6 @@ __all__ = [
     "top",
     "totals",
     "trend",
+    "usage",
     "validate_usage",
 ]

@@ -1,4 +1,4 @@
-"""`.usage` on pandas and Polars frames: every function of a frame as a method."""
+"""`.usage` on pandas and Polars frames, `usage(…)` of all: each function of a frame as a method."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, export, metrics, prepare
+from tidyusage import checks, engines, export, metrics, prepare
+from tidyusage.errors import FrameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tidyusage.typing import Frame
 
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     name.removesuffix("_usage"): getattr(package, name)
@@ -28,8 +31,47 @@ class UsageAccessor:
     def __init__(self, frame: Any) -> None:
         self._frame = frame
 
+    if TYPE_CHECKING:  # the methods are made of the functions, below
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
     def __repr__(self) -> str:
         return f"<usage of a {type(self._frame).__name__}: {', '.join(sorted(FUNCTIONS))}>"
+
+
+def usage(frame: Frame) -> UsageAccessor:
+    """Return the functions of a frame as methods, where the frame's library takes no `.usage`.
+
+    Parameters
+    ----------
+    frame
+        A frame of any library: Arrow, a DuckDB relation, Spark; pandas and Polars too, whose
+        `df.usage` is the same.
+
+    Returns
+    -------
+    UsageAccessor
+        Its methods are the functions that take a frame, under their names, without `_usage`:
+        `usage(df).cost_by("model.id")` is `tu.cost_by(df, "model.id")`.
+
+    Raises
+    ------
+    FrameError
+        For what is no frame.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> table = tu.load_example(backend="pyarrow", sep="_")
+    >>> tu.usage(table).cost_by("product_id").column_names
+    ['product_id', 'currency', 'cost', 'share', 'records', 'priced']
+    """
+    if engines.backend_of(frame) is None:
+        raise FrameError(
+            f"{type(frame).__name__} is no frame that tidyusage knows.",
+            "Make one of records with flatten_usage() or read_usage().",
+        )
+    return UsageAccessor(frame)
 
 
 def _method(function: Callable[..., Any]) -> Callable[..., Any]:

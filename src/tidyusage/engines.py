@@ -126,13 +126,6 @@ def text_columns(frame: Any) -> list[str]:
     return [n for n, t in zip(frame.columns, frame.types, strict=True) if str(t) == "VARCHAR"]
 
 
-def instants(frame: Any) -> list[str]:
-    """Return the columns of a Spark frame that hold instants, whose text is that of its session."""
-    if backend_of(frame) != "pyspark":
-        return []
-    return [name for name, type_ in sparks.types(frame).items() if type_ == "timestamp"]
-
-
 def height(frame: Any) -> int:
     """Return how many rows an eager frame has; a relation or reader without columns has none."""
     return len(frame) if hasattr(frame, "__len__") and backend_of(frame) != "duckdb" else 0

@@ -12,6 +12,7 @@ import pyarrow as pa
 from tidyusage import engines, flatten, schema
 from tidyusage.columns import Columns, columns, types, with_own
 from tidyusage.errors import FrameError, known_options
+from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
@@ -60,12 +61,14 @@ def restore(frame: FrameT, *, sep: Separator = ".") -> FrameT:
     nested_ = {actual for actual, type_ in nested.items() if pa.types.is_nested(type_)}
 
     texts = engines.text_columns(frame)
-    if engines.backend_of(frame) == "pyspark" and (lists := [*(nested_ & set(texts))]):
+    is_spark = engines.backend_of(frame) == "pyspark"
+    if is_spark and (lists := nested_ & set(texts)):
         raise FrameError(
             f"The column {min(lists)!r} holds text, and lists belong there.",
             "Spark's from_json(column, schema) makes them; Parquet keeps them.",
         )
-    instants = engines.instants(frame)
+    # Their text would be that of the session's zone.
+    instants = [n for n, t in sparks.types(frame).items() if t == "timestamp"] if is_spark else []
 
     def query(source: str) -> str:
         return _restored(source, found, texts, instants)

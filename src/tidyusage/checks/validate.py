@@ -52,8 +52,8 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
         If a row breaks a rule.  Its `failure_cases` is a frame of the same library (an Arrow table
         for a relation), one row for each row and rule: `id` (str), `column` (str), `check` (str,
         the rule), `failure_case` (str, the column's value) and `index` (the row's label in
-        pandas, its number from 0 elsewhere; a Spark frame's rows have none).  A column of a wrong
-        dtype is one row, whose `check` is "dtype".  It is a `UsageError` too.
+        pandas, its number from 0 elsewhere; a Spark frame's rows have none, and no such column).
+        A column of a wrong dtype is one row, whose `check` is "dtype".  It is a `UsageError` too.
     FrameError
         If the frame holds no usage.
 

@@ -95,8 +95,8 @@ def allocate_shared(
     -----
     AllocationWarning
         If shared rows have no target; they stay as they are.  It counts them and tells their cost.
-        A lazy frame warns when it is collected; a relation and a Spark frame cannot, and their
-        rows that are shared but not `allocated` tell it.
+        A lazy frame warns when it is collected; a relation and a Spark frame cannot, and their rows
+        that are shared but not `allocated` tell it.
 
     Notes
     -----

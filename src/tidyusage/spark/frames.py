@@ -6,7 +6,7 @@ what then runs are Spark's own expressions.
 
 from __future__ import annotations
 
-import re
+import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -73,14 +73,30 @@ def kept(
 
 def _answer(frame: Any, sql: str, name: str) -> Any:
     def plan(part: Any, parts: Mapping[str, Any]) -> Any:
+        frames = {name: frame, **parts}
+        tokens = {key: f"tu_{uuid.uuid4().hex}" for key in frames}
+        text = dialects.spoken(_renamed(part, tokens), "spark")
         # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
-        text = dialects.spoken(part, "spark").replace("{", "{{").replace("}", "}}")
-        frames = {key: each for key, each in {name: frame, **parts}.items() if key in text}
-        for key in frames:
-            text = re.sub(rf"\b{key}\b", f"{{{key}}}", text)
-        return frame.sparkSession.sql(text, **frames)
+        text = text.replace("{", "{{").replace("}", "}}")
+        named = {tokens[key]: each for key, each in frames.items() if tokens[key] in text}
+        for token in named:
+            text = text.replace(token, f"{{{token}}}")
+        return frame.sparkSession.sql(text, **named)
 
     return steps.run(dialects.parsed(sql, "spark"), plan)
+
+
+def _renamed(query: Any, tokens: Mapping[str, str]) -> Any:
+    """Return a query that names frames as no text in it does."""
+    from sqlglot import exp
+
+    query = query.copy()
+    for table in list(query.find_all(exp.Table)):
+        if (key := table.name) in tokens:
+            table.set("this", exp.to_identifier(tokens[key]))
+            if not table.alias:
+                table.set("alias", exp.TableAlias(this=exp.to_identifier(key)))
+    return query
 
 
 def _plain(name: str, type_: str) -> str:

@@ -69,7 +69,7 @@ def _is_numbered(step: Any) -> bool:
     )
 
 
-def _with(query: Any, steps: Mapping[str, Any], named: Mapping[str, list[str]]) -> Any:
+def _with(query: Any, steps: dict[str, Any], named: Mapping[str, list[str]]) -> Any:
     """Return a query with the steps before it that it needs, and no others."""
     from sqlglot import exp
 

@@ -48,7 +48,6 @@ _WORDS: Final = {
     _SIZE: (("x",), "array_size(:x)"),
     "error": (("x",), "raise_error(:x)"),
     "isfinite": (("x",), "(abs(:x) < double('infinity'))"),
-    "isinf": (("x",), "(abs(:x) = double('infinity'))"),
     "fsum": (("x",), "sum(:x)"),
     "list_bool_or": (("x",), "exists(:x, e -> e)"),
     "list_sum": (
@@ -133,10 +132,12 @@ def _changes() -> dict[Any, Callable[[Any], Any]]:
         exp.RegexpReplace: _in_any_case,
         exp.ArrayFilter: _numbered,
         exp.ArrayMax: _mode,
+        exp.Bracket: _item,
         exp.Cast: _figure,
         exp.Filter: _listed,
         exp.ArrayAgg: _listed,
         exp.Format: _formatted,
+        exp.IsInf: _infinite,
         exp.Log: _log,
         exp.Window: _within,
         exp.Anonymous: _renamed,
@@ -298,6 +299,22 @@ def _formatted(node: Any) -> Any:
     if node.this.name == "{:,}":
         return spark("format_number(:x, 0)", x=value)
     return spark("format_string('%.1f %%', cast(:x as double))", x=value)
+
+
+def _item(node: Any) -> Any:
+    """Return an item of a list, counted from 0, or null past its end; one of a map as it is."""
+    from sqlglot import exp
+
+    (place,) = node.expressions
+    if isinstance(place, exp.Add):
+        place = exp.Sub(this=exp.paren(place), expression=exp.Literal.number(1))
+    elif not place.is_int:  # which sqlglot counts from 0 already
+        return node
+    return spark("get(:x, :y)", x=node.this.transform(rewritten), y=place.transform(rewritten))
+
+
+def _infinite(node: Any) -> Any:
+    return spark("(abs(:x) = double('infinity'))", x=node.this.transform(rewritten))
 
 
 def _log(node: Any) -> Any:
