@@ -32,22 +32,37 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
     """
     import duckdb
 
-    with _session(form) if few else _new() as connection:
+    with _session(form) if few else new() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
-        with suppress(duckdb.InvalidInputException):
-            connection.execute("set enable_progress_bar = false")
+        without_bar(connection)
         connection.execute("set python_enable_replacements = false")
-        try:
-            with watched(connection):
-                yield connection
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":
-                raise KeyboardInterrupt from error
-            raise
+        with stoppable(connection):
+            yield connection
 
 
-def _new() -> duckdb.DuckDBPyConnection:
+@contextmanager
+def stoppable(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let a bar see how far a connection has come, and Ctrl-C end its work."""
+    try:
+        with watched(connection):
+            yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
+
+
+def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have a connection draw no bar of its own."""
+    import duckdb
+
+    # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("set enable_progress_bar = false")
+
+
+def new() -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB of our own."""
     import duckdb
 
     connection = duckdb.connect(config=_WITHOUT_NETWORK)
