@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage.interrupts import heard
 from tidyusage.progress import watched
 
 if TYPE_CHECKING:
@@ -36,16 +37,20 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
         connection.execute("set TimeZone = 'UTC'")
         without_bar(connection)
         connection.execute("set python_enable_replacements = false")
-        with stoppable(connection):
+        with nullcontext() if few else stoppable(connection):
             yield connection
 
 
 @contextmanager
 def stoppable(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Let a bar see how far a connection has come, and Ctrl-C end its work."""
+    """Let a bar see how far a connection has come, and Ctrl-C end its work at once."""
+    import duckdb
+
     try:
-        with watched(connection):
+        with watched(connection), heard(connection.interrupt):
             yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
     except RuntimeError as error:
         if str(error) == "Query interrupted":
             raise KeyboardInterrupt from error

@@ -11,12 +11,13 @@ from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.errors import UsageError
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import FRAME, quote
 
 quiet.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 _SHOWN: Final = 8
@@ -36,14 +37,18 @@ _CURRENCIES: Final = "  currencies=[…] names further currencies that may be ch
 class InvalidUsageError(UsageError, SchemaErrors):
     """A frame breaks rules; `failure_cases` has a row for each row and rule."""
 
-    def __init__(self, frame: Any, judged: Judged, failing: pa.Table) -> None:
+    def __init__(self, frame: Any, judged: Judged, failing: pa.Table, every: Any = None) -> None:
+        """Tell what failed; where those may be but the first, ``every`` is a relation of all."""
         dtypes = [
             {COLUMN: judged.spelled(path), CHECK: "dtype", CASE: dtype}
             for path, dtype in judged.unfit.items()
         ]
-        counts = _counted(failing)
+        counts = _counted(failing) if every is None else _counted_in(every)
+        is_part = sum(count for _, _, count, _ in counts) > failing.num_rows
         counts += [(of[COLUMN], of[CHECK], 1, of[CASE]) for of in dtypes]
         hint = _DTYPES if dtypes else _HINT
+        if is_part:
+            hint = hint.replace("each of them", f"the first {failing.num_rows:,} of them")
         if any(check == "currency_code" for _, check, _, _ in counts):
             hint += _CURRENCIES
         if any(column == "id" and check == "unique" for column, check, _, _ in counts):
@@ -85,18 +90,21 @@ def _counted(failing: pa.Table) -> list[tuple[str, str, int, str | None]]:
     if not failing.num_rows:
         return []
     with connections.connect(few=engines.is_few(failing)) as connection:
-        found = engines.ask(
-            connection,
-            failing,
-            lambda frame: (
-                f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*),
+        found = engines.ask(connection, failing, _counts)
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def _counted_in(failing: duckdb.DuckDBPyRelation) -> list[tuple[str, str, int, str | None]]:
+    """Return the same of a relation, whose rows are not held."""
+    return engines.queried(failing, _counts(FRAME)).fetchall()
+
+
+def _counts(frame: str) -> str:
+    return f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*),
   first({CASE} order by {ROW})
 from {frame}
 group by all
 order by count(*) desc, min({ROW}), 1, 2"""
-            ),
-        )
-    return [tuple(row.values()) for row in found.to_pylist()]
 
 
 def _fact(counts: list[tuple[str, str, int, str | None]]) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, engines, flavours, relations
+from tidyusage import answers, bounded, engines, flavours, relations
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare.frames import ROW
+from tidyusage.progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +22,14 @@ if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.typing import FrameT
 
+# So many rows and rules of a relation that fails are held.
+_MOST: Final = 100_000
+
 
 @known_options
-def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
+def validate_usage(
+    frame: FrameT, *, currencies: Iterable[str] = (), progress: bool | None = None
+) -> FrameT:
     """Return a frame that keeps the schema's rules as it is, or raise with what breaks them.
 
     The rules are those of `schemas`: dtypes, what is required, unique ids, known types of charges,
@@ -38,6 +44,8 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
     currencies
         Further currencies that charges may have, beside three capital letters as in ISO 4217: such
         as ``["CREDITS"]``.
+    progress
+        As in `read_usage`; only a relation shows how far it has come.
 
     Returns
     -------
@@ -52,7 +60,8 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
         for a relation), one row for each row and rule: `id` (str), `column` (str), `check` (str,
         the rule), `failure_case` (str, the column's value) and `index` (the row's label in
         pandas, its number from 0 elsewhere).  A column of a wrong dtype is one row, whose `check`
-        is "dtype".  It is a `UsageError` too.
+        is "dtype".  Of a relation they are the first 100,000, and the error counts all.  It is a
+        `UsageError` too.
     FrameError
         If the frame holds no usage.
 
@@ -80,6 +89,10 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
             lambda eager: _validated(eager, judged), schema=lazy.collect_schema()
         )
         return cast("FrameT", checked)
+    if engines.backend_of(frame) == "duckdb":
+        relation = cast("duckdb.DuckDBPyRelation", frame)
+        with bar("Validating", progress), bounded.asked(relation):
+            return _validated(frame, judged)
     return _validated(frame, judged)
 
 
@@ -154,10 +167,14 @@ def _judged(frame: object, currencies: Iterable[str]) -> Judged:
 
 
 def _validated(frame: FrameT, judged: Judged) -> FrameT:
-    fails = _fails(frame, judged)
-    if fails or judged.unfit:
-        raise _invalid(frame, judged, _asked(frame, judged.failing()) if fails else _none())
-    return frame
+    if not _fails(frame, judged):
+        if judged.unfit:
+            raise _invalid(frame, judged, _none())
+        return frame
+    if engines.backend_of(frame) != "duckdb":
+        raise _invalid(frame, judged, _asked(frame, judged.failing()))
+    every = cast("duckdb.DuckDBPyRelation", answers.answer(frame, judged.failing()))
+    raise _invalid(frame, judged, every.limit(_MOST).to_arrow_table(), every)
 
 
 def _fails(frame: Any, judged: Judged) -> bool:
@@ -175,11 +192,11 @@ def _asked(frame: Any, query: Query) -> pa.Table:
     return engines.collected(answers.answer(frame, query))
 
 
-def _invalid(frame: Any, judged: Judged, failing: pa.Table) -> Exception:
+def _invalid(frame: Any, judged: Judged, failing: pa.Table, every: Any = None) -> Exception:
     """Return the error of what failed; pandera is not imported before."""
     from tidyusage.checks.failures import InvalidUsageError
 
-    return InvalidUsageError(frame, judged, failing)
+    return InvalidUsageError(frame, judged, failing, every)
 
 
 def _parted_lazily(lazy: pl.LazyFrame, judged: Judged) -> tuple[pl.LazyFrame, pl.LazyFrame]:
