@@ -9,9 +9,11 @@ import tempfile
 import weakref
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
+from uuid import uuid4
 
 from tidyusage import connections
 from tidyusage.errors import MemoryLimitError, OptionError
+from tidyusage.interrupts import LEFT, remove
 from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Home(NamedTuple):
     def close(self) -> None:
         """Close the connection, and remove its folder."""
         self.connection.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
 
 def check(memory_limit: object, temp_directory: object) -> None:
@@ -80,8 +82,10 @@ def opened(memory_limit: str | None, temp_directory: Path | None) -> Home:
     """Open a DuckDB with a limit; its folder goes when nobody has the connection any more."""
     within = os.fspath(temp_directory) if temp_directory is not None else tempfile.gettempdir()
     _sweep(within)
-    folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{HOST}-{os.getpid()}-", dir=within)
-    folder = os.path.abspath(folder)
+    name = f"{_PREFIX}{HOST}-{os.getpid()}-{uuid4().hex}"
+    folder = os.path.join(os.path.abspath(within), name)
+    LEFT.add(folder)
+    os.mkdir(folder, 0o700)
     connection = connections.new()
     connection.execute("set temp_directory = ?", [os.path.join(folder, _SPILL)])
     limit = None if memory_limit is None else int(_bytes(memory_limit) * _SHARE)
@@ -177,7 +181,7 @@ def _set_limit(connection: duckdb.DuckDBPyConnection, limit: int | None) -> None
 def _removed(folder: str, process: int) -> None:
     _OPEN.pop(folder, None)
     if os.getpid() == process:  # a forked one has but a copy
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
 
 
 def _sweep(within: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from tidyusage import bounded, checkups, connections, engines, exporting, fetching, questions
 from tidyusage.console import height, plainly, records, show
+from tidyusage.interrupts import LEFT, remove
 from tidyusage.questions import (  # noqa: TC001 - typer reads them
     MemoryLimit,
     TempDirectory,
@@ -115,6 +116,7 @@ def _check_folder(output: str) -> None:
 def _write(frame: Any, output: str) -> None:
     """Write a table or relation whole or not at all."""
     partial = f"{output}.{os.getpid()}.partial"
+    LEFT.add(partial)
     try:
         if engines.backend_of(frame) == "duckdb":
             with bounded.asked(frame):
@@ -124,8 +126,7 @@ def _write(frame: Any, output: str) -> None:
                 _copy(connection.from_arrow(frame), output, partial)
         os.replace(partial, output)
     finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+        remove(partial)
 
 
 def _copy(rows: duckdb.DuckDBPyRelation, output: str, partial: str) -> None:

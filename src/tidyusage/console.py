@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import typer
 
 from tidyusage.errors import RecordError, UsageError, UsageWarning
+from tidyusage.interrupts import leaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,7 +79,8 @@ def plainly() -> Iterator[None]:
         warnings.simplefilter("always", UsageWarning)
         warnings.showwarning = say
         try:
-            yield
+            with leaving():
+                yield
         except RecordError as error:
             typer.echo(f"error: {_spoken(error)}", err=True)
             raise typer.Exit(BAD_DATA) from None

@@ -6,7 +6,9 @@ So another thread hears of the signal, and has the query end.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import threading
 from contextlib import contextmanager, suppress
@@ -16,6 +18,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _AGAIN: Final = 0.05
+# How long a command waits for an engine that does not end: a sort of DuckDB's looks up seldom.
+_GRACE: Final = 0.6
+EXIT_CODE: Final = 130
+# Files and folders that must not outlive the process.
+LEFT: Final[set[str]] = set()
+_LEAVES: Final = threading.Event()
+
+
+@contextmanager
+def leaving() -> Iterator[None]:
+    """Have the process go, as after any Ctrl-C, if an engine does not end: for commands alone."""
+    _LEAVES.set()
+    try:
+        yield
+    finally:
+        _LEAVES.clear()
+
+
+def remove(path: str) -> None:
+    """Remove a file or folder that was not to be left."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            os.remove(path)
+    LEFT.discard(path)
+
+
+@atexit.register
+def _remove_all() -> None:
+    for path in list(LEFT):
+        remove(path)
 
 
 @contextmanager
@@ -42,7 +76,7 @@ class _Watch:
     """A thread that waits for the signal's number at the end of a pipe."""
 
     def __init__(self, end: Callable[[], Any]) -> None:
-        self._end, self._seen = end, threading.Event()
+        self._end, self._seen, self._closed = end, threading.Event(), threading.Event()
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._before = -1
@@ -59,6 +93,7 @@ class _Watch:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.set_wakeup_fd(self._before)
         self._seen.set()
+        self._closed.set()
         os.close(self._write)
         self._thread.join()
         os.close(self._read)
@@ -74,5 +109,14 @@ class _Watch:
             if self._before >= 0:
                 with suppress(OSError):  # who listened before hears of it too
                     os.write(self._before, numbers)
-            while signal.SIGINT in numbers and not self._seen.wait(_AGAIN):
-                self._end()
+            if signal.SIGINT in numbers:
+                self._stop()
+
+    def _stop(self) -> None:
+        for _ in range(round(_GRACE / _AGAIN)):
+            if self._seen.wait(_AGAIN):
+                break
+            self._end()
+        if _LEAVES.is_set() and not self._closed.wait(_GRACE):
+            _remove_all()
+            os._exit(EXIT_CODE)

@@ -80,6 +80,10 @@ def validate_usage(
       id              column         check failure_case  index
     0  a  usage.tokens.input  not_negative        -12.0      0
     """
+    if engines.backend_of(frame) == "duckdb":
+        relation = cast("duckdb.DuckDBPyRelation", frame)
+        with bar("Validating", progress), bounded.asked(relation):
+            return _validated(frame, _judged(frame, currencies))
     judged = _judged(frame, currencies)
     if engines.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
@@ -89,10 +93,6 @@ def validate_usage(
             lambda eager: _validated(eager, judged), schema=lazy.collect_schema()
         )
         return cast("FrameT", checked)
-    if engines.backend_of(frame) == "duckdb":
-        relation = cast("duckdb.DuckDBPyRelation", frame)
-        with bar("Validating", progress), bounded.asked(relation):
-            return _validated(frame, judged)
     return _validated(frame, judged)
 
 

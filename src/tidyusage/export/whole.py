@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from tidyusage import bounded
 from tidyusage.errors import ExportError, UsageError
+from tidyusage.interrupts import LEFT
 from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Files:
         name = _name(path)
         _OURS.add(name)
         partial = self._partials[path] = os.path.join(os.path.dirname(path), name)
+        LEFT.add(partial)
         with telling(path):
             yield partial
             for name in _files(partial):
@@ -95,6 +97,7 @@ class Files:
             for name in (partial, partial + _OLD, partial + _LOG):
                 _remove(name)
             _OURS.discard(os.path.basename(partial))
+            LEFT.discard(partial)
 
     def _require_unchanged(self, path: str) -> None:
         """Raise if what was not to be lost has changed since it was looked at."""
