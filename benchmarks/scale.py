@@ -130,9 +130,8 @@ def main() -> None:
     if arguments.child:
         _child(*arguments.child)
         return
-    cores = os.cpu_count() or 1
-    print(f"{cores} cores; DuckDB within {arguments.memory}.\n")
-    print(f"| records | engine | {' | '.join(['task', 's', 'MB', 'rows/s/core', 'growth'])} |")
+    print(f"{os.cpu_count()} cores; DuckDB within {arguments.memory}.\n")
+    print("| records | engine | task | s | MB | rows/s/core | growth |")
     print("| ---: | --- | --- | ---: | ---: | ---: | ---: |")
     before: dict[tuple[str, str], tuple[int, Found]] = {}
     for size in arguments.sizes:
@@ -140,8 +139,8 @@ def main() -> None:
         try:
             for engine in arguments.engines:
                 for task, found in _measured(engine, str(texts), arguments):
-                    print(_row(size, engine, task, found, before.get((engine, task)), cores))
-                    sys.stdout.flush()
+                    name = f"| {size:,} | {engine} | {TASKS[task]} |"
+                    print(_row(name, size, found, before.get((engine, task))), flush=True)
                     if found:
                         before[engine, task] = size, found
         finally:
@@ -216,21 +215,13 @@ def _held(process: int) -> int:
     return held
 
 
-def _row(
-    size: int,
-    engine: str,
-    task: str,
-    found: Found | None,
-    before: tuple[int, Found] | None,
-    cores: int,
-) -> str:
-    name = f"| {size:,} | {engine} | {TASKS[task]} |"
+def _row(name: str, size: int, found: Found | None, before: tuple[int, Found] | None) -> str:
     if found is None:
         return f"{name} failed | | | |"
     growth = ""
     if before:
         growth = f"{found.seconds / before[1].seconds / (size / before[0]):.2f}"
-    speed = size / found.seconds / cores
+    speed = size / found.seconds / (os.cpu_count() or 1)
     return f"{name} {found.seconds:,.1f} | {found.megabytes:,.0f} | {speed:,.0f} | {growth} |"
 
 

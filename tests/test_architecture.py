@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "errors typing sqltext catalogue currencies jsontext progress",
+    "errors typing sqltext catalogue currencies jsontext progress machine interrupts",
     "schema testing places quarantine manifest envelope connections",
-    "objects",
+    "objects bounded",
     "engines memory spark.words",
     "sources dialects kinds flavours relations metrics.policy",
     "spark spark.frames",
@@ -74,6 +74,7 @@ FLOORS = [
     "export.export",
     "export",
     "accessor",
+    "stored",
     "assemble",
     "read",
     "api.query api.secret api.service api.limits",
@@ -87,7 +88,6 @@ FLOORS = [
     "__init__",
     "console",
     "questions",
-    "streamed",
     "checkups fetching exporting",
     "cli",
 ]
@@ -181,6 +181,7 @@ def test_errors_are_also_the_builtins_they_stand_for():
         "RecordError": ValueError,
         "MissingExtraError": ImportError,
         "OverlapError": ValueError,
+        "MemoryLimitError": MemoryError,
         "ApiError": OSError,
     }
     for name, builtin in pairs.items():

@@ -73,7 +73,9 @@ def copies(path, times):
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.DuplicateWarning")
 def test_rows_and_types_are_those_of_any_reading(read, tmp_path, layout, duplicates):
     packed = tmp_path / "more.ndjson.gz"
-    older = [{**json.loads(line), "updated_at": None} for line in EXAMPLE.read_text().splitlines()[:7]]
+    older = [
+        {**json.loads(line), "updated_at": None} for line in EXAMPLE.read_text().splitlines()[:7]
+    ]
     packed.write_bytes(gzip.compress("\n".join(map(json.dumps, older)).encode()))
     how = {"layout": layout, "duplicates": duplicates, "remote_data": "json"}
     relation = read([EXAMPLE, packed], **how)
@@ -285,12 +287,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 def test_memory_does_not_grow_with_what_is_read(tmp_path, spill):
     peaks = []
-    for times in (10, 100):
+    for times in (7, 70):
         path = copies(tmp_path / f"{times}.ndjson", times)
         command = [sys.executable, "-c", CHILD, str(path), str(spill)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
-    assert peaks[1] - peaks[0] < 150, peaks  # MB, of ten times the 3 and 30 MB of text
+    assert peaks[1] - peaks[0] < 150, peaks  # MB, of the 2 and 20 MB of text
 
 
 # Validation ------------------------------------------------------------------------------------
@@ -401,10 +403,10 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("moment", [0.1, 0.4, 0.9])
+@pytest.mark.parametrize("moment", [0.1, 0.6])
 @pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path, spill, call, moment):
-    path = copies(tmp_path / "a.ndjson", 30)
+    path = copies(tmp_path / "a.ndjson", 20)
     target = tmp_path / "out"
     script = ENDLESS.replace("{call}", CALLS[call]).replace("{reads}", str(call == "read"))
     command = [sys.executable, "-c", script, str(path), str(spill), f"{target}/"]
@@ -422,7 +424,7 @@ def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path, spill, call, moment):
     assert left == []
     if target.exists():  # an earlier one, whole
         assert json.loads((target / "_manifest.json").read_text())["tables"]["usage_wide"]
-        assert pl.read_parquet(f"{target}/usage_wide/").height == 30 * 310
+        assert pl.read_parquet(f"{target}/usage_wide/").height == 20 * 310
 
 
 def test_ctrl_c_ends_a_command(tmp_path, spill):

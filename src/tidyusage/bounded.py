@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import weakref
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import uuid4
 
 from tidyusage import connections
@@ -103,7 +103,9 @@ def home(relation: duckdb.DuckDBPyRelation) -> Home | None:
     """Return where a relation lives, if that is a DuckDB of ours with a folder."""
     if not _OPEN:
         return None
-    ((spill,),) = relation.query("tu__home", "select current_setting('temp_directory')").fetchall()
+    setting = "select current_setting('temp_directory')"
+    told = cast("duckdb.DuckDBPyRelation", relation.query("tu__home", setting))
+    ((spill,),) = told.fetchall()
     folder = os.path.dirname(spill or "")
     reference, limit = _OPEN.get(folder, (None, None))
     connection = reference() if reference is not None else None

@@ -10,7 +10,7 @@ import typer
 from tidyusage import bounded, checkups, connections, engines, exporting, fetching, questions
 from tidyusage.console import height, plainly, records, show
 from tidyusage.interrupts import LEFT, remove
-from tidyusage.questions import (  # noqa: TC001 - typer reads them
+from tidyusage.questions import (
     MemoryLimit,
     TempDirectory,
     reading,

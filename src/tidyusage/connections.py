@@ -31,8 +31,6 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
     For ``few`` rows it is a session in one that lasts: what it makes must be temporary, and all of
     one ``form`` are set to give Arrow alike.
     """
-    import duckdb
-
     with _session(form) if few else new() as connection:
         connection.execute("set TimeZone = 'UTC'")
         without_bar(connection)

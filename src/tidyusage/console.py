@@ -123,7 +123,7 @@ def answered(frame: Any) -> pa.Table:
     from tidyusage import bounded, engines, progress
 
     if engines.backend_of(frame) != "duckdb":
-        return frame
+        return cast("pa.Table", frame)
     with progress.bar("Asking"), bounded.asked(frame):
         return engines.collected(frame)
 

@@ -1,6 +1,6 @@
 """Ctrl-C while an engine works: it is told at once, and does not first end what it is at.
 
-DuckDB 2.0 looks for signals between tasks of the thread that asks, and one of those may take minutes.
+DuckDB 2.0 looks for signals between tasks of the thread that asks, of which one may take minutes.
 So another thread hears of the signal, and has the query end.
 """
 

@@ -1,4 +1,4 @@
-"""This machine and its processes: whose what was left behind is."""
+"""The machine: which process left what behind, and whether its disk is full."""
 
 from __future__ import annotations
 

@@ -91,9 +91,13 @@ def _draw(label: str, watch: Watch) -> None:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    shown = {"console": console, "transient": console.is_terminal}
-    # What the caller prints goes where it was sent.
-    with Progress(*columns, redirect_stdout=False, redirect_stderr=False, **shown) as progress:
+    with Progress(
+        *columns,
+        console=console,
+        transient=console.is_terminal,
+        redirect_stdout=False,  # what the caller prints goes where it was sent
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task(label, total=None)
         while not watch.done.wait(_TICK):
             percent = watch.percent()

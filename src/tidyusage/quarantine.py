@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage.errors import OptionError, RecordError, RejectWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 SHOWN: Final = 5
 
@@ -103,7 +103,7 @@ def _is_of_an_earlier_run(path: str) -> bool:
         return False
 
 
-def report(rejects: Collection[Reject], target: str | os.PathLike[str] | None) -> None:
+def report(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str] | None) -> None:
     """Raise over the rejects, or write them to a file and warn; the file of an earlier run goes."""
     if target is None:
         if rejects:
@@ -118,17 +118,17 @@ def report(rejects: Collection[Reject], target: str | os.PathLike[str] | None) -
     warn(message, RejectWarning)
 
 
-def _summary(rejects: Collection[Reject]) -> str:
+def _summary(rejects: Sequence[Reject] | Spilled) -> str:
     shown = [f"  {reject}" for reject in islice(rejects, SHOWN)]
     more = [f"  … and {len(rejects) - SHOWN:,} more"] if len(rejects) > SHOWN else []
     return "\n".join([f"{_counted(rejects)} cannot be read:", *shown, *more])
 
 
-def _counted(rejects: Collection[Reject]) -> str:
+def _counted(rejects: Sequence[Reject] | Spilled) -> str:
     return f"{len(rejects):,} record{'s' if len(rejects) > 1 else ''}"
 
 
-def write(rejects: Iterable[Reject], target: str | os.PathLike[str]) -> None:
+def write(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str]) -> None:
     """Write rejects as NDJSON, whole or not at all."""
     folder = os.path.dirname(os.fspath(target)) or "."
     handle, path = tempfile.mkstemp(dir=folder, prefix=".rejects-")

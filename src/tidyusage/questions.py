@@ -178,7 +178,7 @@ def acceptance(
     _ask("acceptance_rate", sources, by, format_, how, kind=kind, freq=freq, tz=tz)
 
 
-def reading(
+def reading(  # noqa: PLR0917 - one of each that commands have
     rejects: str | None,
     currency: str | None,
     duplicates: Duplicates,

@@ -79,13 +79,12 @@ def read_usage(
     connection
         The DuckDB connection on which a relation lives; None is DuckDB's default one.
     memory_limit
-        How much memory reading a relation, and all that is asked of it, may take, such as "2GB".
-        With this or `temp_directory` records are read once, now, into a file that goes with the
-        relation, which lives on a DuckDB of its own.
+        What a relation and all that is asked of it may hold, such as "2GB".  With this or
+        `temp_directory` records are read once, now, into a file that goes with the relation.
     temp_directory
         The folder for that file and for what does not fit into memory; None is the system's.
     progress
-        Whether to show how far reading has come; None shows it on a terminal and in a notebook.
+        Whether a bar is shown; None shows it on a terminal and in a notebook.
 
     Returns
     -------
@@ -253,11 +252,8 @@ def flatten_usage(
     )
     if engines.is_lazy(records):
         return _lazily(records, options)
-    if (
-        engines.backend_of(records) == "duckdb"
-        and options.backend == "duckdb"
-        and not (options.verifies or options.is_bounded)
-    ):
+    reads_now = options.verifies or options.is_bounded
+    if options.backend == engines.backend_of(records) == "duckdb" and not reads_now:
         return lazy.over(cast("duckdb.DuckDBPyRelation", records), options)
     return assemble(lambda folder: [spool.spooled(records, folder)], options)
 

@@ -123,8 +123,9 @@ class _Store:
         marked = f"select {_PLACE} from {_rows(path)} where {FAULT} order by {_PLACE}"
         places = self.home.connection.sql(marked).to_arrow_table()[_PLACE].to_numpy()
         batches, end = chain.from_iterable(text.batches() for text in texts), 0
-        for end, found in wide.looked_at(batches, places, self.options):
+        for place, found in wide.looked_at(batches, places, self.options):
             rejects.extend(found)
+            end = place
         return end == rows
 
     def _counts(self, path: str) -> tuple[int, int]:

@@ -79,8 +79,9 @@ def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Read
         return Reading(table, [])
     marked = cast("list[int]", pc.indices_nonzero(faulty.combine_chunks()).to_pylist())
     refused, end = [], 0
-    for end, found in looked_at(batches, marked, options):
+    for place, found in looked_at(batches, marked, options):
         refused.extend(found)
+        end = place
     if end != table.num_rows:
         return None
     return Reading(table.filter(pc.invert(faulty)), refused, frozenset(marked))

@@ -138,5 +138,9 @@ def export_usage(
     }
     require_used(tables, of_focus)
     plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
-    with bar("Exporting", progress), telling(plan.place.place), staged(frame) as (connection, usage):
+    with (
+        bar("Exporting", progress),
+        telling(plan.place.place),
+        staged(frame) as (connection, usage),
+    ):
         return plan.executed(connection, usage, version=version, **of_focus)
