@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "errors typing sqltext catalogue currencies jsontext progress",
+    "errors typing sqltext catalogue currencies jsontext progress machine interrupts",
     "schema testing places quarantine manifest envelope connections",
-    "objects",
+    "objects bounded",
     "memory spark.words",
     "dialects kinds spark.steps",
     "spark spark.frames",
@@ -76,6 +76,7 @@ FLOORS = [
     "export.export",
     "export",
     "accessor",
+    "stored",
     "assemble",
     "read",
     "api.query api.secret api.service api.limits",
@@ -89,7 +90,6 @@ FLOORS = [
     "__init__",
     "console",
     "questions",
-    "streamed",
     "checkups fetching exporting",
     "cli",
 ]
@@ -183,6 +183,7 @@ def test_errors_are_also_the_builtins_they_stand_for():
         "RecordError": ValueError,
         "MissingExtraError": ImportError,
         "OverlapError": ValueError,
+        "MemoryLimitError": MemoryError,
         "ApiError": OSError,
     }
     for name, builtin in pairs.items():

@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import catalogue, connections, engines, lazy, quarantine, scan, unknown, wide
-from tidyusage.envelope import Pages
-from tidyusage.errors import ChargeTypeWarning, named, warn
+from tidyusage import (
+    catalogue,
+    connections,
+    engines,
+    lazy,
+    progress,
+    quarantine,
+    scan,
+    stored,
+    unknown,
+    wide,
+)
 from tidyusage.spark import sessions
 from tidyusage.sqltext import FRAME
 
@@ -29,8 +38,15 @@ Spool = Callable[[str], "list[Text]"]
 
 def assemble(spooled: Spool, options: Options) -> Any:
     """Return the frame that was asked for, of the texts that ``spooled`` puts into a folder."""
-    if options.backend == "duckdb":
-        return lazy.relation(spooled, options)
+    with progress.bar("Reading", options.progress):
+        if options.is_bounded:
+            return stored.relation(spooled, options)
+        if options.backend == "duckdb":
+            return lazy.relation(spooled, options)
+        return _frame(spooled, options)
+
+
+def _frame(spooled: Spool, options: Options) -> Any:
     with _collector_at_rest(), tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
         texts = spooled(folder)
         options = replace(options, has_source=any(text.has_source for text in texts))
@@ -65,25 +81,12 @@ def _layout_table(
     elif options.unknown == "raise":
         unknown.refuse(connection, texts)
     quarantine.report(reading.rejects, options.rejects)
-    _tell_of_pages(connection, texts)
+    scan.tell_of_pages(connection, texts)
     table = _without_duplicates(connection, reading.table, options)
     _warn_of_charge_types(table)
     if options.layout != "wide":
         table = engines.ask(connection, table, options.query)
     return engines.finish(table, options.types(), options.sep)
-
-
-def _tell_of_pages(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> None:
-    """Warn of API pages that are not all."""
-    import duckdb
-
-    if not any(text.shape in scan.PAGED for text in texts):
-        return
-    try:
-        counts = connection.sql(scan.pages(texts)).fetchall()[0]
-    except duckdb.Error:
-        return  # what is wrong with the text has been said
-    Pages(*counts).tell()
 
 
 def _without_duplicates(
@@ -118,9 +121,4 @@ def _warn_of_charge_types(table: pa.Table) -> None:
         for count in counts
         if count["values"] not in catalogue.CHARGE_TYPES
     ]
-    if strange:
-        warn(
-            f"The schema does not know the charge types {named(strange)}; "
-            "they stay in the column charges, and have rows of their own in long.",
-            ChargeTypeWarning,
-        )
+    lazy.warn_of_charge_types(strange)

@@ -6,8 +6,18 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from tidyusage.console import BAD_DATA, plainly, records, show_answer
-from tidyusage.questions import Currency, Format, Keys, Rejects, Repeated, Sources, reading
+from tidyusage.console import BAD_DATA, answered, height, plainly, records, show_answer
+from tidyusage.questions import (
+    Currency,
+    Format,
+    Keys,
+    MemoryLimit,
+    Rejects,
+    Repeated,
+    Sources,
+    TempDirectory,
+    reading,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,24 +59,27 @@ def validate(
     currency: Currency = None,
     duplicates: Repeated = "keep",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Check records against the schema's rules; print what breaks one, and end with exit code 1."""
     from tidyusage.checks import validate_usage
     from tidyusage.errors import UsageError
 
     with plainly():
-        table = records(sources, reading(rejects, currency, duplicates, unknown))
+        how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
+        frame = records(sources, how)
         try:
-            validate_usage(table, currencies=also or ())
+            validate_usage(frame, currencies=also or ())
         except UsageError as error:
             failures = getattr(error, "failure_cases", None)
             if failures is None:
                 raise
             show_answer(failures, format_)
             failing = len(set(failures["index"].to_pylist()))
-            typer.echo(f"{failing:,} of {table.num_rows:,} records break a rule.", err=True)
+            typer.echo(f"{failing:,} of {height(frame):,} records break a rule.", err=True)
             raise typer.Exit(BAD_DATA) from None
-        typer.echo(f"All {table.num_rows:,} records keep the schema's rules.", err=True)
+        typer.echo(f"All {height(frame):,} records keep the schema's rules.", err=True)
 
 
 def findings(
@@ -78,15 +91,18 @@ def findings(
     currency: Currency = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Show what is legal in the records, but suspect."""
     from tidyusage import checks
 
     with plainly():
-        table = records(sources, reading(rejects, currency, duplicates, unknown))
-        found: pa.Table = checks.findings(table, only=only)
+        how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
+        frame = records(sources, how)
+        found: pa.Table = answered(checks.findings(frame, only=only))
         if not found.num_rows and format_ == "table":
-            typer.echo(f"Nothing is suspect in {table.num_rows:,} records.", err=True)
+            typer.echo(f"Nothing is suspect in {height(frame):,} records.", err=True)
         elif format_ == "table":
             show_answer(found.select(_SHOWN), format_)
         else:

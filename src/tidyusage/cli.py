@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidyusage import checkups, connections, exporting, fetching, questions
-from tidyusage.console import plainly, show, source
-from tidyusage.sqltext import FRAME
+from tidyusage import bounded, checkups, connections, engines, exporting, fetching, questions
+from tidyusage.console import height, plainly, records, show
+from tidyusage.interrupts import LEFT, remove
+from tidyusage.questions import (
+    MemoryLimit,
+    TempDirectory,
+    reading,
+)
+from tidyusage.sqltext import FRAME, literal, quote
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
     Layout,
@@ -19,7 +25,7 @@ from tidyusage.typing import (  # noqa: TC001 - typer reads them
 )
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import duckdb
 
 
 app = typer.Typer(
@@ -72,32 +78,23 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
     currency: Annotated[
         str | None, typer.Option(help="What an absent currency means, such as USD.")
     ] = None,
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Read Usage records; show them as a table, or write them to a file."""
-    from tidyusage import progress, read
+    from tidyusage import progress
 
     with plainly():
         _check_output(output)
-        with progress.bar("Reading"):
-            table = read.read_usage(
-                source(sources),
-                layout=layout,
-                backend="pyarrow",
-                sep=sep,
-                rejects=rejects,
-                unknown=unknown,
-                duplicates=duplicates,
-                remote_data=remote_data,
-                currency=currency,
-            )
+        how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
+        frame = records(sources, {**how, "layout": layout, "sep": sep, "remote_data": remote_data})
         if output is None:
-            show(table)
-        else:
-            with progress.bar("Writing"):
-                _write(table, output)
-            typer.echo(
-                f"{table.num_rows:,} rows × {table.num_columns} columns in {output}", err=True
-            )
+            show(frame)
+            return
+        with progress.bar("Writing"):
+            _write(frame, output)
+        columns = len(engines.columns(frame))
+        typer.echo(f"{height(frame):,} rows × {columns} columns in {output}", err=True)
 
 
 def _check_output(output: str | None) -> None:
@@ -116,30 +113,37 @@ def _check_folder(output: str) -> None:
         raise typer.BadParameter(f"There is no folder {folder!r}.", param_hint="-o")
 
 
-def _write(table: pa.Table, output: str) -> None:
-    """Write a table whole or not at all; nested columns are JSON text in CSV."""
-    import pyarrow as pa
-
-    from tidyusage.sqltext import literal, quote
-
-    format_ = {"ndjson": "json"}.get(output.rpartition(".")[2], output.rpartition(".")[2])
-    options = f"format {format_}" + (", compression zstd" if format_ == "parquet" else "")
-    columns = ", ".join(
-        f"to_json({quote(field.name)}) as {quote(field.name)}"
-        if format_ == "csv" and pa.types.is_nested(field.type)
-        else quote(field.name)
-        for field in table.schema
-    )
+def _write(frame: Any, output: str) -> None:
+    """Write a table or relation whole or not at all."""
     partial = f"{output}.{os.getpid()}.partial"
+    LEFT.add(partial)
     try:
-        with connections.connect() as connection:
-            connection.register(FRAME, table)
-            query = f"select {columns} from {FRAME}"
-            connection.execute(f"copy ({query}) to {literal(partial)} ({options})")
+        if engines.backend_of(frame) == "duckdb":
+            with bounded.asked(frame):
+                _copy(frame, output, partial)
+        else:
+            with connections.connect() as connection:
+                _copy(connection.from_arrow(frame), output, partial)
         os.replace(partial, output)
     finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+        remove(partial)
+
+
+def _copy(rows: duckdb.DuckDBPyRelation, output: str, partial: str) -> None:
+    """Write rows in the format that a name says; nested columns are JSON text in CSV."""
+    format_ = {"ndjson": "json"}.get(output.rpartition(".")[2], output.rpartition(".")[2])
+    options = f"format {format_}" + (", compression zstd" if format_ == "parquet" else "")
+    nested = {
+        name
+        for name, type_ in zip(rows.columns, map(str, rows.types), strict=True)
+        if format_ == "csv" and type_.endswith("[]")
+    }
+    columns = ", ".join(
+        f"to_json({quote(name)}) as {quote(name)}" if name in nested else quote(name)
+        for name in rows.columns
+    )
+    query = f"select {columns} from {FRAME}"
+    rows.query(FRAME, f"copy ({query}) to {literal(partial)} ({options})")
 
 
 questions.add_to(app)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage.interrupts import heard
 from tidyusage.progress import watched
 
 if TYPE_CHECKING:
@@ -30,24 +31,41 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
     For ``few`` rows it is a session in one that lasts: what it makes must be temporary, and all of
     one ``form`` are set to give Arrow alike.
     """
+    with _session(form) if few else new() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        without_bar(connection)
+        connection.execute("set python_enable_replacements = false")
+        with nullcontext() if few else stoppable(connection):
+            yield connection
+
+
+@contextmanager
+def stoppable(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let a bar see how far a connection has come, and Ctrl-C end its work at once."""
     import duckdb
 
-    with _session(form) if few else _new() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
-        with suppress(duckdb.InvalidInputException):
-            connection.execute("set enable_progress_bar = false")
-        connection.execute("set python_enable_replacements = false")
-        try:
-            with watched(connection):
-                yield connection
-        except RuntimeError as error:
-            if str(error) == "Query interrupted":
-                raise KeyboardInterrupt from error
-            raise
+    try:
+        with watched(connection), heard(connection.interrupt):
+            yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
-def _new() -> duckdb.DuckDBPyConnection:
+def without_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have a connection draw no bar of its own."""
+    import duckdb
+
+    # In Jupyter without ipywidgets there is no bar, and DuckDB 2.0 refuses to turn it off.
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("set enable_progress_bar = false")
+
+
+def new() -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB of our own."""
     import duckdb
 
     connection = duckdb.connect(config=_WITHOUT_NETWORK)

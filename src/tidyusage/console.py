@@ -7,16 +7,19 @@ import re
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import typer
 
 from tidyusage.errors import RecordError, UsageError, UsageWarning
+from tidyusage.interrupts import leaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
+
+    from tidyusage.typing import Backend
 
 BAD_DATA: Final = 1
 BAD_USAGE: Final = 2
@@ -46,6 +49,8 @@ _OPTIONS: Final = {
     "start_date": "--since",
     "end_date": "--until",
     "params": "--param",
+    "memory_limit": "--memory-limit",
+    "temp_directory": "--temp-directory",
     "partial(?==)": "--partial",
     "every(?==)": "--every",
     "into(?==)": "--into",
@@ -74,7 +79,8 @@ def plainly() -> Iterator[None]:
         warnings.simplefilter("always", UsageWarning)
         warnings.showwarning = say
         try:
-            yield
+            with leaving():
+                yield
         except RecordError as error:
             typer.echo(f"error: {_spoken(error)}", err=True)
             raise typer.Exit(BAD_DATA) from None
@@ -103,16 +109,35 @@ def source(sources: list[str]) -> list[str] | IO[bytes]:
     return sys.stdin.buffer
 
 
-def records(sources: list[str], options: dict[str, Any]) -> pa.Table:
-    """Read what a command is given, with a bar on a terminal."""
-    from tidyusage import progress, read
+def records(sources: list[str], options: dict[str, Any]) -> Any:
+    """Read what a command is given: a table, or where memory is to be bounded a relation."""
+    from tidyusage import read
 
-    with progress.bar("Reading"):
-        table: pa.Table = read.read_usage(source(sources), backend="pyarrow", **options)
-    return table
+    bounds = options.get("memory_limit"), options.get("temp_directory")
+    backend = "pyarrow" if bounds == (None, None) else "duckdb"
+    return read.read_usage(source(sources), backend=cast("Backend", backend), **options)
 
 
-def show(table: pa.Table) -> None:
+def answered(frame: Any) -> pa.Table:
+    """Return what was asked for as a table: a relation is run now, with a bar on a terminal."""
+    from tidyusage import bounded, engines, progress
+
+    if engines.backend_of(frame) != "duckdb":
+        return cast("pa.Table", frame)
+    with progress.bar("Asking"), bounded.asked(frame):
+        return engines.collected(frame)
+
+
+def height(frame: Any) -> int:
+    """Return how many rows a table or relation has."""
+    from tidyusage import engines
+
+    if engines.backend_of(frame) != "duckdb":
+        return int(frame.num_rows)
+    return int(answered(frame.aggregate("count(*) as rows"))["rows"][0].as_py())
+
+
+def show(frame: Any) -> None:
     """Print the first rows, in as many columns as the terminal holds."""
     from rich.console import Console
     from rich.table import Table
@@ -120,10 +145,11 @@ def show(table: pa.Table) -> None:
     from tidyusage.schema import rename
 
     console = Console()
+    table, rows, filled = _glance(frame)
     columns = {
-        field.name: [_cell(value) for value in table[field.name][:_ROWS].to_pylist()]
-        for field in table.schema
-        if table[field.name].null_count < table.num_rows or not table.num_rows
+        name: [_cell(value) for value in table[name].to_pylist()]
+        for name in table.column_names
+        if filled[name] or not rows
     }
     first = {rename(name, sep): None for name in _FIRST for sep in "._"}
     order = [*(name for name in first if name in columns), *(n for n in columns if n not in first)]
@@ -136,11 +162,26 @@ def show(table: pa.Table) -> None:
     console.print(drawn)
     empty = table.num_columns - len(columns)
     console.print(
-        f"{min(table.num_rows, _ROWS):,} of {table.num_rows:,} rows, "
+        f"{table.num_rows:,} of {rows:,} rows, "
         f"{len(shown)} of {table.num_columns} columns"
         + (f"; {empty} columns hold nothing" if empty else ""),
         style="dim",
     )
+
+
+def _glance(frame: Any) -> tuple[pa.Table, int, dict[str, int]]:
+    """Return the first rows of a table or relation, how many there are, and values by column."""
+    from tidyusage import engines
+    from tidyusage.sqltext import quote
+
+    if engines.backend_of(frame) != "duckdb":
+        filled = {name: len(frame) - frame[name].null_count for name in frame.column_names}
+        return frame[:_ROWS], frame.num_rows, filled
+    names = frame.columns
+    counts = ", ".join(f"count({quote(name)})" for name in names)
+    found = answered(frame.aggregate(f"count(*), {counts}")).to_pydict().values()
+    rows, *values = (value for (value,) in found)
+    return answered(frame.limit(_ROWS)), rows, dict(zip(names, values, strict=True))
 
 
 def _fitting(columns: dict[str, list[str]], width: int) -> list[str]:

@@ -10,6 +10,7 @@
     ├── SourceError          FileNotFoundError   nothing to read at that place
     ├── RecordError          ValueError    records that cannot be read
     ├── OverlapError         ValueError    rows at several grains count the same twice
+    ├── MemoryLimitError     MemoryError   more is needed than a limit of memory allows
     ├── ApiError             OSError       the service refuses, fails, or sends what is no page
     ├── ExportError          OSError       a target that is there already, or cannot be written
     └── MissingExtraError    ImportError   a package that an extra installs
@@ -78,6 +79,10 @@ class RecordError(UsageError, ValueError):
 
 class OverlapError(UsageError, ValueError):
     """Rows at several grains count the same twice."""
+
+
+class MemoryLimitError(UsageError, MemoryError):
+    """More memory, or room to spill into, is needed than there may be."""
 
 
 class ApiError(UsageError, OSError):

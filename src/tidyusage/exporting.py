@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
-from tidyusage.console import plainly, source
-from tidyusage.questions import Currency, Keys, Rejects, Repeated, Sources, reading
+from tidyusage.console import plainly, records, source
+from tidyusage.questions import (
+    Currency,
+    Keys,
+    MemoryLimit,
+    Rejects,
+    Repeated,
+    Sources,
+    TempDirectory,
+    reading,
+)
 from tidyusage.typing import Mode, Tables  # noqa: TC001 - typer reads them
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-# From here on records are streamed: what is said of repeated ids and unknown keys needs them all.
+# From here on records are read into a file.
 _LARGE: Final = 256 * 2**20
+_LIMIT: Final = "1GB"
 _PACKED: Final = (".gz", ".zst")
 _RATIO: Final = 10
 _EXAMPLES: Final = (
@@ -67,18 +73,20 @@ def export(
     currency: Currency = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Write records where BI tools read them: whole, typed, and described.
 
     The key of pseudonyms is that of the environment variable TIDYUSAGE_KEY.
     """
-    from tidyusage import progress
     from tidyusage.export import export_usage
 
-    how = reading(rejects, currency, duplicates, unknown)
-    with plainly(), progress.bar("Exporting"), _records(sources, how) as frame:
+    with plainly():
+        limit = memory_limit or _limit_of(sources)
+        how = reading(rejects, currency, duplicates, unknown, limit, temp_directory)
         told = export_usage(
-            frame,
+            records(sources, how),
             target,
             tables=tables,
             mode=mode,
@@ -94,17 +102,10 @@ def export(
             typer.echo(f"{table['rows']:,} rows of {name} in {where}", err=True)
 
 
-@contextmanager
-def _records(sources: list[str], how: dict[str, Any]) -> Iterator[Any]:
-    """Read what a command is given; what is large goes through a file, and not through memory."""
-    from tidyusage import read, streamed
-
+def _limit_of(sources: list[str]) -> str | None:
+    """Return what is to be held of sources that nobody said it of: large ones go through a file."""
     found = source(sources)
-    if isinstance(found, list) and _size(found) >= _LARGE:
-        with streamed.records(found, how) as relation:
-            yield relation
-    else:
-        yield read.read_usage(found, backend="pyarrow", **how)
+    return _LIMIT if isinstance(found, list) and _size(found) >= _LARGE else None
 
 
 def _size(sources: list[str]) -> int:

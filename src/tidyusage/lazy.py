@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidyusage import catalogue, connections, engines, quarantine, schema, unknown, wide
-from tidyusage.errors import DuplicateWarning, RecordError, named, warn
+from tidyusage.errors import ChargeTypeWarning, DuplicateWarning, RecordError, named, warn
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
 from tidyusage.sqltext import FRAME, literal, quote
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from tidyusage.options import Options
+    from tidyusage.quarantine import Reject
     from tidyusage.sources import Text
 
 
@@ -85,12 +86,27 @@ def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
         if options.unknown == "raise":
             unknown.refuse(connection, texts)
         if options.rejects is not None:
-            texts, refused = wide.sift_texts(connection, texts, options, folder)
+            texts, refused = _sifted(connection, texts, options, folder)
             quarantine.report(refused, options.rejects)
         if options.duplicates == "raise":
             rows = f"({guarded(wide.query(texts, options, explain=True))})"
             refuse_duplicates(connection, rows, options.identity)
     return texts
+
+
+def _sifted(
+    connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options, folder: str
+) -> tuple[list[Text], list[Reject]]:
+    """Return texts without the records that cannot be read, and those; in bounded memory."""
+    refused: list[Reject] = []
+    readable: list[Text] = []
+    for batch, reading in wide.readings(connection, texts, options):
+        refused.extend(reading.rejects)
+        rows = enumerate(batch.rows())
+        good = [row for position, row in rows if position not in reading.faulty]
+        path = os.path.join(folder, f"readable-{len(readable)}")
+        readable.append(replace(batch, lines=b"", found=good).write(path))
+    return (readable, refused) if refused else (list(texts), [])
 
 
 def refuse_duplicates(
@@ -117,6 +133,16 @@ def warn_of_duplicates(surplus: int) -> None:
         "duplicates='keep' keeps all, 'raise' names the ids.",
         DuplicateWarning,
     )
+
+
+def warn_of_charge_types(counts: Sequence[tuple[str, int]]) -> None:
+    """Say which types of charges the schema does not know, and how many charges have them."""
+    if counts:
+        warn(
+            f"The schema does not know the charge types {named(counts)}; "
+            "they stay in the column charges, and have rows of their own in long.",
+            ChargeTypeWarning,
+        )
 
 
 def _query(texts: Sequence[Text], options: Options) -> str:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tidyusage import catalogue, quarantine, reshape, schema
+from tidyusage import bounded, catalogue, quarantine, reshape, schema
 from tidyusage.errors import OptionError, one_of
 from tidyusage.flatten import FAULT
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
@@ -30,6 +30,9 @@ class Options:
     currency: str | None = None
     connection: duckdb.DuckDBPyConnection | None = None
     session: Any = None
+    memory_limit: str | None = None
+    temp_directory: Path | None = None
+    progress: bool | None = None
     # Whether records are marked with the account and report that they come from.
     has_source: bool = False
 
@@ -66,6 +69,27 @@ class Options:
                 f"session= has no meaning with backend={self.backend!r}.",
                 "Give backend='pyspark' for a frame of that session.",
             )
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        given = {"memory_limit": self.memory_limit, "temp_directory": self.temp_directory}
+        names = [name for name, value in given.items() if value is not None]
+        if names and self.backend != "duckdb":
+            raise OptionError(
+                f"{names[0]}= has no meaning with backend={self.backend!r}.",
+                "Give backend='duckdb' for a relation on a DuckDB of its own.",
+            )
+        if names and self.connection is not None:
+            raise OptionError(
+                f"{names[0]}= is for a DuckDB of its own, and connection= is yours.",
+                "Leave one of them out; yours takes a limit by \"set memory_limit = '2GB'\".",
+            )
+        bounded.check(self.memory_limit, self.temp_directory)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether records are read once, into a DuckDB with a limit or a folder of its own."""
+        return self.memory_limit is not None or self.temp_directory is not None
 
     @property
     def keeps_remote_data(self) -> bool:

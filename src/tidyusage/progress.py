@@ -1,8 +1,9 @@
-"""How far a long read has come: a bar on the terminal, after a second, and none elsewhere."""
+"""How far a long run has come: a bar on a terminal or in a notebook, and none elsewhere."""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Event, Thread
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _PATIENCE: Final = 1.0
+# What a cell shows is kept with its notebook.
+_PATIENCE_IN_NOTEBOOKS: Final = 5.0
 _TICK: Final = 0.1
 
 
@@ -49,13 +52,14 @@ def watched(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextmanager
-def bar(label: str) -> Iterator[None]:
-    """Show a bar on a terminal while the block runs, if it takes longer than a second."""
-    if not sys.stderr.isatty():
+def bar(label: str, progress: bool | None = None) -> Iterator[None]:
+    """Show a bar while the block runs, if that takes long; within another's block there is none."""
+    if WATCH.get() is not None or not is_shown(progress):
         yield
         return
     watch = Watch()
-    thread = Thread(target=_draw, args=(label, watch), daemon=True)
+    draw = _draw_in_notebook if is_notebook() else _draw
+    thread = Thread(target=draw, args=(label, watch), daemon=True)
     token = WATCH.set(watch)
     thread.start()
     try:
@@ -66,6 +70,19 @@ def bar(label: str) -> Iterator[None]:
         thread.join()
 
 
+def is_shown(progress: bool | None) -> bool:
+    """Tell whether a bar is to be shown: None asks for one where somebody looks."""
+    if progress is not None:
+        return progress
+    return is_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def is_notebook() -> bool:
+    """Tell whether this runs in a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return "IPKernelApp" in getattr(shell, "config", {})
+
+
 def _draw(label: str, watch: Watch) -> None:
     if watch.done.wait(_PATIENCE):
         return
@@ -73,9 +90,31 @@ def _draw(label: str, watch: Watch) -> None:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(
+        *columns,
+        console=console,
+        transient=console.is_terminal,
+        redirect_stdout=False,  # what the caller prints goes where it was sent
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task(label, total=None)
         while not watch.done.wait(_TICK):
             percent = watch.percent()
             if percent is not None:
                 progress.update(task, total=100, completed=percent)
+
+
+def _draw_in_notebook(label: str, watch: Watch) -> None:
+    if watch.done.wait(_PATIENCE_IN_NOTEBOOKS):
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without widgets it draws with text, which is fine
+        from tqdm.auto import tqdm
+
+        drawn = tqdm(desc=label, total=100, unit="%", leave=False)
+    with drawn:
+        while not watch.done.wait(_TICK):
+            percent = watch.percent()
+            if percent is not None:
+                drawn.update(percent - drawn.n)

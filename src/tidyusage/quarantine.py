@@ -6,12 +6,13 @@ import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.errors import OptionError, RecordError, RejectWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 SHOWN: Final = 5
 
@@ -36,6 +37,36 @@ class Reject:
         )
 
 
+class Spilled:
+    """Rejects in a file, of which memory need not hold all."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._count = path, 0
+
+    def extend(self, rejects: Iterable[Reject]) -> None:
+        """Put rejects behind those that are there."""
+        with open(self._path, "a", encoding="utf-8", errors="surrogateescape") as stream:
+            for reject in rejects:
+                stream.write(json.dumps(asdict(reject)) + "\n")
+                self._count += 1
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._count = 0
+        if os.path.exists(self._path):
+            os.remove(self._path)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Reject]:
+        if not self._count:
+            return
+        with open(self._path, encoding="utf-8") as stream:
+            for line in stream:
+                yield Reject(**json.loads(line))
+
+
 def check_target(target: str | os.PathLike[str]) -> None:
     """Refuse a target that is no file to be replaced: only one of an earlier run is."""
     path = os.fspath(target)
@@ -56,6 +87,11 @@ def check_target(target: str | os.PathLike[str]) -> None:
         )
 
 
+def is_same(path: str, rejects: str | os.PathLike[str] | None) -> bool:
+    """Tell whether a file is that of an earlier run's rejects, which is no source."""
+    return rejects is not None and os.path.exists(rejects) and os.path.samefile(path, rejects)
+
+
 def _is_of_an_earlier_run(path: str) -> bool:
     with open(path, "rb") as stream:
         line = stream.readline()
@@ -67,7 +103,7 @@ def _is_of_an_earlier_run(path: str) -> bool:
         return False
 
 
-def report(rejects: Sequence[Reject], target: str | os.PathLike[str] | None) -> None:
+def report(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str] | None) -> None:
     """Raise over the rejects, or write them to a file and warn; the file of an earlier run goes."""
     if target is None:
         if rejects:
@@ -82,17 +118,17 @@ def report(rejects: Sequence[Reject], target: str | os.PathLike[str] | None) -> 
     warn(message, RejectWarning)
 
 
-def _summary(rejects: Sequence[Reject]) -> str:
-    shown = [f"  {reject}" for reject in rejects[:SHOWN]]
+def _summary(rejects: Sequence[Reject] | Spilled) -> str:
+    shown = [f"  {reject}" for reject in islice(rejects, SHOWN)]
     more = [f"  … and {len(rejects) - SHOWN:,} more"] if len(rejects) > SHOWN else []
     return "\n".join([f"{_counted(rejects)} cannot be read:", *shown, *more])
 
 
-def _counted(rejects: Sequence[Reject]) -> str:
+def _counted(rejects: Sequence[Reject] | Spilled) -> str:
     return f"{len(rejects):,} record{'s' if len(rejects) > 1 else ''}"
 
 
-def write(rejects: Sequence[Reject], target: str | os.PathLike[str]) -> None:
+def write(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str]) -> None:
     """Write rejects as NDJSON, whole or not at all."""
     folder = os.path.dirname(os.fspath(target)) or "."
     handle, path = tempfile.mkstemp(dir=folder, prefix=".rejects-")

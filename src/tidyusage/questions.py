@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from tidyusage.console import plainly, records, show_answer
+from tidyusage.console import answered, plainly, records, show_answer
 from tidyusage.errors import OptionError
 from tidyusage.typing import (
     AcceptanceKind,
@@ -15,9 +15,6 @@ from tidyusage.typing import (
     Policy,
     Unknown,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Form: TypeAlias = Literal["table", "csv", "json", "md"]
 Sources: TypeAlias = Annotated[
@@ -48,6 +45,15 @@ Repeated: TypeAlias = Annotated[
 ]
 Keys: TypeAlias = Annotated[
     Unknown, typer.Option("--unknown", help="Keys that the schema does not know.")
+]
+
+MemoryLimit: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--memory-limit", metavar="2GB", help="Hold no more; the rest goes to disk."),
+]
+TempDirectory: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--temp-directory", metavar="DIR", help="The folder for what is not held."),
 ]
 
 
@@ -83,9 +89,11 @@ def summary(
     currency: Currency = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Show what the records hold: users, models, tokens, cost, and how many tell of each."""
-    how = reading(rejects, currency, duplicates, unknown)
+    how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
     _ask("summary", sources, by, format_, how, charge=charge, rates=rate, to=to)
 
 
@@ -103,9 +111,11 @@ def cost(
     currency: Currency = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Show what each group cost, by currency."""
-    how = reading(rejects, currency, duplicates, unknown)
+    how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
     options = {"charge": charge, "freq": freq, "tz": tz, "rates": rate, "to": to}
     _ask("cost_by", sources, by, format_, how, **options)
 
@@ -120,9 +130,11 @@ def tokens(
     rejects: Rejects = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Show how many tokens each group used, by sort."""
-    how = reading(rejects, None, duplicates, unknown)
+    how = reading(rejects, None, duplicates, unknown, memory_limit, temp_directory)
     _ask("tokens_by", sources, by, format_, how, freq=freq, tz=tz)
 
 
@@ -139,9 +151,11 @@ def users(
     rejects: Rejects = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Show how many users were active in each group."""
-    how = reading(rejects, None, duplicates, unknown)
+    how = reading(rejects, None, duplicates, unknown, memory_limit, temp_directory)
     _ask("active_users", sources, by, format_, how, freq=freq, rolling=rolling, tz=tz)
 
 
@@ -156,18 +170,26 @@ def acceptance(
     rejects: Rejects = None,
     duplicates: Repeated = "latest",
     unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
 ) -> None:
     """Show how much of what was offered was accepted."""
-    how = reading(rejects, None, duplicates, unknown)
+    how = reading(rejects, None, duplicates, unknown, memory_limit, temp_directory)
     _ask("acceptance_rate", sources, by, format_, how, kind=kind, freq=freq, tz=tz)
 
 
-def reading(
-    rejects: str | None, currency: str | None, duplicates: Duplicates, unknown: Unknown
+def reading(  # noqa: PLR0917 - one of each that commands have
+    rejects: str | None,
+    currency: str | None,
+    duplicates: Duplicates,
+    unknown: Unknown,
+    memory_limit: str | None,
+    temp_directory: str | None,
 ) -> dict[str, Any]:
     """Return the options of reading that commands share."""
     options = {"rejects": rejects, "currency": currency}
-    return {**options, "duplicates": duplicates, "unknown": unknown}
+    bounds = {"memory_limit": memory_limit, "temp_directory": temp_directory}
+    return {**options, "duplicates": duplicates, "unknown": unknown, **bounds}
 
 
 def _ask(
@@ -184,8 +206,8 @@ def _ask(
     with plainly():
         if options.get("rates"):
             options["rates"] = dict(map(_rate, options["rates"]))
-        answer: pa.Table = getattr(metrics, metric)(records(sources, how), *(by or ()), **options)
-        show_answer(answer, format_)
+        frame = records(sources, how)
+        show_answer(answered(getattr(metrics, metric)(frame, *(by or ()), **options)), format_)
 
 
 def _rate(text: str) -> tuple[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import engines, lazy, manifest, objects, places, sources, spool
+from tidyusage import engines, lazy, manifest, places, quarantine, spool
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import duckdb
     from pyspark.sql import SparkSession
 
-    from tidyusage.sources import Text
     from tidyusage.typing import (
         Backend,
         Duplicates,
@@ -45,6 +44,9 @@ def read_usage(
     currency: str | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
     session: SparkSession | None = None,
+    memory_limit: str | None = None,
+    temp_directory: Path | None = None,
+    progress: bool | None = None,
 ) -> Any:
     """Read files of Usage records into a tidy frame.
 
@@ -83,6 +85,13 @@ def read_usage(
         The DuckDB connection on which a relation lives; None is DuckDB's default one.
     session
         The Spark session in which files are read; None is the one that is active.
+    memory_limit
+        What a relation and all that is asked of it may hold, such as "2GB".  With this or
+        `temp_directory` records are read once, now, into a file that goes with the relation.
+    temp_directory
+        The folder for that file and for what does not fit into memory; None is the system's.
+    progress
+        Whether a bar is shown; None shows it on a terminal and in a notebook.
 
     Returns
     -------
@@ -101,6 +110,8 @@ def read_usage(
         If there is nothing to read at the source.
     OptionError
         If an option has a value that it cannot have.
+    MemoryLimitError
+        If `memory_limit` is too little, or `temp_directory` has too little room.
 
     Warns
     -----
@@ -130,6 +141,9 @@ def read_usage(
         currency,
         connection,
         session,
+        memory_limit,
+        temp_directory,
+        progress,
     )
     if isinstance(source, IO) or hasattr(source, "read"):
         stream = cast("IO[bytes]", source)
@@ -137,9 +151,9 @@ def read_usage(
     if options.backend == "pyspark":
         return sparks.from_files(source, options)
     found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
-    paths = [path for path in found if not _is_same(path, rejects)]
+    paths = [path for path in found if not quarantine.is_same(path, rejects)]
     manifest.warn_of_gaps(paths)
-    return assemble(lambda folder: [_text(path, folder) for path in paths], options)
+    return assemble(lambda folder: [spool.text_of(path, folder) for path in paths], options)
 
 
 @known_options
@@ -156,6 +170,9 @@ def flatten_usage(
     currency: str | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
     session: SparkSession | None = None,
+    memory_limit: str | None = None,
+    temp_directory: Path | None = None,
+    progress: bool | None = None,
 ) -> Any:
     """Turn Usage records that are in memory into a tidy frame.
 
@@ -185,14 +202,8 @@ def flatten_usage(
         One `id` on several records: "latest" keeps the greatest `updated_at`, then `created_at`,
         then the last seen, and warns with the count; "keep" keeps all, and marks them by a column
         `record` (position) in all layouts but wide; "raise" names them.
-    remote_data
-        The vendor's raw object: "drop", or "json" for a column of its text.
-    currency
-        What an absent `charges[].currency` means, such as "USD"; None leaves it unknown (null).
-    connection
-        The DuckDB connection on which a relation lives; None is DuckDB's default one.
-    session
-        The Spark session in which files are read; None is the one that is active.
+    remote_data, currency, connection, session, memory_limit, temp_directory, progress
+        As in `read_usage`.
 
     Returns
     -------
@@ -211,6 +222,8 @@ def flatten_usage(
         If the argument holds no records.
     OptionError
         If an option has a value that it cannot have.
+    MemoryLimitError
+        If `memory_limit` is too little, or `temp_directory` has too little room.
 
     Warns
     -----
@@ -245,18 +258,18 @@ def flatten_usage(
         currency,
         connection,
         session,
+        memory_limit,
+        temp_directory,
+        progress,
     )
     if engines.backend_of(records) == "pyspark":
         return _of_spark(records, options)
     if engines.is_lazy(records):
         return _lazily(records, options)
-    if (
-        engines.backend_of(records) == "duckdb"
-        and options.backend == "duckdb"
-        and not options.verifies
-    ):
+    reads_now = options.verifies or options.is_bounded
+    if options.backend == engines.backend_of(records) == "duckdb" and not reads_now:
         return lazy.over(cast("duckdb.DuckDBPyRelation", records), options)
-    return assemble(lambda folder: [_spooled(records, folder)], options)
+    return assemble(lambda folder: [spool.spooled(records, folder)], options)
 
 
 @known_options
@@ -309,27 +322,3 @@ def _lazily(frame: Any, options: Options) -> Any:
         options.types(),
         options.sep,
     )
-
-
-def _is_same(path: str, rejects: Path | None) -> bool:
-    """Tell whether a file is that of an earlier run's rejects, which is no source."""
-    return rejects is not None and os.path.exists(rejects) and os.path.samefile(path, rejects)
-
-
-def _text(path: str, folder: str) -> Text:
-    if sources.is_parquet(path):
-        return spool.spool_parquet(path, path, folder)
-    text = sources.text(path)
-    return spool.spool_without_bom(text, folder) if sources.starts_with_bom(text) else text
-
-
-def _spooled(records: Any, folder: str) -> Text:
-    if isinstance(records, str | bytes | bytearray):
-        return spool.spool_text(
-            bytes(records) if isinstance(records, bytearray) else records, folder
-        )
-    if engines.backend_of(records):
-        return spool.spool_frame(records, folder)
-    if objects.can_be_read_again(records):
-        return spool.in_memory(records, folder)
-    return spool.spool_objects(records, folder)

@@ -7,10 +7,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import schema
+from tidyusage.envelope import Pages
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import duckdb
 
@@ -80,6 +81,19 @@ def pages(texts: Iterable[Text]) -> str:
     return f"""select count(*), count(*) filter (coalesce(next_cursor, '') in ('', 'false')),
   count(*) filter (lower(trim(is_partial_response)) not in ('null', '', 'false', '0'))
 from ({" union all ".join(rows)})"""
+
+
+def tell_of_pages(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> None:
+    """Warn of API pages that are not all."""
+    import duckdb
+
+    if not any(text.shape in PAGED for text in texts):
+        return
+    try:
+        counts = connection.sql(pages(texts)).fetchall()[0]
+    except duckdb.Error:
+        return  # what is wrong with the text has been said
+    Pages(*counts).tell()
 
 
 def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:

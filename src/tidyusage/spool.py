@@ -16,7 +16,7 @@ from tidyusage import catalogue, connections, engines, objects, schema
 from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
-from tidyusage.sources import Text, is_parquet, text
+from tidyusage.sources import Text, is_parquet, starts_with_bom, text
 from tidyusage.sqltext import FRAME, literal
 
 if TYPE_CHECKING:
@@ -26,6 +26,25 @@ if TYPE_CHECKING:
 
 _BATCH: Final = 1_000
 _LONGEST_PATH: Final = 4_096
+
+
+def text_of(path: str, folder: str) -> Text:
+    """Return a file as it is, or as lines in a folder if DuckDB cannot read it so."""
+    if is_parquet(path):
+        return spool_parquet(path, path, folder)
+    found = text(path)
+    return spool_without_bom(found, folder) if starts_with_bom(found) else found
+
+
+def spooled(records: Any, folder: str) -> Text:
+    """Return what is in memory as text."""
+    if isinstance(records, str | bytes | bytearray):
+        return spool_text(bytes(records) if isinstance(records, bytearray) else records, folder)
+    if engines.backend_of(records):
+        return spool_frame(records, folder)
+    if objects.can_be_read_again(records):
+        return in_memory(records, folder)
+    return spool_objects(records, folder)
 
 
 def spool_text(data: str | bytes, folder: str) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from bisect import bisect_left
 from dataclasses import replace
 from itertools import chain, compress, count, groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -36,7 +37,7 @@ class Reading(NamedTuple):
     faulty: frozenset[int] = frozenset()
 
 
-class _Refusal(NamedTuple):
+class Refusal(NamedTuple):
     """Why DuckDB reads nothing: ``of_text`` if the text is at fault, whatever is made of it."""
 
     reason: str
@@ -51,16 +52,18 @@ def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: 
         texts, table = [text.on_disk() for text in texts], None
     if table is None:
         table = _attempt(connection, texts, options)
-    # A text of which DuckDB understands nothing at all is no error to it, but an empty one.
-    is_nothing = isinstance(table, pa.Table) and not table.num_rows
-    if (
-        isinstance(table, _Refusal)
-        or any(text.is_cut_off() for text in texts)
-        or (is_nothing and any(text.head().strip() for text in texts))
-    ):
+    if isinstance(table, Refusal) or is_doubtful(texts, table.num_rows):
         return _sift(connection, texts, options)
     reading = _parted(table, chain.from_iterable(text.batches() for text in texts), options)
     return reading or _sift(connection, texts, options)
+
+
+def is_doubtful(texts: Sequence[Text], rows: int) -> bool:
+    """Tell whether what was read without an error may not be all of the texts."""
+    # A text of which DuckDB understands nothing at all is no error to it, but an empty one.
+    return any(text.is_cut_off() for text in texts) or (
+        not rows and any(text.head().strip() for text in texts)
+    )
 
 
 def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Reading | None:
@@ -75,17 +78,33 @@ def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Read
     if not pc.any(faulty).as_py():
         return Reading(table, [])
     marked = cast("list[int]", pc.indices_nonzero(faulty.combine_chunks()).to_pylist())
-    refused, first = [], 0
-    for batch in batches:
-        end = first + batch.count()
-        within = {place - first for place in marked if first <= place < end}
-        for row in compress(batch.rows(), map(within.__contains__, count())) if within else ():
-            reject = rejects.judge(*row, currency=options.default_currency)
-            refused.append(reject or rejects.refused(*row, _UNNAMED))
-        first = end
-    if first != table.num_rows:
+    refused, end = [], 0
+    for place, found in looked_at(batches, marked, options):
+        refused.extend(found)
+        end = place
+    if end != table.num_rows:
         return None
     return Reading(table.filter(pc.invert(faulty)), refused, frozenset(marked))
+
+
+def looked_at(
+    batches: Iterable[Batch], marked: Sequence[int], options: Options
+) -> Iterator[tuple[int, list[Reject]]]:
+    """Yield the end of each batch of records, and why those of it at marked places are rejects.
+
+    Places count from 0 over all batches, and are in order.
+    """
+    first = 0
+    for batch in batches:
+        end = first + batch.count()
+        low, high = bisect_left(marked, first), bisect_left(marked, end)
+        within = {int(place) - first for place in marked[low:high]}
+        found = []
+        for row in compress(batch.rows(), map(within.__contains__, count())) if within else ():
+            reject = rejects.judge(*row, currency=options.default_currency)
+            found.append(reject or rejects.refused(*row, _UNNAMED))
+        yield end, found
+        first = end
 
 
 def query(
@@ -133,13 +152,13 @@ def query_raw(
 
 def read_plain(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
-) -> pa.Table | _Refusal | None:
+) -> pa.Table | Refusal | None:
     """Return the wide rows if every record is plain; None asks for a closer look."""
     from pyarrow import compute as pc
 
     manner = Loose if any(text.lines is not None for text in texts) else Plain
     table = _attempt(connection, texts, options, manner)
-    if isinstance(table, _Refusal):
+    if isinstance(table, Refusal):
         return table if table.of_text else None
     return None if pc.any(table[FAULT]).as_py() else table
 
@@ -149,68 +168,65 @@ def _attempt(
     texts: Sequence[Text],
     options: Options,
     manner: type[Exact] = Exact,
-) -> pa.Table | _Refusal:
+) -> pa.Table | Refusal:
     """Return the wide rows with their faults marked, or why they cannot be read."""
-    import duckdb
-
     if not texts:
-        return _nothing(options).append_column(FAULT, pa.array([], pa.bool_()))
+        return nothing(options).append_column(FAULT, pa.array([], pa.bool_()))
     try:
         few = len(texts) == 1 and texts[0].is_short()
         table = engines.rows(connection, query(texts, options, manner=manner), few=few)
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
-    except (
-        duckdb.InvalidInputException,
-        duckdb.ConversionException,
-        duckdb.IOException,
-    ) as refusal:
-        if "KeyboardInterrupt" in str(refusal):  # it came while DuckDB had Python write a line
-            raise KeyboardInterrupt from refusal
-        of_value = isinstance(refusal, duckdb.ConversionException)
-        return _Refusal(str(refusal).partition("\n")[0], not of_value)
+    except refusals() as error:
+        return refusal(error)
     return table
 
 
-def _nothing(options: Options) -> pa.Table:
+def refusals() -> tuple[type[Exception], ...]:
+    """Return the errors by which DuckDB refuses to read a text."""
+    import duckdb
+
+    return duckdb.InvalidInputException, duckdb.ConversionException, duckdb.IOException
+
+
+def refusal(error: Exception) -> Refusal:
+    """Return what DuckDB says of a text that it refuses."""
+    import duckdb
+
+    if "KeyboardInterrupt" in str(error):  # it came while DuckDB had Python write a line
+        raise KeyboardInterrupt from error
+    of_value = isinstance(error, duckdb.ConversionException)
+    return Refusal(str(error).partition("\n")[0], not of_value)
+
+
+def nothing(options: Options) -> pa.Table:
+    """Return the columns of wide that the layout needs, without a row."""
     types = options.wide_types()
     return pa.schema(
         [(name, types[name]) for name in options.needed() if name in types]
     ).empty_table()
 
 
-def sift_texts(
-    connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options, folder: str
-) -> tuple[list[Text], list[Reject]]:
-    """Return texts without the records that cannot be read, and those; in bounded memory."""
-    refused: list[Reject] = []
-    readable: list[Text] = []
-    for batch, reading in _readings(connection, texts, options):
-        refused.extend(reading.rejects)
-        rows = enumerate(batch.rows())
-        good = [row for position, row in rows if position not in reading.faulty]
-        path = os.path.join(folder, f"readable-{len(readable)}")
-        readable.append(replace(batch, lines=b"", found=good).write(path))
-    return (readable, refused) if refused else (list(texts), [])
-
-
 def _sift(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
 ) -> Reading:
-    tables, refused = [_nothing(options)], []
-    for _, reading in _readings(connection, texts, options):
+    tables, refused = [nothing(options)], []
+    for _, reading in readings(connection, texts, options):
         tables.append(reading.table)
         refused.extend(reading.rejects)
     tables = [table.cast(tables[-1].schema) for table in tables]
     return Reading(pa.concat_tables(tables), refused)
 
 
-def _readings(
-    connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
+def readings(
+    connection: duckdb.DuckDBPyConnection,
+    texts: Sequence[Text],
+    options: Options,
+    within: str | None = None,
 ) -> Iterator[tuple[Batch, Reading]]:
-    """Yield batches of records with what was read of them."""
-    with tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
+    """Yield batches of records with what was read of them; ``within`` a folder they are copied."""
+    with tempfile.TemporaryDirectory(prefix="tidyusage-", dir=within) as folder:
         judge = _Judge(connection, options, os.path.join(folder, "batch"))
         for batch in chain.from_iterable(text.batches() for text in texts):
             yield from judge.read(batch)
@@ -242,7 +258,7 @@ class _Judge(NamedTuple):
     ) -> Iterator[tuple[Batch, Reading]]:
         judged = [rejects.judge(*row, currency=self.options.default_currency) for row in rows]
         refused = [reject for reject in judged if reject]
-        yield Batch(batch.text), Reading(_nothing(self.options), refused)
+        yield Batch(batch.text), Reading(nothing(self.options), refused)
         good = [row for row, reject in zip(rows, judged, strict=True) if reject is None]
         yield from self._read_good(batch, good)
 
@@ -254,7 +270,7 @@ class _Judge(NamedTuple):
             yield whole, reading
         elif len(good) == 1:
             refused = [rejects.refused(*good[0], reason)]
-            yield Batch(batch.text), Reading(_nothing(self.options), refused)
+            yield Batch(batch.text), Reading(nothing(self.options), refused)
         else:
             half = len(good) // 2
             yield from self._read_good(batch, good[:half])
@@ -266,7 +282,7 @@ class _Judge(NamedTuple):
         table = read_plain(self.connection, texts, self.options)
         if table is None:
             table = _attempt(self.connection, texts, self.options)
-        if isinstance(table, _Refusal):
+        if isinstance(table, Refusal):
             return None, table.reason
         if table.num_rows != batch.count():
             return None, _UNNAMED

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
+
+from tidyusage.progress import is_notebook, is_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,21 +43,14 @@ class _Counter:
 @contextmanager
 def bar(progress: bool | None) -> Iterator[Bar]:
     """Show a bar while the block runs: None shows one where somebody looks."""
-    in_notebook = _is_notebook()
-    is_seen = in_notebook or (sys.stderr is not None and sys.stderr.isatty())
-    if progress is False or not (progress or is_seen):
+    if not is_shown(progress):
         yield _Counter()
-    elif in_notebook:
+    elif is_notebook():
         with _notebook() as shown:
             yield shown
     else:
         with _terminal() as shown:
             yield shown
-
-
-def _is_notebook() -> bool:
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    return "IPKernelApp" in getattr(shell, "config", {})
 
 
 @contextmanager

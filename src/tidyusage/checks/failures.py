@@ -18,6 +18,7 @@ quiet.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 _SHOWN: Final = 8
@@ -37,14 +38,18 @@ _CURRENCIES: Final = "  currencies=[…] names further currencies that may be ch
 class InvalidUsageError(UsageError, SchemaErrors):
     """A frame breaks rules; `failure_cases` has a row for each row and rule."""
 
-    def __init__(self, frame: Any, judged: Judged, failing: Any) -> None:
+    def __init__(self, frame: Any, judged: Judged, failing: Any, every: Any = None) -> None:
+        """Tell what failed; where those may be but the first, ``every`` is a relation of all."""
         dtypes = [
             {COLUMN: judged.spelled(path), CHECK: "dtype", CASE: dtype}
             for path, dtype in judged.unfit.items()
         ]
-        counts = _counted(failing)
+        counts = _counted(failing) if every is None else _counted_in(every)
+        is_part = sum(count for _, _, count, _ in counts) > failing.num_rows
         counts += [(of[COLUMN], of[CHECK], 1, of[CASE]) for of in dtypes]
         hint = _DTYPES if dtypes else _HINT
+        if is_part:
+            hint = hint.replace("each of them", f"the first {failing.num_rows:,} of them")
         if any(check == "currency_code" for _, check, _, _ in counts):
             hint += _CURRENCIES
         if any(column == "id" and check == "unique" for column, check, _, _ in counts):
@@ -83,20 +88,27 @@ class InvalidUsageError(UsageError, SchemaErrors):
 
 def _counted(failing: Any) -> list[tuple[str, str, int, str | None]]:
     """Return column, rule, how many rows break it, and the first value that does."""
-    sql = f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*) as tu__count,
-  arg_min({CASE}, {ROW}) as tu__case, min({ROW}) as tu__first
-from {FRAME}
-group by {quote(COLUMN)}, {quote(CHECK)}
-order by tu__count desc, tu__first, {quote(COLUMN)}, {quote(CHECK)}"""
     if engines.backend_of(failing) == "pyspark":
-        found = engines.collected(sparks.over(failing, sql))
+        found = engines.collected(sparks.over(failing, _counts(FRAME)))
     elif failing.num_rows:
         with connections.connect(few=engines.is_few(failing)) as connection:
-            found = engines.ask(connection, failing, lambda _: sql)
+            found = engines.ask(connection, failing, _counts)
     else:
         return []
-    columns = (COLUMN, CHECK, "tu__count", "tu__case")
-    return [tuple(row[name] for name in columns) for row in found.to_pylist()]
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def _counted_in(failing: duckdb.DuckDBPyRelation) -> list[tuple[str, str, int, str | None]]:
+    """Return the same of a relation, whose rows are not held."""
+    return engines.queried(failing, _counts(FRAME)).fetchall()
+
+
+def _counts(frame: str) -> str:
+    return f"""select {quote(COLUMN)}, {quote(CHECK)}, count(*) as tu__count,
+  arg_min({CASE}, {ROW}) as tu__case
+from {frame}
+group by {quote(COLUMN)}, {quote(CHECK)}
+order by tu__count desc, min({ROW}), {quote(COLUMN)}, {quote(CHECK)}"""
 
 
 def _fact(counts: list[tuple[str, str, int, str | None]]) -> str:

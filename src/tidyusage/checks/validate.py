@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, engines, flavours, relations
+from tidyusage import answers, bounded, engines, flavours, relations
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare.frames import ROW
+from tidyusage.progress import bar
 from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.typing import FrameT
 
+# So many rows and rules of a relation that fails are held.
+_MOST: Final = 100_000
+
 
 @known_options
-def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
+def validate_usage(
+    frame: FrameT, *, currencies: Iterable[str] = (), progress: bool | None = None
+) -> FrameT:
     """Return a frame that keeps the schema's rules as it is, or raise with what breaks them.
 
     The rules are those of `schemas`: dtypes, what is required, unique ids, known types of charges,
@@ -39,6 +45,8 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
     currencies
         Further currencies that charges may have, beside three capital letters as in ISO 4217: such
         as ``["CREDITS"]``.
+    progress
+        As in `read_usage`; only a relation shows how far it has come.
 
     Returns
     -------
@@ -53,7 +61,8 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
         for a relation), one row for each row and rule: `id` (str), `column` (str), `check` (str,
         the rule), `failure_case` (str, the column's value) and `index` (the row's label in
         pandas, its number from 0 elsewhere; a Spark frame's rows have none, and no such column).
-        A column of a wrong dtype is one row, whose `check` is "dtype".  It is a `UsageError` too.
+        A column of a wrong dtype is one row, whose `check` is "dtype".  Of a relation they are the
+        first 100,000, and the error counts all.  It is a `UsageError` too.
     FrameError
         If the frame holds no usage.
 
@@ -72,6 +81,10 @@ def validate_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> FrameT:
       id              column         check failure_case  index
     0  a  usage.tokens.input  not_negative        -12.0      0
     """
+    if engines.backend_of(frame) == "duckdb":
+        relation = cast("duckdb.DuckDBPyRelation", frame)
+        with bar("Validating", progress), bounded.asked(relation):
+            return _validated(frame, _judged(frame, currencies))
     judged = _judged(frame, currencies)
     if engines.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
@@ -157,10 +170,14 @@ def _judged(frame: object, currencies: Iterable[str]) -> Judged:
 
 
 def _validated(frame: FrameT, judged: Judged) -> FrameT:
-    fails = _fails(frame, judged)
-    if fails or judged.unfit:
-        raise _invalid(frame, judged, _failing(frame, judged) if fails else _none())
-    return frame
+    if not _fails(frame, judged):
+        if judged.unfit:
+            raise _invalid(frame, judged, _none())
+        return frame
+    if engines.backend_of(frame) != "duckdb":
+        raise _invalid(frame, judged, _failing(frame, judged))
+    every = cast("duckdb.DuckDBPyRelation", answers.answer(frame, judged.failing()))
+    raise _invalid(frame, judged, every.limit(_MOST).to_arrow_table(), every)
 
 
 def _failing(frame: Any, judged: Judged) -> Any:
@@ -185,11 +202,11 @@ def _asked(frame: Any, query: Query) -> pa.Table:
     return engines.collected(answers.answer(frame, query))
 
 
-def _invalid(frame: Any, judged: Judged, failing: Any) -> Exception:
+def _invalid(frame: Any, judged: Judged, failing: Any, every: Any = None) -> Exception:
     """Return the error of what failed; pandera is not imported before."""
     from tidyusage.checks.failures import InvalidUsageError
 
-    return InvalidUsageError(frame, judged, failing)
+    return InvalidUsageError(frame, judged, failing, every)
 
 
 def _parted_lazily(lazy: pl.LazyFrame, judged: Judged) -> tuple[pl.LazyFrame, pl.LazyFrame]:

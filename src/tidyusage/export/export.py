@@ -14,6 +14,7 @@ from tidyusage.export.secret import hides
 from tidyusage.export.stage import staged
 from tidyusage.export.target import Target
 from tidyusage.export.whole import telling
+from tidyusage.progress import bar
 
 if TYPE_CHECKING:
     from tidyusage.typing import (
@@ -43,6 +44,7 @@ def export_usage(
     billing_account: str | None = None,
     virtual_currencies: VirtualCurrencies | None = None,
     services: Services | None = None,
+    progress: bool | None = None,
 ) -> dict[str, Any]:
     """Write a frame where BI tools read it: whole, typed, and described.
 
@@ -50,7 +52,8 @@ def export_usage(
     ----------
     frame
         A wide or long frame of any library, of either spelling.  A relation of a file, as
-        `read_usage(…, backend="duckdb")` gives it, goes through without being held in memory.
+        `read_usage(…, backend="duckdb")` gives it, goes through without being held in memory;
+        where it has a `memory_limit`, within that.
     target
         Its name says its kind: a file `.parquet`, `.csv`, `.csv.gz`, `.xlsx`, `.duckdb` or
         `.hyper`; a folder of Parquet files, as in `"exports/"`; Delta Lake tables in a folder, as
@@ -84,6 +87,8 @@ def export_usage(
     services
         Of FOCUS: provider, category and subcategory by product id, such as
         `{"KAFKA": ("Confluent", "Integration", "Messaging")}`; "*" is any other product.
+    progress
+        As in `read_usage`.
 
     Returns
     -------
@@ -137,5 +142,9 @@ def export_usage(
     plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
     if engines.backend_of(frame) == "pyspark":
         return executors.exported(frame, plan, version=version, **of_focus)
-    with telling(plan.place.place), staged(frame) as (connection, usage):
+    with (
+        bar("Exporting", progress),
+        telling(plan.place.place),
+        staged(frame) as (connection, usage),
+    ):
         return plan.executed(connection, usage, version=version, **of_focus)

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import connections, engines, kinds, layouts, relations, schema
+from tidyusage import bounded, connections, engines, kinds, layouts, relations, schema
 from tidyusage.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
 from tidyusage.export import own
 from tidyusage.export.held import held
 from tidyusage.export.table import USAGE, Usage
 from tidyusage.metrics import source
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,32 +39,49 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
         )
     if unnamed := [name for name in found.own if not name or "\0" in name]:
         raise FrameError(f"{unnamed[0]!r} is no name of a column.", "Rename or drop it.")
+    home = None if engines.backend_of(frame) != "duckdb" else bounded.home(frame)
+    within = home.folder if home else None
     with (
-        tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
+        tempfile.TemporaryDirectory(prefix="tidyusage-", dir=within) as folder,
         connections.connect() as connection,
+        _given(connection, frame, folder, home) as table,
     ):
-        table = _give(connection, frame, folder)
         usage = _view(connection, found, table)
         rows = held(frame, table, found, usage.types) if table is not None else None
         yield connection, replace(usage, held=rows)
 
 
-def _give(connection: duckdb.DuckDBPyConnection, frame: Any, folder: str) -> pa.Table | None:
+@contextmanager
+def _given(
+    connection: duckdb.DuckDBPyConnection, frame: Any, folder: str, home: bounded.Home | None
+) -> Iterator[pa.Table | None]:
     """Put a frame into a connection; a relation, which is read but once, by way of a file."""
+    path = os.path.join(folder, "usage.parquet")
     if engines.backend_of(frame) != "duckdb":
         table = _collected(frame)
         connection.register(_GIVEN, table)
-        return table
-    path = os.path.join(folder, "usage.parquet")
-    connections.bound(connection, folder)
-    relation = cast("duckdb.DuckDBPyRelation", frame)
+        yield table
+    elif home:
+        with bounded.running(home.connection):
+            frame.query(FRAME, f"copy {FRAME} to {literal(path)} (format parquet)")
+        with bounded.lent(home, connection):
+            connection.execute(f"create view {_GIVEN} as from read_parquet({literal(path)})")
+            yield None
+    else:
+        connections.bound(connection, folder)
+        _copy(connection, cast("duckdb.DuckDBPyRelation", frame), path)
+        connection.execute(f"create view {_GIVEN} as from read_parquet({literal(path)})")
+        yield None
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection, relation: duckdb.DuckDBPyRelation, path: str
+) -> None:
     connection.register("tu__rows", relation.to_arrow_reader())
     try:
         connection.execute(f"copy (from tu__rows) to {literal(path)} (format parquet)")
     finally:
         connection.unregister("tu__rows")
-    connection.execute(f"create view {_GIVEN} as from read_parquet({literal(path)})")
-    return None
 
 
 def _collected(frame: Any) -> pa.Table:

@@ -12,7 +12,6 @@ import itertools
 import os
 import re
 import shutil
-import socket
 import tempfile
 import zlib
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,12 +20,14 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from tidyusage import bounded
 from tidyusage.errors import ExportError, UsageError
+from tidyusage.interrupts import LEFT
+from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HOST: Final = "".join(c if c.isalnum() else "-" for c in socket.gethostname())
 _SUFFIX: Final = ".partial"
 _OLD: Final = ".old"  # what stood in the place, until all is done
 _LOG: Final = ".wal"  # what DuckDB writes beside its file
@@ -36,8 +37,6 @@ _OURS: Final[set[str]] = set()
 _AT_CURRENT_FOLDER: Final = -100
 _EXCHANGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# The last is what Hyper says.
-_IS_FULL: Final = ("No space left", "File too large", "quota exceeded", "temporary file failed")
 # Of a file that is there, and is not what its name says.
 _STRANGE: Final = (pa.ArrowInvalid, zlib.error, UnicodeDecodeError)
 # What has been at a place: nothing, or a file or folder that any change makes another.
@@ -61,6 +60,7 @@ class Files:
         name = _name(path)
         _OURS.add(name)
         partial = self._partials[path] = os.path.join(os.path.dirname(path), name)
+        LEFT.add(partial)
         with telling(path):
             yield partial
             for name in _files(partial):
@@ -97,6 +97,7 @@ class Files:
             for name in (partial, partial + _OLD, partial + _LOG):
                 _remove(name)
             _OURS.discard(os.path.basename(partial))
+            LEFT.discard(partial)
 
     def _require_unchanged(self, path: str) -> None:
         """Raise if what was not to be lost has changed since it was looked at."""
@@ -159,10 +160,13 @@ def telling(place: str) -> Iterator[None]:
 
 def failed(place: str, error: Exception) -> ExportError:
     """Return the error of a target that could not be written."""
+    import duckdb
+
     line = str(error).partition("\n")[0]
-    is_full = getattr(error, "errno", None) in _FULL or any(sign in line for sign in _IS_FULL)
+    is_full = getattr(error, "errno", None) in _FULL or any(sign in line for sign in IS_FULL)
     room = f"Make room there and in {tempfile.gettempdir()!r}, and run it again."
     hint = room if is_full else "Mend it, and run it again."
+    hint = bounded.HINT if isinstance(error, duckdb.OutOfMemoryException) else hint
     return ExportError(f"{place!r} could not be written, and is as it was before: {line}", hint)
 
 
@@ -181,12 +185,12 @@ def sweep(path: str) -> None:
 
 
 def _name(path: str) -> str:
-    return f".{os.path.basename(path)}.{_HOST}-{os.getpid()}-{next(_NUMBERS)}{_SUFFIX}"
+    return f".{os.path.basename(path)}.{HOST}-{os.getpid()}-{next(_NUMBERS)}{_SUFFIX}"
 
 
 def _pattern(path: str) -> str:
     """Return the pattern of names beside a path under which it may be written."""
-    before = re.escape(f".{os.path.basename(path)}.{_HOST}-")
+    before = re.escape(f".{os.path.basename(path)}.{HOST}-")
     ends = "|".join(map(re.escape, (_OLD, _LOG)))
     return rf"{before}(?P<process>\d+)(-\d+)?{re.escape(_SUFFIX)}({ends})?"
 
@@ -194,13 +198,7 @@ def _pattern(path: str) -> str:
 def _is_alive(process: int, name: str) -> bool:
     if process == os.getpid():
         return name.partition(_SUFFIX)[0] + _SUFFIX in _OURS
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return runs(process)
 
 
 def _stamp(path: str) -> _Stamp:
