@@ -38,7 +38,8 @@ from tidyusage.prepare import (
     rename_models,
     restatements,
 )
-from tidyusage.read import flatten_usage, load_example, read_usage
+from tidyusage.read import load_example, read_usage
+from tidyusage.records import flatten_usage
 from tidyusage.restore import restore
 from tidyusage.warehouse import sql
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import schema
 from tidyusage.errors import OptionError, nearest
-from tidyusage.spark import words
+from tidyusage.spark import grammar
 from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def parsed(text: str, dialect: str) -> Any:
     """Return the tree of a query in DuckDB's words that another dialect is to have."""
     import sqlglot
 
-    return sqlglot.parse_one(words.prepared(text) if dialect == "spark" else text, read=DUCKDB)
+    return sqlglot.parse_one(grammar.prepared(text) if dialect == "spark" else text, read=DUCKDB)
 
 
 def spoken(tree: Any, dialect: str) -> str:
@@ -91,7 +91,7 @@ def spoken(tree: Any, dialect: str) -> str:
     import sqlglot
     from sqlglot.errors import UnsupportedError
 
-    changes = {"spark": words.rewritten, "postgres": _for_postgres, "bigquery": _for_bigquery}
+    changes = {"spark": grammar.rewritten, "postgres": _for_postgres, "bigquery": _for_bigquery}
     tree = tree.transform(changes.get(dialect, _for_others))
     try:
         level = sqlglot.ErrorLevel.RAISE
