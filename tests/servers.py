@@ -74,6 +74,10 @@ def spark():
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         "spark.sql.adaptive.enabled": "false",
+        "spark.driver.memory": "2g",
+        "spark.sql.maxPlanStringLength": "100",  # what pages of its own would show of a plan
+        "spark.sql.ui.retainedExecutions": "1",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": str(_free_port()),
