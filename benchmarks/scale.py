@@ -146,7 +146,7 @@ def _spark(place: Place) -> Iterator[Any]:
     from pyspark.sql import SparkSession
 
     settings = {
-        "spark.driver.memory": place.memory,
+        "spark.driver.memory": place.memory.lower().removesuffix("b"),  # as Java writes it
         "spark.local.dir": place.spill,
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
