@@ -95,7 +95,7 @@ from typed
     def _fault_at(self) -> str:
         """Return the path of the first faulty field, looked for in faulty rows alone."""
         tests = (f"when {test} then {literal(path)}" for path, test in self.tests())
-        return f"case {clauses(tests, '')} end"
+        return f"case when {FAULT} then case {clauses(tests, '')} end end"
 
     def typed(self, field: Field, x: str) -> str:
         """Return a field's value of its raw one."""

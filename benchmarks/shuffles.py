@@ -1,0 +1,108 @@
+"""What Spark sends from core to core for a question: ``python benchmarks/shuffles.py``.
+
+Records are read, written as Parquet and asked.  Of each question the bytes are told that stages hand
+to the next one, as Spark's own log of events counts them, and how much of the Parquet was read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import tidyusage as tu
+from generate import default_path, generate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+QUESTIONS: Final[dict[str, Callable[[Any], Any]]] = {
+    'cost_by("model_id")': lambda df: tu.cost_by(df, "model_id", overlap="ignore"),
+    'cost_by("user_id", freq="1d")': lambda df: tu.cost_by(
+        df, "user_id", freq="1d", overlap="ignore"
+    ),
+    "totals()": lambda df: tu.totals(df, overlap="ignore"),
+    'active_users(freq="1mo")': lambda df: tu.active_users(df, freq="1mo"),
+    'acceptance_rate("user_id")': lambda df: tu.acceptance_rate(df, "user_id", overlap="ignore"),
+    "daily()": tu.daily,
+    "latest()": tu.latest,
+}
+_READ: Final = "Bytes Read"
+_SENT: Final = "Shuffle Bytes Written"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=200_000)
+    records = parser.parse_args().records
+    path = default_path(records)
+    if not path.exists():
+        generate(records, path)
+    with tempfile.TemporaryDirectory() as folder, _spark(folder) as (session, events):
+        wide = f"{folder}/wide"
+        frame = tu.read_usage(path, backend="pyspark", session=session)
+        _told("read_usage", lambda: frame.write.parquet(wide), events, records)
+        for name, question in QUESTIONS.items():
+            rows = question(session.read.parquet(wide))
+            _told(name, lambda rows=rows: _run(rows), events, records)
+
+
+def _run(rows: Any) -> None:
+    rows.write.format("noop").mode("overwrite").save()
+
+
+def _told(name: str, run: Callable[[], None], events: Callable[[], dict[str, int]], n: int) -> None:
+    before = events()
+    run()
+    after = events()
+    read, sent = (1e6 * (after[key] - before[key]) / n / 1e6 for key in (_READ, _SENT))
+    print(f"| `{name}` | {read:,.1f} | {sent:,.2f} |", flush=True)
+
+
+@contextmanager
+def _spark(folder: str) -> Iterator[tuple[Any, Callable[[], dict[str, int]]]]:
+    from pyspark.sql import SparkSession
+
+    log = Path(folder, "events")
+    log.mkdir()
+    settings = {
+        "spark.driver.memory": "2g",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.host": "127.0.0.1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.local.dir": folder,
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false",
+        "spark.eventLog.rolling.enabled": "false",
+        "spark.eventLog.dir": log.as_uri(),
+    }
+    builder = SparkSession.builder.master("local[*]").appName("shuffles")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    print("| question | MB read of a million records | MB sent |\n| --- | ---: | ---: |")
+    try:
+        yield session, lambda: _counted(log)
+    finally:
+        session.stop()
+
+
+def _counted(log: Path) -> dict[str, int]:
+    """Return how many bytes all tasks so far have read and sent."""
+    found = dict.fromkeys((_READ, _SENT), 0)
+    for line in next(log.iterdir()).read_text().splitlines():
+        if '"SparkListenerTaskEnd"' not in line:
+            continue
+        metrics = json.loads(line).get("Task Metrics") or {}
+        found[_READ] += metrics.get("Input Metrics", {}).get(_READ, 0)
+        found[_SENT] += metrics.get("Shuffle Write Metrics", {}).get(_SENT, 0)
+    return found
+
+
+if __name__ == "__main__":
+    main()
