@@ -92,6 +92,13 @@ def table(records):
     return tu.flatten_usage(records, backend="pyarrow", sep="_", duplicates="keep")
 
 
+def narrow(found):
+    """Return a table without columns that hold nothing: plans are made of columns."""
+    return found.select(
+        [name for name in found.column_names if found[name].null_count < len(found)]
+    )
+
+
 def with_own(found):
     """Return a table with columns of the caller's own, whose names and texts try to mislead."""
     count = found.num_rows
@@ -116,7 +123,7 @@ FRAMES = {
     "findings": lambda: table(
         [r for cases in findings_cases.CASES.values() for case in cases for r in case.fires]
     ),
-    "roll_up": lambda: table(roll_up(extra=0.5)),
+    "roll_up": lambda: narrow(table(roll_up(extra=0.5))),
 }
 # The session of each frame, so that both kinds are asked much the same.
 CONNECTED = {"odd", "versions", "roll_up"}
@@ -247,12 +254,12 @@ def test_spark_answers_so_of_the_example(frames, question):
     check(name, frames, "example", *arguments, **options)
 
 
-@pytest.mark.parametrize("by", ["team {x}", "tu `day`", "seen", "flag"])
-def test_a_dimension_of_ones_own_keeps_its_dtype(frames, by):
-    check("tokens_by", frames, "odd", by)
+def test_dimensions_of_ones_own_keep_their_dtypes(frames):
+    by = ["team {x}", "tu `day`", "seen", "flag"]
+    check("tokens_by", frames, "odd", *by)
     of_spark, _ = frames.of("odd")
-    found = tu.tokens_by(of_spark, by)
-    assert dict(found.dtypes)[by] == dict(of_spark.dtypes)[by]
+    found = tu.tokens_by(of_spark, *by)
+    assert found.dtypes[:4] == [(name, dict(of_spark.dtypes)[name]) for name in by]
 
 
 @pytest.mark.parametrize("name", ["cost_by", "charges", "latest", "validate_usage"])
@@ -301,10 +308,8 @@ def test_it_is_explained(frames):
 @pytest.mark.parametrize("name", ["drift", "reconcile"])
 def test_two_frames_are_compared(frames, name):
     of_spark, of_polars = frames.of("example")
-    other = of_polars.head(200)
     ours = getattr(tu, name)(of_spark, of_spark.limit(200))
-    assert rows(ours) == rows(getattr(tu, name)(of_polars, other))
-    assert rows(getattr(tu, name)(of_polars, of_spark.limit(200))) == rows(ours)
+    assert rows(ours) == rows(getattr(tu, name)(of_polars, of_polars.head(200)))
 
 
 # What breaks a rule
