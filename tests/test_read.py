@@ -432,7 +432,6 @@ def test_what_holds_no_records_is_named():
     [
         ({"layout": "lng"}, "layout='lng'"),
         ({"backend": "dask"}, "backend='dask'"),
-        ({"backend": "pyspark"}, "backend='pyspark'"),
         ({"sep": "/"}, "sep='/'"),
         ({"unknown": "drop"}, "unknown='drop'"),
         ({"duplicates": "first"}, "duplicates='first'"),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sys
 import warnings
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from test_plain import ENTRIES, VALUES, holding
 from test_read import TEXTS
 from test_rejects import FAULTS, as_bytes
 from tidyusage import catalogue
-from tidyusage.errors import OptionError, RecordError, SourceError
+from tidyusage.errors import MissingExtraError, OptionError, RecordError, SourceError
 from tidyusage.options import Options
 from tidyusage.testing import sample_records
 
@@ -307,3 +308,13 @@ def test_where_there_is_nothing_to_read_it_is_said(spark, source, error, said):
 def test_a_session_is_for_spark_alone():
     with pytest.raises(OptionError, match="session= has no meaning with backend='polars'"):
         Options(backend="polars", session=object())
+
+
+def test_without_a_session_or_spark_it_is_said_what_to_do(spark, monkeypatch):
+    monkeypatch.setattr("pyspark.sql.SparkSession.getActiveSession", lambda: None)
+    monkeypatch.delitem(sys.modules, "pyspark.sql.connect.session", raising=False)
+    with pytest.raises(OptionError, match="There is no active Spark session"):
+        tu.read_usage("usage.ndjson", backend="pyspark")
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(MissingExtraError, match=r"Install tidyusage\[spark\]"):
+        tu.read_usage("usage.ndjson", backend="pyspark")

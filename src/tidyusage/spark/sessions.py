@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from tidyusage.errors import MissingExtraError, OptionError
@@ -34,8 +35,6 @@ def is_session(given: object) -> bool:
 
 
 def _connected() -> Any:
-    try:
-        from pyspark.sql.connect.session import SparkSession
-    except ImportError:  # the packages of Spark Connect are not there
-        return None
-    return SparkSession.getActiveSession()
+    """Return the active session of Spark Connect; where none was made, its module is not loaded."""
+    module = sys.modules.get("pyspark.sql.connect.session")
+    return module.SparkSession.getActiveSession() if module else None
