@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _AGAIN: Final = 0.05
 # How long a command waits for an engine that does not end: a sort of DuckDB's looks up seldom.
-_GRACE: Final = 0.6
+_GRACE: Final = 0.3
 EXIT_CODE: Final = 130
 # Files and folders that must not outlive the process.
 LEFT: Final[set[str]] = set()

@@ -172,19 +172,13 @@ class _Store:
         """
         connection = self.home.connection
         connection.execute(f"create temp table {_OLDER} as {_older(rows, self.options.identity)}")
-        ((count, last),) = connection.sql(f"select count(*), max(place) from {_OLDER}").fetchall()
+        ((count,),) = connection.sql(f"select count(*) from {_OLDER}").fetchall()
         if count:
-            total = self._counts_of(rows)
-            connection.execute(
-                f"set variable {_OLDER} = "
-                f"(select bitstring_agg(place, 0, {max(total, last)}) from {_OLDER})"
-            )
+            ((last,),) = connection.sql(f"select max({_PLACE}) from {rows}").fetchall()
+            bits = f"select bitstring_agg(place, 0, {last}) from {_OLDER}"
+            connection.execute(f"set variable {_OLDER} = ({bits})")
         connection.execute(f"drop table {_OLDER}")
         return int(count)
-
-    def _counts_of(self, rows: str) -> int:
-        ((last,),) = self.home.connection.sql(f"select max({_PLACE}) from {rows}").fetchall()
-        return int(last)
 
     def _copy(self, rows: str, path: str) -> None:
         self.home.connection.execute(f"copy ({rows}) to {literal(path)} (format parquet)")
