@@ -2,9 +2,11 @@
 
 import gzip
 import json
+import re
 import sys
 import warnings
 from datetime import UTC, datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -23,6 +25,7 @@ pytestmark = [
     pytest.mark.xdist_group("spark"),
     pytest.mark.filterwarnings("ignore:PySpark does not yet", "ignore:The copy keyword"),
 ]
+ROOT = Path(__file__).parents[1]
 LAYOUTS = ("wide", "long", "charges", "resources", "tool_actions")
 
 
@@ -318,3 +321,14 @@ def test_without_a_session_or_spark_it_is_said_what_to_do(spark, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(MissingExtraError, match=r"Install tidyusage\[spark\]"):
         tu.read_usage("usage.ndjson", backend="pyspark")
+
+
+def test_the_run_of_the_readme_works(spark, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if "SparkSession" in block)
+    found = {}
+    exec(block, found)  # noqa: S102 - it is ours
+    assert capfd.readouterr().out.count("USD") == 5  # one row a vendor
+    costs = [row["cost"] for row in found["answer"].collect()]
+    assert sum(costs) == pytest.approx(5031.76)
