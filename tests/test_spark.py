@@ -400,11 +400,6 @@ REFUSED = [
         "The column 'charges' holds text",
     ),
     (
-        lambda frame: tu.tokens_by(frame.selectExpr("id", "1 as model_id"), "model.id"),
-        Exception,
-        "",
-    ),
-    (
         lambda frame: tu.to_wide(frame.select("id", "team {x}")),
         FrameError,
         "This is no usage frame",
