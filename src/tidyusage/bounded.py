@@ -86,6 +86,15 @@ def opened(memory_limit: str | None, temp_directory: Path | None) -> Home:
     folder = os.path.join(os.path.abspath(within), name)
     LEFT.add(folder)
     os.mkdir(folder, 0o700)
+    try:
+        with connections.interruptible():
+            return _opened(folder, memory_limit)
+    except BaseException:
+        remove(folder)
+        raise
+
+
+def _opened(folder: str, memory_limit: str | None) -> Home:
     connection = connections.new()
     connection.execute("set temp_directory = ?", [os.path.join(folder, _SPILL)])
     limit = None if memory_limit is None else int(_bytes(memory_limit) * _SHARE)
@@ -104,8 +113,9 @@ def home(relation: duckdb.DuckDBPyRelation) -> Home | None:
     if not _OPEN:
         return None
     setting = "select current_setting('temp_directory')"
-    told = cast("duckdb.DuckDBPyRelation", relation.query("tu__home", setting))
-    ((spill,),) = told.fetchall()
+    with connections.interruptible():
+        told = cast("duckdb.DuckDBPyRelation", relation.query("tu__home", setting))
+        ((spill,),) = told.fetchall()
     folder = os.path.dirname(spill or "")
     reference, limit = _OPEN.get(folder, (None, None))
     connection = reference() if reference is not None else None
@@ -115,11 +125,11 @@ def home(relation: duckdb.DuckDBPyRelation) -> Home | None:
 @contextmanager
 def lent(of: Home, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Let another connection of ours have the memory of one that waits, and spill beside it."""
-    connection.execute("set temp_directory = ?", [os.path.join(of.folder, "lent")])
     kept = int((of.limit or 0) * _KEPT)
-    _set_limit(of.connection, kept or None)
-    _set_limit(connection, of.limit and of.limit - kept)
     try:
+        connection.execute("set temp_directory = ?", [os.path.join(of.folder, "lent")])
+        _set_limit(of.connection, kept or None)
+        _set_limit(connection, of.limit and of.limit - kept)
         yield
     finally:
         _set_limit(of.connection, of.limit)
@@ -130,10 +140,12 @@ def running(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Let our bar see what runs, Ctrl-C end it, and say what to do where memory is short."""
     import duckdb
 
-    ((its_bar,),) = connection.execute("select current_setting('enable_progress_bar')").fetchall()
+    with connections.interruptible():
+        setting = "select current_setting('enable_progress_bar')"
+        ((its_bar,),) = connection.execute(setting).fetchall()
     try:
-        connections.without_bar(connection)
         with connections.stoppable(connection):
+            connections.without_bar(connection)
             yield
     except duckdb.OutOfMemoryException as error:
         line = str(error).partition("\n")[0].removeprefix("Out of Memory Error: ")

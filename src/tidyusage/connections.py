@@ -31,7 +31,7 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
     For ``few`` rows it is a session in one that lasts: what it makes must be temporary, and all of
     one ``form`` are set to give Arrow alike.
     """
-    with _session(form) if few else new() as connection:
+    with interruptible(), _session(form) if few else new() as connection:
         connection.execute("set TimeZone = 'UTC'")
         without_bar(connection)
         connection.execute("set python_enable_replacements = false")
@@ -42,11 +42,17 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
 @contextmanager
 def stoppable(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Let a bar see how far a connection has come, and Ctrl-C end its work at once."""
+    with interruptible(), watched(connection), heard(connection.interrupt):
+        yield
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Call it what it is where DuckDB has an error of its own for Ctrl-C."""
     import duckdb
 
     try:
-        with watched(connection), heard(connection.interrupt):
-            yield
+        yield
     except duckdb.InterruptException as error:
         raise KeyboardInterrupt from error
     except RuntimeError as error:
