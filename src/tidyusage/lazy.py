@@ -51,8 +51,9 @@ def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRela
     return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
 
 
-def latest(frame: str, identity: Iterable[str] = ("id",)) -> str:
+def latest(frame: str, identity: Iterable[str] = ("id",), *, in_order: bool = True) -> str:
     """Return the query that keeps the newest record of each id, where it stands."""
+    end = "order by place" if in_order else ""
     return f"""
 with places as (select *, row_number() over () as place from {frame})
 select * exclude (place)
@@ -61,7 +62,7 @@ qualify row_number() over (
   partition by {", ".join(map(quote, identity))}
   order by "updated_at" desc nulls last, "created_at" desc nulls last, place desc
 ) = 1
-order by place
+{end}
 """
 
 
@@ -167,7 +168,8 @@ def guarded(rows: str) -> str:
 def layout(rows: str, options: Options) -> str:
     """Return the query of the layout over one of wide rows, of each id as often as asked for."""
     if options.duplicates == "latest":
-        rows = latest(f"({rows})", options.identity)
+        # Spark's rows have no order, and to sort them all would be a shuffle of its own.
+        rows = latest(f"({rows})", options.identity, in_order=options.backend != "pyspark")
     elif options.marks_records:
         rows = f"select *, row_number() over () - 1 as record from ({rows})"
     return options.query(f"({rows})")

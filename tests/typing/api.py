@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import polars as pl
+from pyspark.sql import DataFrame as SparkFrame
 
 import tidyusage as tu
 
@@ -39,6 +40,10 @@ def uses() -> None:
     )
     folder: str = tu.fetch_usage(report_type="cost", into="usage/", lookback=timedelta(7))
     ids: list[str] = [record["id"] for record in tu.iter_usage(params={"bucket": "day"})]
+
+    spark: SparkFrame = tu.read_usage("s3a://bucket/", backend="pyspark")
+    by_model: SparkFrame = tu.cost_by(spark, "model_id")
+    asked: Any = tu.usage(spark).cost_by("model_id")
 
     days: pl.LazyFrame = tu.daily(lazy, end={"cursor": "inclusive"}, tz="Asia/Tokyo")
     newest: pd.DataFrame = tu.latest(frame, key="natural")

@@ -133,8 +133,7 @@ def chosen(
 {steps}
 select {", ".join(own)}
 from {of}
-where {where}
-order by {ROW}"""
+where {where}"""
                 ),
                 query.needs,
                 query.kinds,
