@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import hashlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer, current_thread, main_thread
 
 import duckdb
 import polars as pl
@@ -17,7 +19,7 @@ import pytest
 
 import tidyusage as tu
 from test_cli import COMMAND, EXAMPLE, run
-from tidyusage import bounded, progress
+from tidyusage import bounded, connections, interrupts, progress
 from tidyusage.checks import validate
 from tidyusage.errors import (
     ChargeTypeWarning,
@@ -30,6 +32,7 @@ from tidyusage.errors import (
     SourceError,
     UnknownKeyWarning,
 )
+from tidyusage.export import whole
 
 LAYOUTS = ["wide", "long", "charges", "resources", "tool_actions"]
 
@@ -149,6 +152,17 @@ def test_what_cannot_be_read_is_set_aside_as_elsewhere(read, tmp_path, spill, ba
     assert os.listdir(spill) == [], error
 
 
+def test_where_rows_are_not_records_each_line_is_looked_at_once(read, tmp_path):
+    lines = ['{"id": "a"}', '{"id": "b", "usage": 3}', '{"id": "c"} {"id": "d"}', '{"id": "e"}']
+    path = tmp_path / "a.ndjson"
+    path.write_text("\n".join(lines))
+    with pytest.warns(RejectWarning, match="2 records set aside"):
+        relation = read(path, rejects=tmp_path / "bad.ndjson")
+    assert relation.project("id").fetchall() == [("a",), ("e",)]
+    rejects = [json.loads(line) for line in (tmp_path / "bad.ndjson").read_text().splitlines()]
+    assert [(reject["line"], reject["raw"]) for reject in rejects] == [(2, lines[1]), (3, lines[2])]
+
+
 def test_unknown_keys_and_types_of_charges_are_told(read, tmp_path):
     charge = {"amount": 1, "currency": "USD", "type": "tip"}
     path = written(tmp_path / "a.ndjson", {"id": "a", "colour": 5, "charges": [charge, charge]})
@@ -233,6 +247,14 @@ def test_too_little_memory_says_what_to_do(read, tmp_path):
     with pytest.raises((MemoryLimitError, ExportError), match="Raise memory_limit="):
         tu.export_usage(relation, tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()
+
+
+def test_an_export_without_memory_says_so_too():
+    def ended():
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to pin block")
+
+    with pytest.raises(ExportError, match="Raise memory_limit="), whole.telling("out.parquet"):
+        ended()
 
 
 def test_a_full_disk_says_so(spill, monkeypatch):
@@ -384,6 +406,28 @@ def test_a_wrong_limit_is_said_in_the_words_of_a_command():
 
 
 # Ctrl-C ----------------------------------------------------------------------------------------
+
+
+def test_an_engine_is_told_while_it_works_and_handlers_are_as_before():
+    told = []
+
+    def work():
+        Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000)  # half a second in C, deaf to signals
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupts.heard(lambda: told.append(current_thread() is main_thread())),
+    ):
+        work()
+    assert told[0] is False
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_every_connection_of_ours_listens():
+    with connections.connect():
+        assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 ENDLESS = """
