@@ -140,11 +140,13 @@ def test_lines_are_counted_from_file_to_file_and_from_part_to_part(spark, tmp_pa
     spark.conf.set("spark.sql.files.maxPartitionBytes", "1000")  # several parts a file
     try:
         with pytest.warns(tu.errors.RejectWarning, match="3 records"):
-            frame = tu.read_usage(tmp_path, backend="pyspark", rejects=tmp_path / "rejects")
-        found = [(reject["source"], reject["line"]) for reject in rejects(tmp_path / "rejects")]
+            frame = tu.read_usage(tmp_path, backend="pyspark", rejects=tmp_path / "r é.ndjson")
+        found = [(reject["source"], reject["line"]) for reject in rejects(tmp_path / "r é.ndjson")]
         a, b = (str(tmp_path / name) for name in ("a.ndjson", "b.ndjson"))
         assert sorted(found) == [(a, 501), (b, 1), (b, 8)]
         assert frame.count() == 506  # 501 in one file, 5 in the other
+        with pytest.warns(tu.errors.RejectWarning, match="3 records"):  # and not six
+            tu.read_usage(tmp_path, backend="pyspark", rejects=tmp_path / "r é.ndjson")
     finally:
         spark.conf.unset("spark.sql.files.maxPartitionBytes")
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
 
 from tidyusage import jsontext, sources
 from tidyusage.errors import OptionError, SourceError
+from tidyusage.spark.frames import text
 from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 from tidyusage.spark.raw import WHOLE
+
+if TYPE_CHECKING:
+    from tidyusage.typing import Path
 
 SAMPLE: Final = 1_000
 _HEAD: Final = 20
@@ -52,20 +57,21 @@ def is_parquet(places: Iterable[str]) -> bool:
     return all(place.rstrip("/").endswith(".parquet") for place in places)
 
 
-def lines(session: Any, places: list[str]) -> Lines:
+def lines(session: Any, places: list[str], rejects: Path | None) -> Lines:
     """Return the lines of text; but for the first twenty of them nothing is read now.
 
     They tell the shape of all files.  Where values go over several lines, a file is read as one.
+    The file of an earlier run's ``rejects`` is no source.
     """
     try:
-        head = _head(_text(session, places, whole=False))
+        head = _head(_text(session, places, rejects, whole=False))
     except Exception as error:
         raise _refusal(error, places) from error
     shape = jsontext.shape("\n".join(head))
     is_whole = shape in {"array", "objects"} or (shape != "lines" and not _is_json(head[0]))
-    rows = _text(session, places, whole=is_whole)
-    text = _LISTED if shape == "objects" else _WITHOUT_BOM
-    read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start", text)
+    rows = _text(session, places, rejects, whole=is_whole)
+    line = _LISTED if shape == "objects" else _WITHOUT_BOM
+    read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start", line)
     records = _lines(read) if shape == "lines" else _records(read)
     return Lines(read, records, bool(sources.SOURCE.match("\n".join(head).encode())))
 
@@ -89,8 +95,8 @@ def texts(frame: Any) -> Any:
     return _placed(rows, "cast(null as string)", "cast(null as bigint)")
 
 
-def _head(text: Any) -> list[str]:
-    rows = text.where(_IS_THERE).head(_HEAD)
+def _head(lines: Any) -> list[str]:
+    rows = lines.where(_IS_THERE).head(_HEAD)
     return [row[0].removeprefix("\ufeff") for row in rows]
 
 
@@ -104,11 +110,15 @@ def _refusal(error: Exception, places: list[str]) -> Exception:
     return error
 
 
-def _text(session: Any, places: list[str], *, whole: bool) -> Any:
+def _text(session: Any, places: list[str], rejects: Path | None, *, whole: bool) -> Any:
     reader = session.read.option("recursiveFileLookup", "true")
     if any(map(_is_folder, places)):
         reader = reader.option("pathGlobFilter", _DATA)  # of folders the data files alone
-    return reader.text(places, wholetext=whole)
+    rows = reader.text(places, wholetext=whole)
+    if rejects is None:
+        return rows
+    address = quote(os.path.abspath(os.fspath(rejects)))
+    return rows.where(f"not endswith(_metadata.file_path, {text(address)})")
 
 
 def _is_folder(place: str) -> bool:
@@ -117,9 +127,9 @@ def _is_folder(place: str) -> bool:
     return os.path.isdir(place) or not (has_ending or os.path.isfile(place))
 
 
-def _placed(rows: Any, file: str, start: str, text: str = LINE) -> Any:
+def _placed(rows: Any, file: str, start: str, line: str = LINE) -> Any:
     return rows.selectExpr(
-        f"{text} as {LINE}",
+        f"{line} as {LINE}",
         f"{file} as {FILE}",
         f"{start} as {START}",
         f"monotonically_increasing_id() as {PLACE}",

@@ -23,7 +23,7 @@ def from_files(source: Any, options: Options) -> Any:
     here, places = session(options.session), files.paths(source)
     if files.is_parquet(places):
         return from_frame(here.read.parquet(*places), options)
-    lines = files.lines(here, places)
+    lines = files.lines(here, places, options.rejects)
     options = replace(options, has_source=lines.has_source)
     if options.unknown == "warn":
         unknown.warn_over(files.sample(lines.records), has_source=options.has_source)
