@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+import servers
 import tidyusage as tu
 from test_plain import ENTRIES, VALUES, holding
 from test_read import TEXTS
@@ -334,3 +335,12 @@ def test_the_run_of_the_readme_works(spark, monkeypatch, capfd):
     assert capfd.readouterr().out.count("USD") == 5  # one row a vendor
     costs = [row["cost"] for row in found["answer"].collect()]
     assert sum(costs) == pytest.approx(5031.76)
+
+
+def test_spark_connect_reads_and_writes_too(spark, tmp_path):
+    path = write(tmp_path, ODD[:3])
+    frame = tu.read_usage(path, backend="pyspark", session=servers.connected(spark), unknown="keep")
+    assert type(frame).__module__ == "pyspark.sql.connect.dataframe"
+    alike(frame, polars(path, unknown="keep"))
+    told = tu.export_usage(frame, f"{tmp_path / 'out'}/")
+    assert told["tables"]["usage_wide"]["rows"] == 3

@@ -45,7 +45,8 @@ class InvalidUsageError(UsageError, SchemaErrors):
             for path, dtype in judged.unfit.items()
         ]
         counts = _counted(failing) if every is None else _counted_in(every)
-        is_part = sum(count for _, _, count, _ in counts) > failing.num_rows
+        total = sum(count for _, _, count, _ in counts)
+        is_part = every is not None and total > failing.num_rows
         counts += [(of[COLUMN], of[CHECK], 1, of[CASE]) for of in dtypes]
         hint = _DTYPES if dtypes else _HINT
         if is_part:
