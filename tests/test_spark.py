@@ -280,9 +280,8 @@ def test_findings_are_those_of_polars(frames, only):
     check("findings", frames, "findings", only=only, overlap="ignore")
 
 
-@pytest.mark.parametrize("which", ["finest", "coarsest"])
-def test_one_grain_is_made(frames, which):
-    check("at_grain", frames, "roll_up", which)
+def test_one_grain_is_made(frames):
+    check("at_grain", frames, "roll_up", "finest")
 
 
 def test_overlaps_are_seen(frames):

@@ -25,6 +25,7 @@ _WITHOUT_BOM: Final = f"trim(leading '\ufeff' from {LINE})"
 _BETWEEN: Final = r"'\\}(\\s*\\n\\s*)\\{', '},$1{'"
 _LISTED: Final = f"concat('[', regexp_replace({_WITHOUT_BOM}, {_BETWEEN}), ']')"
 _RESULTS: Final = ("array<string>", "map<string, string>")
+_AS_IT_IS: Final = "/-_.!~*'(),;:$&+=@"  # in the path of an address, as Java writes one
 _BYTES: Final = 1 << 23
 _DATA: Final = "*.{json,ndjson,jsonl}{,.gz,.zst,.bz2,.snappy,.lz4}"
 _IS_THERE: Final = f"regexp_like({LINE}, '[^ \\\\t\\\\r\\\\n]')"
@@ -117,7 +118,8 @@ def _text(session: Any, places: list[str], rejects: Path | None, *, whole: bool)
     rows = reader.text(places, wholetext=whole)
     if rejects is None:
         return rows
-    address = quote(os.path.abspath(os.fspath(rejects)))
+    path = os.path.abspath(os.fspath(rejects))
+    address = "".join(quote(sign, _AS_IT_IS) if sign.isascii() else sign for sign in path)
     return rows.where(f"not endswith(_metadata.file_path, {text(address)})")
 
 
