@@ -18,14 +18,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import local_spark
 from generate import DATA, default_path, generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 TASKS: Final = {
     "write": "NDJSON → Parquet",
@@ -140,28 +142,9 @@ def spark_validate(place: Place) -> None:
         tu.validate_usage(session.read.parquet(f"{place.out}/usage_wide"))
 
 
-@contextmanager
-def _spark(place: Place) -> Iterator[Any]:
-    """Start Spark in local mode on all cores; what it shuffles goes to the folder for that."""
-    from pyspark.sql import SparkSession
-
-    settings = {
-        "spark.driver.memory": place.memory.lower().removesuffix("b"),  # as Java writes it
-        "spark.local.dir": place.spill,
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
-    }
-    builder = SparkSession.builder.master("local[*]").appName("scale")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    try:
-        yield session
-    finally:
-        session.stop()
+def _spark(place: Place) -> AbstractContextManager[Any]:
+    memory = place.memory.lower().removesuffix("b")  # as Java writes it
+    return local_spark.started(place.spill, memory)
 
 
 ENGINES: Final[dict[str, dict[str, Callable[[Place], None]]]] = {

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import local_spark
 import tidyusage as tu
 from generate import default_path, generate
 
@@ -58,38 +59,24 @@ def _told(name: str, run: Callable[[], None], events: Callable[[], dict[str, int
     before = events()
     run()
     after = events()
-    read, sent = (1e6 * (after[key] - before[key]) / n / 1e6 for key in (_READ, _SENT))
+    # Bytes a record are as many megabytes a million.
+    read, sent = ((after[key] - before[key]) / n for key in (_READ, _SENT))
     print(f"| `{name}` | {read:,.1f} | {sent:,.2f} |", flush=True)
 
 
 @contextmanager
 def _spark(folder: str) -> Iterator[tuple[Any, Callable[[], dict[str, int]]]]:
-    from pyspark.sql import SparkSession
-
     log = Path(folder, "events")
     log.mkdir()
     settings = {
-        "spark.driver.memory": "2g",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.host": "127.0.0.1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
-        "spark.local.dir": folder,
         "spark.eventLog.enabled": "true",
         "spark.eventLog.compress": "false",
         "spark.eventLog.rolling.enabled": "false",
         "spark.eventLog.dir": log.as_uri(),
     }
-    builder = SparkSession.builder.master("local[*]").appName("shuffles")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    print("| question | MB read of a million records | MB sent |\n| --- | ---: | ---: |")
-    try:
+    with local_spark.started(folder, "2g", **settings) as session:
+        print("| question | MB read of a million records | MB sent |\n| --- | ---: | ---: |")
         yield session, lambda: _counted(log)
-    finally:
-        session.stop()
 
 
 def _counted(log: Path) -> dict[str, int]:

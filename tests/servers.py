@@ -86,10 +86,7 @@ def spark():
         "spark.local.dir": folder,
         "spark.log.level": "ERROR",
     }
-    builder = SparkSession.builder.master("local[2]").appName("tidyusage")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
+    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
     try:
         yield session
     finally:

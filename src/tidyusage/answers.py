@@ -15,6 +15,7 @@ import pyarrow as pa
 from tidyusage import connections, engines, flavours, kinds, relations
 from tidyusage.dialects import Table, written
 from tidyusage.errors import RecordError
+from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
@@ -259,8 +260,6 @@ def _lazy_schema(query: Query, plain: Any) -> dict[str, Any]:
 
 
 def _of_spark(frame: Any, query: Query) -> Any:
-    from tidyusage.spark import frames as sparks
-
     types = sparks.types(frame)
     kinds.check(query.kinds, {name: kinds.of_spark(type_) for name, type_ in types.items()})
     found = sparks.queried(frame, query.sql, query.needs)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
+    from rich.progress import Progress, ProgressColumn
 
 _PATIENCE: Final = 1.0
 # What a cell shows is kept with its notebook.
@@ -83,21 +84,28 @@ def is_notebook() -> bool:
     return "IPKernelApp" in getattr(shell, "config", {})
 
 
-def _draw(label: str, watch: Watch) -> None:
-    if watch.done.wait(_PATIENCE):
-        return
+def on_terminal(*columns: ProgressColumn) -> Progress:
+    """Return a bar; where there is no terminal, only what remains at the end is written."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(
+    return Progress(
         *columns,
         console=console,
         transient=console.is_terminal,
         redirect_stdout=False,  # what the caller prints goes where it was sent
         redirect_stderr=False,
-    ) as progress:
+    )
+
+
+def _draw(label: str, watch: Watch) -> None:
+    if watch.done.wait(_PATIENCE):
+        return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with on_terminal(*columns) as progress:
         task = progress.add_task(label, total=None)
         while not watch.done.wait(_TICK):
             percent = watch.percent()

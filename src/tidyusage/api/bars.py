@@ -6,7 +6,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from tidyusage.progress import is_notebook, is_shown
+from tidyusage.progress import is_notebook, is_shown, on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +73,7 @@ def _notebook() -> Iterator[Bar]:
 
 @contextmanager
 def _terminal() -> Iterator[Bar]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         SpinnerColumn(),
@@ -83,15 +82,7 @@ def _terminal() -> Iterator[Bar]:
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
-    # Where there is no terminal, as in a log, only what remains at the end is written.
-    with Progress(
-        *columns,
-        console=console,
-        transient=console.is_terminal,
-        redirect_stdout=False,  # what the caller prints goes where it was sent
-        redirect_stderr=False,
-    ) as drawn:
+    with on_terminal(*columns) as drawn:
         task = drawn.add_task("Fetching", total=None, words="", rate="")
 
         class Shown(_Counter):

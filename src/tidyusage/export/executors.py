@@ -20,7 +20,7 @@ from tidyusage.errors import ExportError, FrameError, OptionError
 from tidyusage.export import manifest, partitions, upsert
 from tidyusage.export.folder import require_ours
 from tidyusage.export.partitions import Partitions
-from tidyusage.export.plan import ASIDE, require_distinct, require_unique, tables_of, tell_of
+from tidyusage.export.plan import require_distinct, require_unique, tables_of, tell_of_aside
 from tidyusage.export.table import USAGE, Table, Usage
 from tidyusage.export.whole import together
 from tidyusage.metrics import source
@@ -231,22 +231,11 @@ def _told(
     """Return the manifest of what was written, of which it is asked, and write it beside."""
     asked = cast("Any", Asked(written))
     there = [replace(table, sql=f"select * from {table.name}") for table in made]
-    told = manifest.begun(
-        asked,
-        there,
-        partition_by=names,
-        target=plan.place.place,
-        form=plan.form,
-        mode=plan.mode,
-        anonymised=[],
-        dropped=[],
-    )
+    told = plan.begun(asked, there, names)
     for table in there:
         told.stands(table.name, told.tables[table.name]["rows"])
     told.write(os.path.join(folder, manifest.NAME))
-    for table in there:
-        if table.name.endswith(ASIDE):
-            tell_of(asked, table, told.tables[table.name]["rows"])
+    tell_of_aside(asked, there, told)
     return told.told()
 
 

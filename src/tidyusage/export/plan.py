@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from tidyusage.export.manifest import Manifest
     from tidyusage.export.privacy import Privacy
     from tidyusage.export.table import Table, Usage
     from tidyusage.export.target import Kind
@@ -43,7 +44,7 @@ _WRITERS: Final[dict[Kind, str]] = {
     "delta": "tidyusage.export.delta",
     "postgres": "tidyusage.export.postgres",
 }
-ASIDE: Final = "_set_aside"
+_ASIDE: Final = "_set_aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,18 @@ class Plan:
         made = self._made(connection, shown, of_focus)
         require_distinct(made)
         names = self._partitions(made)
-        told = manifest.begun(
+        told = self.begun(connection, made, names)
+        keeps = self.mode != "overwrite"
+        with together(keeps=keeps) as files:
+            _write(connection, Job(made, self.place, self.mode, names, told, files))
+        tell_of_aside(connection, made, told)
+        return told.told()
+
+    def begun(
+        self, connection: duckdb.DuckDBPyConnection, made: Sequence[Table], names: Sequence[str]
+    ) -> Manifest:
+        """Return the manifest of tables, as a connection counts them."""
+        return manifest.begun(
             connection,
             made,
             partition_by=names,
@@ -90,13 +102,6 @@ class Plan:
             anonymised=list(self.privacy.anonymise),
             dropped=list(self.privacy.drop),
         )
-        keeps = self.mode != "overwrite"
-        with together(keeps=keeps) as files:
-            _write(connection, Job(made, self.place, self.mode, names, told, files))
-        for table in made:
-            if table.name.endswith(ASIDE):
-                tell_of(connection, table, told.tables[table.name]["rows"])
-        return told.told()
 
     def _made(
         self, connection: duckdb.DuckDBPyConnection, shown: Usage, of_focus: dict[str, Any]
@@ -141,7 +146,7 @@ class Plan:
         """Raise if a file is there that nobody said to change; what holds tables looks for them."""
         if not self.place.is_file or self.place.kind == "duckdb" or self.mode != "error":
             return
-        beside = [self.place.beside(ASIDE[1:])] if self._sets_aside else []
+        beside = [self.place.beside(_ASIDE[1:])] if self._sets_aside else []
         for place in (self.place, *beside):
             if os.path.exists(place.place):
                 raise upsert.is_there(repr(place.place))
@@ -207,7 +212,7 @@ def _write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     """Write what a job says; what stands beside a file, after it."""
     writer, kind = importlib.import_module(_WRITERS[job.target.kind]), job.target.kind
     _require_same_privacy(job)
-    aside = [table for table in job.tables if table.name.endswith(ASIDE)]
+    aside = [table for table in job.tables if table.name.endswith(_ASIDE)]
     aside = aside if job.target.holds_one else []
     writer.write(connection, replace(job, tables=[t for t in job.tables if t not in aside]))
     for table in aside:
@@ -226,7 +231,7 @@ def _require_same_privacy(job: Job) -> None:
 
 def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table) -> None:
     """Write what was set aside to a file of its own; where there is nothing, there is no file."""
-    place = job.target.beside(ASIDE[1:])
+    place = job.target.beside(_ASIDE[1:])
     if job.told.tables[table.name]["rows"] or (job.adds and os.path.exists(place.place)):
         writer = importlib.import_module(_WRITERS[place.kind])
         writer.write(connection, replace(job, tables=[table], target=place))
@@ -236,8 +241,16 @@ def _write_beside(connection: duckdb.DuckDBPyConnection, job: Job, table: Table)
         job.files.remove(place.place)
 
 
-def tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:
+def tell_of_aside(
+    connection: duckdb.DuckDBPyConnection, made: Sequence[Table], told: Manifest
+) -> None:
     """Say how many charges FOCUS cannot hold, and why."""
+    for table in made:
+        if table.name.endswith(_ASIDE):
+            _tell_of(connection, table, told.tables[table.name]["rows"])
+
+
+def _tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:
     if rows:
         reasons = named(focus.set_aside_counts(connection, table))
         warn(

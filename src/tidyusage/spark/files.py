@@ -32,10 +32,11 @@ _IS_THERE: Final = f"regexp_like({LINE}, '[^ \\\\t\\\\r\\\\n]')"
 
 
 class Lines(NamedTuple):
-    """Lines of text, the records in them, and whether a fetch has marked those."""
+    """Lines of text and the records in them; how long they are, and whether a fetch marked them."""
 
     read: Any
     records: Any
+    longest: int
     has_source: bool
 
 
@@ -74,14 +75,14 @@ def lines(session: Any, places: list[str], rejects: Path | None) -> Lines:
     line = _LISTED if shape == "objects" else _WITHOUT_BOM
     read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start", line)
     records = _lines(read) if shape == "lines" else _records(read)
-    return Lines(read, records, bool(sources.SOURCE.match("\n".join(head).encode())))
+    has_source = bool(sources.SOURCE.match("\n".join(head).encode()))
+    return Lines(read, records, max(map(len, head), default=1), has_source)
 
 
-def sample(records: Any) -> list[bytes]:
+def sample(lines: Lines) -> list[bytes]:
     """Return the first records, a thousand of them or less where they are long."""
-    first = records.select(LINE).head(1)
-    many = max(1, min(SAMPLE, _BYTES // max(1, len(first[0][0])))) if first else 0
-    return [str(row[0]).encode() for row in records.select(LINE).head(many)] if many else []
+    many = max(1, min(SAMPLE, _BYTES // lines.longest))
+    return [str(row[0]).encode() for row in lines.records.select(LINE).head(many)]
 
 
 def texts(frame: Any) -> Any:

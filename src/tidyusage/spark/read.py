@@ -26,7 +26,7 @@ def from_files(source: Any, options: Options) -> Any:
     lines = files.lines(here, places, options.rejects)
     options = replace(options, has_source=lines.has_source)
     if options.unknown == "warn":
-        unknown.warn_over(files.sample(lines.records), has_source=options.has_source)
+        unknown.warn_over(files.sample(lines), has_source=options.has_source)
     return _relation(lines.records, lines.read, options, from_frame=False)
 
 

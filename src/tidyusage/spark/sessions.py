@@ -28,12 +28,6 @@ def session(given: Any) -> Any:
     return found
 
 
-def is_session(given: object) -> bool:
-    """Tell whether something is a Spark session."""
-    module = type(given).__module__.partition(".")[0]
-    return module == "pyspark" and type(given).__name__ == "SparkSession"
-
-
 def _connected() -> Any:
     """Return the active session of Spark Connect; where none was made, its module is not loaded."""
     module = sys.modules.get("pyspark.sql.connect.session")
