@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -86,7 +87,9 @@ def spark():
         "spark.local.dir": folder,
         "spark.log.level": "ERROR",
     }
+    heard = signal.getsignal(signal.SIGINT)
     session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    signal.signal(signal.SIGINT, heard)  # other tests of this process press Ctrl-C
     try:
         yield session
     finally:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from threading import Timer, current_thread, main_thread
+from threading import Event, Timer, current_thread, main_thread
 
 import duckdb
 import polars as pl
@@ -425,6 +425,39 @@ def test_an_engine_is_told_while_it_works_and_handlers_are_as_before():
         work()
     assert told[0] is False
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_does_not_wait_for_what_does_not_look_up(tmp_path):
+    go_on, path = Event(), tmp_path / "a.parquet"
+
+    def batches():
+        Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        go_on.wait(60)
+        yield pa.record_batch({"n": [1]})
+
+    def write():
+        with connections.connect() as connection:
+            rows = pa.RecordBatchReader.from_batches(pa.schema({"n": pa.int64()}), batches())
+            connection.register("rows", rows)
+            connections.write(connection, f"copy rows to '{path}' (use_tmp_file false)", str(path))
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    (left,) = interrupts._LEFT_TO_THEMSELVES  # it still waits, and nobody waits for it
+    assert left.is_alive()
+    go_on.set()
+    left.join(60)
+    interrupts._LEFT_TO_THEMSELVES.clear()
+    assert not left.is_alive()
+    assert not path.exists()
+
+
+def test_what_a_statement_raises_is_raised():
+    with (
+        pytest.raises(duckdb.CatalogException, match="nothing_there"),
+        connections.connect() as connection,
+    ):
+        connections.write(connection, "copy nothing_there to 'a.parquet'", "a.parquet")
 
 
 def test_every_connection_of_ours_listens():

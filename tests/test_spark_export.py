@@ -99,6 +99,29 @@ def test_what_is_there_is_replaced_whole_or_stays(tmp_path, frame):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_other_tables_stay(tmp_path, frame):
+    target = f"{tmp_path / 'out'}/"
+    tu.export_usage(frame, target)
+    told = tu.export_usage(frame, target, tables="long", mode="overwrite")
+    assert list(told["tables"]) == ["usage_long"]
+    there = json.loads((tmp_path / "out" / "_manifest.json").read_text())["tables"]
+    assert set(there) == {"usage_wide", "usage_long"}
+    assert pl.read_parquet(tmp_path / "out" / "usage_wide").height == len(RECORDS)
+    with pytest.raises(ExportError, match="usage_long' is there already"):
+        tu.export_usage(frame, target, tables="long")
+
+
+def test_a_partition_is_one_file_in_order_however_many_tasks_there_are(tmp_path, frame, request):
+    conf = frame.sparkSession.conf
+    conf.set("spark.sql.adaptive.enabled", "true")
+    request.addfinalizer(lambda: conf.set("spark.sql.adaptive.enabled", "false"))
+    rows = frame.where("start_date is not null")
+    many = rows.unionByName(rows.selectExpr("* except (id)", "id || '2' as id"))
+    tu.export_usage(many.repartition(4), f"{tmp_path / 'out'}/", partition_by="year")
+    (file,) = (tmp_path / "out" / "usage_wide").rglob("*.parquet")
+    assert pl.read_parquet(file)["start_date"].is_sorted()
+
+
 @pytest.mark.parametrize(
     ("target", "options", "said"),
     [

@@ -7,7 +7,7 @@ import tempfile
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.interrupts import heard
+from tidyusage.interrupts import heard, remove, waited
 from tidyusage.progress import watched
 
 if TYPE_CHECKING:
@@ -31,12 +31,38 @@ def connect(*, few: bool = False, form: str = "") -> Iterator[duckdb.DuckDBPyCon
     For ``few`` rows it is a session in one that lasts: what it makes must be temporary, and all of
     one ``form`` are set to give Arrow alike.
     """
-    with interruptible(), _session(form) if few else new() as connection:
+    with interruptible(), _closing(_session(form) if few else new()) as connection:
         connection.execute("set TimeZone = 'UTC'")
         without_bar(connection)
         connection.execute("set python_enable_replacements = false")
         with nullcontext() if few else stoppable(connection):
             yield connection
+
+
+@contextmanager
+def _closing(connection: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Close a connection in the end; one that is left to itself is closed by who has it."""
+    import duckdb
+
+    try:
+        yield connection
+    finally:
+        with suppress(duckdb.ResourceInUseException):
+            connection.close()
+
+
+def write(connection: duckdb.DuckDBPyConnection, sql: str, partial: str) -> None:
+    """Run a statement that writes a file or folder, and may sort before: Ctrl-C does not wait.
+
+    A sort does not look up.  It goes on, in memory and where it spills, until it sees that nobody
+    wants it; then what it has written, or what that is a part of, is removed.
+    """
+
+    def undo() -> None:
+        connection.close()
+        remove(partial)
+
+    waited(lambda: connection.execute(sql), undo)
 
 
 @contextmanager

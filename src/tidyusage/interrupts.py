@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _AGAIN: Final = 0.05
+_TICK: Final = 0.2
 # How long a command waits for an engine that does not end: a sort of DuckDB's looks up seldom.
 _GRACE: Final = 0.3
 EXIT_CODE: Final = 130
 # Files and folders that must not outlive the process.
 LEFT: Final[set[str]] = set()
 _LEAVES: Final = threading.Event()
+# Work that is not waited for any more, and goes on.
+_LEFT_TO_THEMSELVES: Final[list[threading.Thread]] = []
 
 
 @contextmanager
@@ -50,6 +53,10 @@ def remove(path: str) -> None:
 def _remove_all() -> None:
     for path in list(LEFT):
         remove(path)
+    # DuckDB would list on stderr, as leaks, what a thread still holds.
+    if any(thread.is_alive() for thread in _LEFT_TO_THEMSELVES):
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @contextmanager
@@ -70,6 +77,37 @@ def heard(end: Callable[[], Any]) -> Iterator[None]:
         yield
     finally:
         watch.close()
+
+
+def waited(work: Callable[[], Any], undo: Callable[[], Any]) -> None:
+    """Have another thread do what may not look up, so that Ctrl-C need not wait for it.
+
+    Work that is told to end, as by `heard`, and does not is left to itself; when it ends at last it
+    is undone.
+    """
+    done, is_left, failures = threading.Event(), threading.Event(), list[BaseException]()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised below, where somebody waits
+            failures.append(error)
+        done.set()
+        if is_left.is_set():
+            undo()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while not done.wait(_TICK):
+            pass  # some systems' waits hear of no signal while they last
+    except KeyboardInterrupt:
+        is_left.set()
+        if not done.wait(_GRACE):
+            _LEFT_TO_THEMSELVES.append(thread)
+        raise
+    if failures:
+        raise failures[0]
 
 
 class _Watch:

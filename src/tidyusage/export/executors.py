@@ -17,8 +17,7 @@ import pyarrow as pa
 
 from tidyusage import columns, kinds, layouts, schema
 from tidyusage.errors import ExportError, FrameError, OptionError
-from tidyusage.export import manifest, partitions, upsert
-from tidyusage.export.folder import require_ours
+from tidyusage.export import folder, manifest, partitions, upsert
 from tidyusage.export.partitions import Partitions
 from tidyusage.export.plan import require_distinct, require_unique, tables_of, tell_of_aside
 from tidyusage.export.table import USAGE, Table, Usage
@@ -30,6 +29,7 @@ from tidyusage.sqltext import FRAME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tidyusage.export.manifest import Manifest
     from tidyusage.export.plan import Plan
 
 _SAY: Final = (
@@ -72,19 +72,23 @@ def exported(frame: Any, plan: Plan, **of_focus: Any) -> dict[str, Any]:
     require_distinct(made)
     names = partitions.check(plan.partition_by, made)
     place = plan.place.place
+    before = _require_free(place, made, plan.mode)
     with _times_by_microseconds(frame.sparkSession), _once(rows, plan.form) as kept:
         if plan.form == "star":
             require_unique(cast("Any", Asked({USAGE: kept})), given)
-        with together() as files, files.written(place) as partial:
-            require_ours(place)
+        with together(keeps=plan.mode == "error") as files, files.written(place) as partial:
             os.mkdir(partial)
-            written = {
-                table.name: _written(
-                    _rows(kept, given, table, names), os.path.join(partial, table.name), plan
-                )
-                for table in made
-            }
-            return _told(plan, made, names, written, partial)
+            if before:
+                folder.link(place, partial)
+            written = {}
+            for table in made:
+                path = os.path.join(partial, table.name)
+                shutil.rmtree(path, ignore_errors=True)
+                rows, parted = _rows(kept, given, table, names)
+                written[table.name] = _written(rows, parted, table.order, path, plan.place.kind)
+            told = _told(plan, made, names, written)
+            told.write(os.path.join(partial, manifest.NAME), before)
+    return told.told()
 
 
 def _require_possible(plan: Plan) -> None:
@@ -102,8 +106,17 @@ def _require_possible(plan: Plan) -> None:
             "Users are not hidden in exports of a frame of Spark.",
             "Read with backend='duckdb', which memory does not bound either, and export that.",
         )
-    if plan.mode == "error" and os.path.isdir(place) and os.listdir(place):
-        raise upsert.is_there(repr(place))
+
+
+def _require_free(place: str, made: Sequence[Table], mode: str) -> dict[str, Any] | None:
+    """Return what the manifest of a folder tells; raise for what is there and must stay."""
+    folder.require_ours(place)
+    before = manifest.of_folder(place)
+    there = before["tables"] if before else {}
+    for table in made:
+        if mode == "error" and table.name in there:
+            raise upsert.is_there(repr(os.path.join(place, table.name)))
+    return before
 
 
 def _staged(frame: Any, found: columns.Columns) -> tuple[Any, Usage]:
@@ -162,31 +175,42 @@ def _once(rows: Any, form: str) -> Iterator[Any]:
         kept.unpersist()
 
 
-def _rows(
-    kept: Any, given: Usage, table: Table, wanted: Sequence[str]
-) -> tuple[Any, tuple[str, ...]]:
-    """Return the rows of a table, and the columns by which they are to be parted."""
+def _rows(kept: Any, given: Usage, table: Table, wanted: Sequence[str]) -> tuple[Any, Partitions]:
+    """Return the rows of a table, and how they are parted."""
     own = {name: type_ for name, type_ in frames.types(kept).items() if name in given.own}
     types = {each.name: (each.name, own.get(each.name, each.type)) for each in table.columns}
     rows = frames.typed(_over(kept, table.sql, USAGE), types)
     parted = Partitions.of(table, wanted)
     rows = frames.over(rows, parted.widened(replace(table, sql=f"select * from {FRAME}")).sql)
-    _require_writable(rows, parted.names)
-    return rows, parted.names
+    return rows, parted
 
 
-def _written(given: tuple[Any, tuple[str, ...]], place: str, plan: Plan) -> Any:
+def _arranged(rows: Any, parted: Partitions, order: Sequence[str]) -> Any:
+    """Return rows as files are to have them: of one size, not of each task's, and in order."""
+    for name in _texts(parted):
+        rows = rows.where(f"if({_lost(name)}, raise_error('a folder has no such name'), true)")
+    names = f"({', '.join(map(frames.quoted, parted.names))})" if parted.names else ""
+    rows = rows.sparkSession.sql(f"select /*+ rebalance{names} */ * from {{rows}}", rows=rows)
+    by = [rows[frames.quoted(name)].asc_nulls_last() for name in (*parted.names, *order)]
+    return rows.sortWithinPartitions(*by) if by else rows
+
+
+def _written(rows: Any, parted: Partitions, order: Sequence[str], place: str, kind: str) -> Any:
     """Have the executors write a table's rows, and return what stands there then."""
-    rows, parts = given
-    writer = rows.write.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
-    writer.partitionBy(*parts).parquet(place)
+    writer = _arranged(rows, parted, order).write
+    writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+    try:
+        writer.partitionBy(*parted.names).parquet(place)
+    except Exception:
+        _require_writable(rows, parted)
+        raise
     if not _files(place):  # of no rows there are no partitions
         rows.limit(0).coalesce(1).write.mode("overwrite").parquet(place)
     for name in _files(place):
         if not name.endswith(".parquet"):
             os.remove(name)
-    if plan.place.kind == _DELTA:
-        _make_delta(place, rows, parts)
+    if kind == _DELTA:
+        _make_delta(place, rows, parted.names)
     return rows.sparkSession.read.schema(rows.schema).parquet(place)
 
 
@@ -194,11 +218,20 @@ def _files(place: str) -> list[str]:
     return [os.path.join(inner, name) for inner, _, names in os.walk(place) for name in names]
 
 
-def _require_writable(rows: Any, parts: Sequence[str]) -> None:
-    """Raise if a value would not come back from the name of a folder."""
-    for name in parts:
-        lost = rows.where(f"cast({frames.quoted(name)} as string) in ('', {_NOTHING})")
-        if found := lost.select(frames.quoted(name)).head(1):
+def _texts(parted: Partitions) -> list[str]:
+    """Return the partitions whose values are anybody's text."""
+    return [name for name in parted.names if name not in parted.made]
+
+
+def _lost(name: str) -> str:
+    """Return the test of a value that would not come back from the name of a folder."""
+    return f"cast({frames.quoted(name)} as string) in ('', {_NOTHING})"
+
+
+def _require_writable(rows: Any, parted: Partitions) -> None:
+    """Raise if it was a value that no folder can be named after for which rows were not written."""
+    for name in _texts(parted):
+        if found := rows.where(_lost(name)).select(frames.quoted(name)).head(1):
             raise ExportError(
                 f"The value {found[0][0]!r} of {name!r} cannot be the name of a folder.",
                 "Partition by another column, or change the value.",
@@ -226,17 +259,15 @@ def _told(
     made: Sequence[Table],
     names: Sequence[str],
     written: Mapping[str, Any],
-    folder: str,
-) -> dict[str, Any]:
-    """Return the manifest of what was written, of which it is asked, and write it beside."""
+) -> Manifest:
+    """Return the manifest of what was written, of which it is asked."""
     asked = cast("Any", Asked(written))
     there = [replace(table, sql=f"select * from {table.name}") for table in made]
     told = plan.begun(asked, there, names)
     for table in there:
         told.stands(table.name, told.tables[table.name]["rows"])
-    told.write(os.path.join(folder, manifest.NAME))
     tell_of_aside(asked, there, told)
-    return told.told()
+    return told
 
 
 def _over(frame: Any, query: str, name: str) -> Any:

@@ -32,7 +32,7 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
         before = manifest.of_folder(place)
         os.mkdir(partial)
         if before:
-            _link(place, partial)
+            link(place, partial)
         for given in job.tables:
             partitions = Partitions.of(given, job.partition_by)
             partitions.require_writable(connection, given, empty=True)
@@ -80,7 +80,10 @@ def _write(
     os.makedirs(folder, exist_ok=True)
     name = f"part-{first}"
     place = folder if partitions.names else os.path.join(folder, f"{name}-0{_SUFFIX}")
-    parquet.copy(connection, query, place, table.schema, partition_by=partitions.names, name=name)
+    by, partial = partitions.names, os.path.dirname(folder)
+    parquet.copy(
+        connection, query, place, table.schema, partition_by=by, name=name, partial=partial
+    )
     if os.path.isdir(aside):
         shutil.rmtree(aside)
 
@@ -100,8 +103,8 @@ def require_ours(place: str) -> None:
         )
 
 
-def _link(source: str, place: str) -> None:
-    """Put the files of a folder into another: as links, or copied where there can be none."""
+def link(source: str, place: str) -> None:
+    """Put the tables of a folder into another: as links, or copied where there can be none."""
     shutil.copytree(source, place, copy_function=linked, dirs_exist_ok=True)
     os.remove(os.path.join(place, manifest.NAME))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pyarrow import parquet
 
+from tidyusage import connections
 from tidyusage.export import upsert
 from tidyusage.export.held import in_polars
 from tidyusage.export.whole import failed
@@ -68,17 +69,21 @@ def copy(
     *,
     partition_by: Iterable[str] = (),
     name: str = "",
+    partial: str | None = None,
 ) -> None:
-    """Write a query to a file, or with partitions to a folder."""
+    """Write a query to a file, or with partitions to a folder; of what is whole later, a part."""
     metadata = f"{literal(_KEY)}: {literal(_described(schema))}"
     options = ["format parquet", "compression zstd", f"kv_metadata {{{metadata}}}"]
-    if partition_by:
+    if not partition_by:
+        options += ["use_tmp_file false"]  # the path is of such a one
+    else:
         options += [
             f"partition_by ({', '.join(map(quote, partition_by))})",
             f"filename_pattern {literal(name + '-{i}')}",
             "overwrite_or_ignore",
         ]
-    connection.execute(f"copy ({query}) to {literal(path)} ({', '.join(options)})")
+    statement = f"copy ({query}) to {literal(path)} ({', '.join(options)})"
+    connections.write(connection, statement, partial or path)
 
 
 def rows(connection: duckdb.DuckDBPyConnection, path: str) -> int:

@@ -42,7 +42,10 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
     home = None if engines.backend_of(frame) != "duckdb" else bounded.home(frame)
     within = home.folder if home else None
     with (
-        tempfile.TemporaryDirectory(prefix="tidyusage-", dir=within) as folder,
+        # A sort that is left to itself may still spill into it.
+        tempfile.TemporaryDirectory(
+            prefix="tidyusage-", dir=within, ignore_cleanup_errors=True
+        ) as folder,
         connections.connect() as connection,
         _given(connection, frame, folder, home) as table,
     ):
