@@ -321,6 +321,8 @@ def test_without_a_session_or_spark_it_is_said_what_to_do(spark, monkeypatch):
     monkeypatch.delitem(sys.modules, "pyspark.sql.connect.session", raising=False)
     with pytest.raises(OptionError, match="There is no active Spark session"):
         tu.read_usage("usage.ndjson", backend="pyspark")
+    with pytest.raises(OptionError, match="session= is a str, and no Spark session"):
+        tu.read_usage("usage.ndjson", backend="pyspark", session="local")
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(MissingExtraError, match=r"Install tidyusage\[spark\]"):
         tu.read_usage("usage.ndjson", backend="pyspark")

@@ -42,6 +42,7 @@ class Query:
     With a ``guard``, the first row of a last column `GUARD` says of what nothing can be said, if
     anything, and the guard is the sentence around it.  ``kinds`` are what the frame's columns must
     hold: number, text, boolean or time.  ``keys`` are the dimensions' names within the query.
+    ``of_rows`` is said where the answer is the frame's own rows, rewritten, and in its order.
     """
 
     def key(self, name: str) -> str:
@@ -59,6 +60,7 @@ class Query:
     kinds: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     look: Callable[..., Any] | None = None
+    of_rows: bool = False
 
 
 def answer(frame: FrameT, query: Query) -> FrameT:
@@ -262,7 +264,7 @@ def _lazy_schema(query: Query, plain: Any) -> dict[str, Any]:
 def _of_spark(frame: Any, query: Query) -> Any:
     types = sparks.types(frame)
     kinds.check(query.kinds, {name: kinds.of_spark(type_) for name, type_ in types.items()})
-    found = sparks.queried(frame, query.sql, query.needs)
+    found = sparks.queried(frame, query.sql, query.needs, in_order=not query.of_rows)
     if query.guard:
         found = sparks.guarded(found, GUARD, *query.guard.split("{}"))
     own = {name: types[of] if of else "string" for name, of in query.dimensions.items()}

@@ -98,6 +98,7 @@ def rewritten(
         guard=guard,
         kinds={**source.kinds(found, filter(source.DTYPES.get, found.known)), **(kinds or {})},
         keys={**keys, **{schema.rename(name, found.sep): name for name in added or {}}},
+        of_rows=True,
     )
     return answers.answer(frame, query)
 

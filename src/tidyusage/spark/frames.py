@@ -34,15 +34,27 @@ def types(frame: Any) -> dict[str, str]:
     return dict(frame.dtypes)
 
 
-def queried(frame: Any, sql: str, needs: Iterable[str], as_they_are: Container[str] = ()) -> Any:
-    """Return a query over the columns that it needs of a frame, plain, as a lazy frame."""
+def queried(
+    frame: Any,
+    sql: str,
+    needs: Iterable[str],
+    as_they_are: Container[str] = (),
+    *,
+    in_order: bool = True,
+) -> Any:
+    """Return a query over the columns that it needs of a frame, plain, as a lazy frame.
+
+    Rows of a frame have no order on Spark: what is as many as they are need not be ``in_order``,
+    for which Spark would send them all from machine to machine.
+    """
     of = types(frame)
     plain = [
         quote(name) if name in as_they_are else f"{_plain(name, of[name])} as {quote(name)}"
         for name in needs
     ]
     step = f"{FRAME} as (\n  select\n    {clauses(plain)}\n  from {_GIVEN}\n)"
-    return _answer(frame, f"with {step},\n{sql.removeprefix('with ')}", _GIVEN)
+    text = f"with {step},\n{sql.removeprefix('with ')}"
+    return _answer(frame, text, _GIVEN, in_order=in_order)
 
 
 def over(frame: Any, sql: str) -> Any:
@@ -66,12 +78,12 @@ def kept(
     kinds.check(wanted, {name: kinds.of_spark(type_) for name, type_ in of.items()})
     own = {f"tu__own_{place}": name for place, name in enumerate(frame.columns)}
     rows = frame.selectExpr("*", *(f"{quoted(name)} as {key}" for key, name in own.items()))
-    found = queried(rows, sql(list(own)), (*needs, *own), as_they_are=own)
+    found = queried(rows, sql(list(own)), (*needs, *own), as_they_are=own, in_order=False)
     named = {**own, **(added or {})}
     return found.selectExpr(*(f"{key} as {quoted(name)}" for key, name in named.items()))
 
 
-def _answer(frame: Any, sql: str, name: str) -> Any:
+def _answer(frame: Any, sql: str, name: str, *, in_order: bool = True) -> Any:
     def plan(part: Any, parts: Mapping[str, Any]) -> Any:
         frames = {name: frame, **parts}
         tokens = {key: f"tu_{uuid.uuid4().hex}" for key in frames}
@@ -83,7 +95,10 @@ def _answer(frame: Any, sql: str, name: str) -> Any:
             text = text.replace(token, f"{{{token}}}")
         return frame.sparkSession.sql(text, **named)
 
-    return steps.run(dialects.parsed(sql, "spark"), plan)
+    query = dialects.parsed(sql, "spark")
+    if not in_order:
+        query.set("order", None)
+    return steps.run(query, plan)
 
 
 def _renamed(query: Any, tokens: Mapping[str, str]) -> Any:

@@ -11,6 +11,11 @@ from tidyusage.errors import MissingExtraError, OptionError
 def session(given: Any) -> Any:
     """Return the session that is given, else the active one, be it here or of Spark Connect."""
     if given is not None:
+        if type(given).__name__ != "SparkSession":
+            raise OptionError(
+                f"session= is a {type(given).__name__}, and no Spark session.",
+                "Give one, as of SparkSession.builder.getOrCreate().",
+            )
         return given
     try:
         from pyspark.sql import SparkSession
