@@ -1,6 +1,8 @@
 """Exports of a frame of Spark hold what those of Polars hold, file by file and figure by figure."""
 
 import json
+import re
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -9,6 +11,8 @@ from polars.testing import assert_frame_equal
 
 import tidyusage as tu
 from tidyusage.errors import ExportError, OptionError
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = [
     pytest.mark.xdist_group("spark"),
@@ -140,3 +144,29 @@ def test_a_value_that_would_not_come_back_from_a_folder_is_refused(tmp_path, fra
     rows = frame.selectExpr("* except (surface)", "'' as surface")
     with pytest.raises(ExportError, match="The value '' of 'surface' cannot be the name"):
         tu.export_usage(rows, f"{tmp_path / 'out'}/", partition_by="surface")
+
+
+def test_days_are_restated_as_the_page_says(tmp_path, spark, monkeypatch):
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL)
+    page = {}
+    exec(block, page)  # noqa: S102 - it is ours
+
+    def of(**amounts):
+        days = {"a": "2026-01-01", "b": "2026-01-01", "c": "2026-01-02", "d": "2026-01-03"}
+        records = [
+            {"id": id_, "updated_at": f"2026-02-{amount:02}", "start_date": days.get(id_)}
+            | {"charges": [{"type": "net", "amount": amount}]}
+            for id_, amount in amounts.items()
+        ]
+        return tu.flatten_usage(records, backend="pyspark", session=spark)
+
+    wide = str(tmp_path / "wide")
+    of(a=1, b=2, c=4, none=3).selectExpr("*", page["DAY"]).write.partitionBy("day").parquet(wide)
+    untouched = {path.name for path in (tmp_path / "wide" / "day=2026-01-02").iterdir()}
+    page["restate"](of(b=8, d=16, also=5), wide)
+    found = spark.read.parquet(wide).collect()
+    # b is restated, d and "also" are new; a and "none" stay beside them, c is not looked at.
+    assert {row["id"]: row["charges_net"] for row in found} == {
+        "a": 1, "b": 8, "c": 4, "d": 16, "none": 3, "also": 5
+    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "wide" / "day=2026-01-02").iterdir()} == untouched
