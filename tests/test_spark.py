@@ -8,6 +8,7 @@ import math
 import re
 from types import SimpleNamespace
 
+import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -328,19 +329,39 @@ def test_two_frames_are_compared(frames, name):
     assert rows(ours) == rows(getattr(tu, name)(of_polars, of_polars.head(200)))
 
 
+def test_rates_prices_and_invoices_may_be_frames_of_spark(frames):
+    of_spark, of_polars = frames.of("example")
+    rates = [{"currency": "USD", "date": "2020-01-01", "rate": 2.0}]
+    prices = [{"model.id": "claude-opus-4-1", "input": 15.0, "output": 75.0}]
+    invoice = [{"Month": "2026-01", "Service": "Claude", "Amount": 5.0, "Currency": "USD"}]
+    read = {"date": "Month", "product.id": "Service", "cost": "Amount", "currency": "Currency"}
+
+    def asked(frame, make):
+        yield tu.cost_by(frame, "product.id", rates=make(rates), to="EUR")
+        yield tu.estimate_cost(frame, "model.id", prices=make(prices))
+        yield tu.reconcile(frame, make(invoice), columns=read, products={"Claude": "claude"})
+
+    make = of_spark.sparkSession.createDataFrame
+    for ours, theirs in zip(asked(of_spark, make), asked(of_polars, pl.DataFrame), strict=True):
+        assert rows(ours)
+        assert rows(ours) == rows(theirs)
+
+
 # What breaks a rule
 
 
 def test_what_fails_is_told_row_by_row(frames):
     told = []
-    for frame in frames.of("broken"):
+    of_spark, of_polars = frames.of("broken")
+    for frame in (of_spark, of_polars, duckdb.from_arrow(of_polars.to_arrow())):
         with pytest.raises(UsageError) as fault:
             tu.validate_usage(frame)
         cases = rows(fault.value.failure_cases)
         told.append((str(fault.value), [{**row, "index": None} for row in cases]))
-    (ours, our_cases), (theirs, their_cases) = told
+    (ours, our_cases), (theirs, their_cases), of_relation = told
     assert ours == theirs
     assert our_cases == their_cases
+    assert of_relation == (theirs, their_cases)
     # two rows of one id, and one each of a negative input, an unknown type, dates, a name without
     # an id, a negative count and a currency
     assert len(our_cases) == 8
