@@ -38,11 +38,17 @@ RECORDS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(spark):
+    """Have the session's clock be one that no answer may depend on."""
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    yield
+    spark.conf.unset("spark.sql.session.timeZone")
+
+
 @pytest.fixture(scope="module")
 def frame(spark):
-    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
-    yield tu.flatten_usage(RECORDS, backend="pyspark", session=spark)
-    spark.conf.unset("spark.sql.session.timeZone")
+    return tu.flatten_usage(RECORDS, backend="pyspark", session=spark)
 
 
 def both(tmp_path, frame, target, **options):
@@ -146,7 +152,7 @@ def test_a_value_that_would_not_come_back_from_a_folder_is_refused(tmp_path, fra
         tu.export_usage(rows, f"{tmp_path / 'out'}/", partition_by="surface")
 
 
-def test_days_are_restated_as_the_page_says(tmp_path, spark, monkeypatch):
+def test_days_are_restated_as_the_page_says(tmp_path, spark):
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL)
     page = {}
     exec(block, page)  # noqa: S102 - it is ours
@@ -163,6 +169,7 @@ def test_days_are_restated_as_the_page_says(tmp_path, spark, monkeypatch):
     wide = str(tmp_path / "wide")
     of(a=1, b=2, c=4, none=3).selectExpr("*", page["DAY"]).write.partitionBy("day").parquet(wide)
     untouched = {path.name for path in (tmp_path / "wide" / "day=2026-01-02").iterdir()}
+    spark.conf.set("spark.sql.session.timeZone", "Asia/Tokyo")
     page["restate"](of(b=8, d=16, also=5), wide)
     found = spark.read.parquet(wide).collect()
     # b is restated, d and "also" are new; a and "none" stay beside them, c is not looked at.
