@@ -5,10 +5,12 @@ import json
 import re
 import sys
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -84,6 +86,19 @@ def test_two_records_by_hand(spark, tmp_path):
     assert a["start_date"] == datetime(2026, 2, 28, 5, 30, tzinfo=UTC)  # 00:30 less 19 hours
     assert a["usage_code_tool_actions"] == [{"tool": "edit", "action": None, "count": 2.0}]
     assert (b["model_id"], b["end_date"]) == ("{x}", datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def test_dates_are_read_in_all_their_forms(spark, tmp_path):
+    zones = {"": 0, "Z": 0, "z": 0, "+05:30": -330, "-0530": 330, "+05": -300}  # minutes to UTC
+    times = {"00:00": 0, "00:00:30": 30, "00:00:30.125": 30.125}  # seconds
+    due = {
+        f"2026-03-01{between}{time}{zone}": datetime(2026, 3, 1, tzinfo=UTC)
+        + timedelta(minutes=zones[zone], seconds=times[time])
+        for between, time, zone in product("Tt ", times, zones)
+    }
+    path = write(tmp_path, [{"id": date, "start_date": date} for date in due])
+    for frame in (here(tu.read_usage(path, backend="pyspark")), polars(path)):
+        assert dict(frame.select("id", "start_date").iter_rows()) == due
 
 
 def grid():
@@ -309,6 +324,29 @@ def test_what_is_in_memory_becomes_a_frame_of_spark(spark):
 def test_where_there_is_nothing_to_read_it_is_said(spark, source, error, said):
     with pytest.raises(error, match=said):
         tu.read_usage(source, backend="pyspark")
+
+
+@pytest.mark.parametrize("packing", ["gzip", "zstd"])
+def test_packed_files_go_by_their_names(spark, tmp_path, packing):
+    path = tmp_path / "usage.ndjson"
+    with pa.CompressedOutputStream(str(path), packing) as stream:
+        stream.write(b'{"id": "a"}\n')
+    with pytest.raises(
+        SourceError, match=r"(?s)packed, though its name.*end them in \.gz or \.zst"
+    ):
+        tu.read_usage(path, backend="pyspark")
+
+
+def test_what_the_others_pass_over_is_said(spark, tmp_path):
+    path = tmp_path / "usage.ndjson"
+    path.write_text('{"id": "a"}\n{"id": "b",}\n')
+    with pytest.warns(tu.errors.RejectWarning):
+        found = tu.read_usage(path, backend="pyspark", rejects=tmp_path / "bad.ndjson")
+    (reject,) = rejects(tmp_path / "bad.ndjson")
+    assert (reject["line"], reject["id"], reject["path"]) == (2, "b", "$")
+    assert reject["found"].startswith("a comma before a closing bracket, or")
+    assert here(found)["id"].to_list() == ["a"]
+    assert polars(path)["id"].to_list() == ["a", "b"]
 
 
 def test_a_session_is_for_spark_alone():

@@ -244,7 +244,7 @@ from typed
 def timestamp(x: str) -> str:
     """Return the instant of a date's text; text without a zone is UTC, whatever the session's."""
     return f"""case
-      when ends_with({x}, 'Z') then try_cast({x} as timestamptz)
+      when ends_with({x}, 'Z') then try_cast(upper({x}) as timestamptz)
       when length({x}) = 10 then try_cast({x} || ' 00:00:00Z' as timestamptz)
       when regexp_matches({x}, '[Zz]$|[+-]\\d\\d(:?\\d\\d)?$')
         then try_cast(upper({x}) as timestamptz)

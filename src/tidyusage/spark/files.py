@@ -28,6 +28,8 @@ _RESULTS: Final = ("array<string>", "map<string, string>")
 _AS_IT_IS: Final = "/-_.!~*'(),;:$&+=@"  # in the path of an address, as Java writes one
 _BYTES: Final = 1 << 23
 _DATA: Final = "*.{json,ndjson,jsonl}{,.gz,.zst,.bz2,.snappy,.lz4}"
+# How files that are packed begin, as text.
+_PACKED: Final = ("\x1f\ufffd", "(\ufffd/\ufffd")
 _IS_THERE: Final = f"regexp_like({LINE}, '[^ \\\\t\\\\r\\\\n]')"
 
 
@@ -69,6 +71,11 @@ def lines(session: Any, places: list[str], rejects: Path | None) -> Lines:
         head = _head(_text(session, places, rejects, whole=False))
     except Exception as error:
         raise _refusal(error, places) from error
+    if head and head[0].startswith(_PACKED):
+        raise SourceError(
+            f"{_named(places)} holds a file that is packed, though its name does not say so.",
+            "Spark goes by names: end them in .gz or .zst.",
+        )
     shape = jsontext.shape("\n".join(head))
     is_whole = shape in {"array", "objects"} or (shape != "lines" and not _is_json(head[0]))
     rows = _text(session, places, rejects, whole=is_whole)
@@ -104,12 +111,16 @@ def _head(lines: Any) -> list[str]:
 
 def _refusal(error: Exception, places: list[str]) -> Exception:
     condition = getattr(error, "getCondition", lambda: None)()
-    named = places[0] if len(places) == 1 else f"{len(places)} paths"
     if condition == "PATH_NOT_FOUND":
-        return SourceError(f"Spark finds nothing at {named!r}.", "Check the path and its scheme.")
+        said = f"Spark finds nothing at {_named(places)}."
+        return SourceError(said, "Check the path and its scheme.")
     if condition == "UNABLE_TO_INFER_SCHEMA":
-        return SourceError(f"{named!r} holds no data files.", "Check the path.")
+        return SourceError(f"{_named(places)} holds no data files.", "Check the path.")
     return error
+
+
+def _named(places: list[str]) -> str:
+    return repr(places[0] if len(places) == 1 else f"{len(places)} paths")
 
 
 def _text(session: Any, places: list[str], rejects: Path | None, *, whole: bool) -> Any:

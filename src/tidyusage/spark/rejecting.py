@@ -16,7 +16,11 @@ from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 if TYPE_CHECKING:
     from tidyusage.quarantine import Reject
 
-_UNNAMED: Final = "NaN, a key twice, or text of an object where nothing looks for it"
+# What the other engines read, and what none but Spark looks for where no field is.
+_UNNAMED: Final = (
+    "a comma before a closing bracket, or, where nothing looks for them, "
+    "NaN, a key twice, or text of an object"
+)
 
 
 def refused(rows: Any, read: Any, *, from_frame: bool, currency: str | None) -> list[Reject]:

@@ -29,12 +29,14 @@ _AWAY: Final = (
     f"if(regexp_extract(:x, {_OFFSET}, 1) = '-', 1, -1) * "
     f"(60 * int(regexp_extract(:x, {_OFFSET}, 2)) + {_MINUTES})"
 )
+# Spark's cast wants seconds, which a text may go without.
+_WHOLE: Final = r"regexp_replace(upper(:x), '^(.{10}[T ]\\d\\d:\\d\\d)(?!:)', '$1:00')"
 _FROM_TEXT: Final = f"""case
   when length(:x) = 10 then try_cast(concat(:x, 'T00:00:00Z') as timestamp)
-  when endswith(upper(:x), 'Z') then try_cast(upper(:x) as timestamp)
+  when endswith(upper(:x), 'Z') then try_cast({_WHOLE} as timestamp)
   when regexp_like(:x, {_OFFSET}) then timestampadd(
-    minute, {_AWAY}, try_cast(concat(upper(regexp_replace(:x, {_OFFSET}, '')), 'Z') as timestamp))
-  else try_cast(concat(upper(:x), 'Z') as timestamp) end"""
+    minute, {_AWAY}, try_cast(concat(regexp_replace({_WHOLE}, {_OFFSET}, ''), 'Z') as timestamp))
+  else try_cast(concat({_WHOLE}, 'Z') as timestamp) end"""
 # By a function that Spark does not have: its arguments, and what says the same there.
 FUNCTIONS: Final = {
     SIZE: (("x",), "array_size(:x)"),
