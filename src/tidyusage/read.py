@@ -174,6 +174,13 @@ def load_example(
     frame
         310 records of Claude, Codex, Cursor, Confluent and Datadog.
 
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
+    UnknownOptionError
+        For an option that the function does not know.
+
     Examples
     --------
     >>> import tidyusage as tu

@@ -101,6 +101,11 @@ def wide(
         Of one check a rule; `failure_cases` has one row for each row and rule.  A lazy frame is
         checked when it is collected, its data too.
 
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
+
     Examples
     --------
     >>> import tidyusage as tu
@@ -121,17 +126,24 @@ def long(
 
     Parameters
     ----------
-    backend
-        The library of the frames.
-    sep
-        What joins a path into a column's name.
-    currencies
-        Further currencies that charges may have, beside three capital letters as in ISO 4217.
+    backend, sep, currencies
+        As in `wide`.
 
     Returns
     -------
     pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
         As `wide` does.
+
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tu.schemas.long("polars").validate(tu.load_example(layout="long", backend="polars")).shape
+    (5580, 17)
     """
     return _schema("long", backend, sep, currencies)
 
@@ -144,17 +156,24 @@ def charges(
 
     Parameters
     ----------
-    backend
-        The library of the frames.
-    sep
-        What joins a path into a column's name.
-    currencies
-        Further currencies that charges may have, beside three capital letters as in ISO 4217.
+    backend, sep, currencies
+        As in `wide`.
 
     Returns
     -------
     pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
         As `wide` does.
+
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tu.schemas.charges().validate(tu.load_example(layout="charges")).shape
+    (1116, 5)
     """
     return _schema("charges", backend, sep, currencies)
 
@@ -165,15 +184,24 @@ def resources(backend: Library = "pandas", *, sep: Separator = ".") -> Any:
 
     Parameters
     ----------
-    backend
-        The library of the frames.
-    sep
-        What joins a path into a column's name.
+    backend, sep
+        As in `wide`.
 
     Returns
     -------
     pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
         As `wide` does.
+
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tu.schemas.resources().validate(tu.load_example(layout="resources")).shape
+    (177, 6)
     """
     return _schema("resources", backend, sep, ())
 
@@ -184,15 +212,24 @@ def tool_actions(backend: Library = "pandas", *, sep: Separator = ".") -> Any:
 
     Parameters
     ----------
-    backend
-        The library of the frames.
-    sep
-        What joins a path into a column's name.
+    backend, sep
+        As in `wide`.
 
     Returns
     -------
     pandera.pandas.DataFrameSchema or pandera.polars.DataFrameSchema
         As `wide` does.
+
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> tu.schemas.tool_actions().validate(tu.load_example(layout="tool_actions")).shape
+    (496, 5)
     """
     return _schema("tool_actions", backend, sep, ())
 
@@ -214,22 +251,23 @@ def _check(backend: str, sep: str) -> None:
 def model(layout: Layout = "wide", backend: Library = "pandas", *, sep: Separator = ".") -> Any:
     """Return a layout as a class: a pandera model to subclass, or to name in annotations.
 
-    ``PandasWide``, ``PolarsLong`` and the like in this module are the models of dotted columns.
-
     Parameters
     ----------
     layout
         The layout.
-    backend
-        The library of the frames.
-    sep
-        What joins a path into a column's name.
+    backend, sep
+        As in `wide`.
 
     Returns
     -------
     type
         A subclass of pandera's ``DataFrameModel``.  Its fields are the columns: ``charges__net``
         is the column ``charges.net``, and ``charges_net`` the column of that name.
+
+    Raises
+    ------
+    OptionError
+        For a value that an option cannot have.
 
     Examples
     --------

@@ -85,6 +85,9 @@ def acceptance_rate(
     Lines that a user added without help are among Cursor's `lines_added`: its "line" is rather
     the share of code that AI wrote.
 
+    Tab, edit and line are the counters of Cursor's Admin API; tool is that of Anthropic's
+    Claude Code analytics report.
+
     Examples
     --------
     >>> import tidyusage as tu

@@ -70,6 +70,11 @@ def stickiness(
     OptionError
         For an option's value that it cannot have.
 
+    Notes
+    -----
+    The usual ratio of daily to monthly active users, DAU / MAU, with the mean over the days on
+    top.
+
     Examples
     --------
     >>> import tidyusage as tu

@@ -103,6 +103,10 @@ def cost_per(
     RecordError
         If a rate is missing, as in `cost_by`.
 
+    Notes
+    -----
+    The unit cost of FinOps.  The cost of a record is that of `cost_by`.
+
     Examples
     --------
     >>> import tidyusage as tu

@@ -74,6 +74,11 @@ def cache_savings(
     MissingExtraError
         Without `prices`, if genai-prices is not installed.
 
+    Notes
+    -----
+    The terms are those of Anthropic's prices, where writing costs 1.25 times the input, 2 times
+    for an hour, and reading 0.1 times.
+
     Examples
     --------
     >>> import tidyusage as tu
@@ -149,6 +154,11 @@ def estimate_cost(
         For an option's value that it cannot have.
     MissingExtraError
         Without `prices`, if genai-prices is not installed.
+
+    Notes
+    -----
+    Vendors bill long prompts by the request; a sum of many tells nothing of each, so that their
+    dearer tier is left out.  FOCUS 1.2 knows such a figure as ListCost.
 
     Examples
     --------

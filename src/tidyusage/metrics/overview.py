@@ -106,6 +106,10 @@ def summary(
     RecordError
         If a rate is missing, as in `cost_by`.
 
+    Notes
+    -----
+    The figures are those of `cost_by`, `tokens_by` and `active_users`.
+
     Examples
     --------
     >>> import tidyusage as tu

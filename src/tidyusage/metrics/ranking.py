@@ -79,6 +79,10 @@ def top(
     RecordError
         If a rate is missing, as in `cost_by`.
 
+    Notes
+    -----
+    The figures are those of `cost_by`, `tokens_by` and `totals`.
+
     Examples
     --------
     >>> import tidyusage as tu
@@ -172,6 +176,8 @@ def trend(
     Notes
     -----
     The first and the last period of a frame may be covered in part.
+
+    The figures are those of `cost_by`, `tokens_by` and `totals`.
 
     Examples
     --------

@@ -73,6 +73,12 @@ def tokens_by(
     OptionError
         For an option's value that it cannot have.
 
+    Notes
+    -----
+    Anthropic's usage report and Cursor's Admin API count cached tokens beside the input;
+    OpenAI's organization usage API, and OpenTelemetry's conventions for generative AI, count
+    them in it.
+
     Examples
     --------
     >>> import tidyusage as tu
@@ -134,6 +140,11 @@ def cache_hit_rate(
         For an unknown dimension, or a frame without `cache_read`.
     OptionError
         For an option's value that it cannot have.
+
+    Notes
+    -----
+    Anthropic's usage report splits a prompt into these three; what is written is part of the
+    prompt, and a rate without it is too high.
 
     Examples
     --------

@@ -80,6 +80,8 @@ def totals(
     `charges` are overlapping views of one amount: their totals are not to be added again, and
     `cost_by` gives what was billed.  So are the parts of a count and the count itself.
 
+    What may be added over what is this library's own catalogue, which the page Fields shows.
+
     Examples
     --------
     >>> import tidyusage as tu

@@ -86,6 +86,11 @@ def cost_per_token(
     RecordError
         If a rate is missing, as in `cost_by`.
 
+    Notes
+    -----
+    A unit cost as vendors quote prices, per million tokens.  The cost of a record is that of
+    `cost_by`, its tokens those of `tokens_by`.
+
     Examples
     --------
     >>> import tidyusage as tu

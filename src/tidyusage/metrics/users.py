@@ -92,6 +92,11 @@ def active_users(
     OptionError
         For an option's value that it cannot have.
 
+    Notes
+    -----
+    `is_active` is a vendor's own flag, as Cursor's `isActive`.  With `rolling=7` and 30, by day,
+    these are what is called weekly and monthly active users.
+
     Examples
     --------
     >>> import tidyusage as tu
