@@ -5,20 +5,27 @@
 from __future__ import annotations
 
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
+    from sphinx.config import Config
 
 project = "tidyusage"
 author = "The tidyusage developers"
 version = release = installed_version("tidyusage")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 myst_heading_anchors = 3
 smartquotes = False  # "wide" is a value to be typed
+
+# Notebooks are shown with the outputs that are stored in them: the tests run each one, and fail
+# where an output is not what its cell gives.
+nb_execution_mode = "off"
+nb_merge_streams = True
 
 # A signature names types as the source does; the docstring says what they mean.
 autodoc_typehints = "signature"
@@ -35,18 +42,36 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
 }
-html_sidebars = {"**": []}
+# The pages of a section stand at its side; the theme leaves the side out where there are none.
+html_sidebars = {"**": ["sidebar-nav-bs"], "index": [], "search": [], "genindex": []}
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["tables.css", "pages.css"]
 html_copy_source = False
 html_show_sourcelink = False
 
 
 def setup(app: Sphinx) -> None:
-    """Tell Sphinx of the one step that is ours."""
+    """Tell Sphinx of the two steps that are ours."""
+    app.connect("config-inited", _bring_notebooks)
     app.connect("doctree-read", _strip_blocks)
+
+
+def _bring_notebooks(app: Sphinx, _: Config) -> None:
+    """Copy ../notebooks to where Sphinx finds pages; what is the same stays untouched."""
+    pages = Path(app.srcdir) / "notebooks"
+    pages.mkdir(exist_ok=True)
+    notebooks = {
+        path.name: path.read_bytes() for path in pages.parents[1].glob("notebooks/*.ipynb")
+    }
+    for page in pages.glob("*.ipynb"):
+        if page.name not in notebooks:
+            page.unlink()
+    for name, content in notebooks.items():
+        page = pages / name
+        if not page.exists() or page.read_bytes() != content:
+            page.write_bytes(content)
 
 
 def _strip_blocks(_: Sphinx, page: nodes.document) -> None:
