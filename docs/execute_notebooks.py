@@ -42,6 +42,8 @@ def execute(path: Path) -> NotebookNode:
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = NotebookNode()
+        if "outputs" in cell:
+            cell.outputs = [_lasting(output) for output in cell.outputs if not _is_log(output)]
     return notebook
 
 
@@ -51,10 +53,33 @@ def stale(stored: NotebookNode, executed: NotebookNode) -> list[str]:
     return [old.id for old, new in pairs if _texts(old) != _texts(new)]
 
 
-def _texts(cell: NotebookNode) -> list[str]:
-    """Return what a cell's outputs say as text; their HTML is too much the version's of pandas."""
-    outputs = cell.get("outputs", [])
-    return [output.text if "text" in output else output.data["text/plain"] for output in outputs]
+def _is_log(output: NotebookNode) -> bool:
+    """Tell whether this is an engine's log, of times and addresses; Python's warnings stay."""
+    return output.get("name") == "stderr" and "Warning: " not in output.text
+
+
+def _lasting(output: NotebookNode) -> NotebookNode:
+    """Return an output without what is told of an object by its place in memory."""
+    text = output.get("data", {}).get("text/plain", "")
+    if " at 0x" in text:
+        output.data["text/plain"] = text.partition("(")[0]
+    return output
+
+
+def _texts(cell: NotebookNode) -> list[tuple[str, ...]]:
+    """Return what a cell's outputs say as text, and which of them are images.
+
+    Their HTML is too much the version's of pandas, and the pixels are the version's of Altair.
+    """
+    return [_text(output) for output in cell.get("outputs", [])]
+
+
+def _text(output: NotebookNode) -> tuple[str, ...]:
+    if "text" in output:
+        return (output.text,)
+    if images := [kind for kind in output.data if kind.startswith("image/")]:
+        return tuple(images)
+    return (output.data.get("text/plain", ""),)
 
 
 def main() -> int:

@@ -58,11 +58,16 @@ def postgres():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def require_java():
+    """Skip the test where Spark cannot run, and say why."""
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("Java is not installed (Debian: default-jre-headless)")
+
+
 @contextmanager
 def spark():
     """Start a Spark session in this process, on two threads, and stop it; it serves Connect."""
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        pytest.skip("Java is not installed (Debian: default-jre-headless)")
+    require_java()
     from pyspark.sql import SparkSession
 
     folder = tempfile.mkdtemp(prefix="tidyusage-spark-")
