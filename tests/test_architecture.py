@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "errors typing sqltext catalogue currencies jsontext progress machine interrupts",
+    "errors typing sqltext catalogue currencies figures markup jsontext progress machine interrupts",
     "schema testing places quarantine manifest envelope connections",
     "objects bounded",
     "memory spark.words",
@@ -30,8 +30,8 @@ FLOORS = [
     "spark.raw",
     "spark.files spark.rejecting",
     "metrics.source",
-    "metrics.grain metrics.mixed",
-    "metrics.rollup",
+    "metrics.grain metrics.mixed formats",
+    "metrics.rollup tables",
     "metrics.overlap",
     "wide metrics.query metrics.rates",
     "lazy layouts restore metrics.measures metrics.conventions",
@@ -64,7 +64,15 @@ FLOORS = [
     "checks.findings.money checks.findings.tokens checks.findings.days checks.findings.people",
     "checks.findings.currency checks.findings.running checks.findings.cents",
     "checks.findings.report",
-    "prepare checks warehouse",
+    "prepare checks warehouse htmltext",
+    "plot.colors plot.labels plot.periods",
+    "plot.groups",
+    "plot.draw",
+    "plot.compose plot.saving",
+    "plot.costs plot.tokens plot.users plot.acceptance",
+    "plot.measure",
+    "plot.trends plot.heatmaps plot.concentration",
+    "plot",
     "export.table export.focus_services export.focus_currencies export.focus_units export.masks",
     "export.calendar export.dimensions export.focus_columns export.usage",
     "export.star export.focus_records",
@@ -149,7 +157,7 @@ def fresh(code):
 
 
 def test_importing_brings_pandas_and_polars_and_nothing_else_that_is_heavy():
-    heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "typer", "rich", "httpx", "anyio")
+    heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "vl_convert", "great_tables", "typer", "rich", "httpx", "anyio")
     loaded = fresh(
         f"import sys, tidyusage; print([m for m in {(*heavy, 'pandas', 'polars')!r} if m in sys.modules])"
     )

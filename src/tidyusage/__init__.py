@@ -2,7 +2,7 @@
 
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
-from tidyusage import errors, schemas
+from tidyusage import errors, plot, schemas
 from tidyusage.accessor import usage
 from tidyusage.api import fetch_usage, iter_usage
 from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
@@ -41,6 +41,7 @@ from tidyusage.prepare import (
 from tidyusage.read import load_example, read_usage
 from tidyusage.records import flatten_usage
 from tidyusage.restore import restore
+from tidyusage.tables import table
 from tidyusage.warehouse import sql
 
 _accessor.register()
@@ -74,6 +75,7 @@ __all__ = [
     "load_example",
     "model_names",
     "overlaps",
+    "plot",
     "read_usage",
     "reconcile",
     "rename_models",
@@ -84,6 +86,7 @@ __all__ = [
     "sql",
     "stickiness",
     "summary",
+    "table",
     "to_long",
     "to_wide",
     "tokens_by",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, engines, export, metrics, prepare
+from tidyusage import checks, engines, export, metrics, plot, prepare
 from tidyusage.errors import FrameError
 
 if TYPE_CHECKING:
@@ -25,11 +25,35 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
+CHARTS: Final[dict[str, Callable[..., Any]]] = {
+    name: getattr(plot, name) for name in plot.__all__ if name != "save"
+}
+
+
+class UsagePlots:
+    """The charts of a frame: `df.usage.plot.cost_by("model.id")` is `tu.plot.cost_by(df, …)`."""
+
+    def __init__(self, frame: Any) -> None:
+        self._frame = frame
+
+    if TYPE_CHECKING:  # the methods are made of the functions, below
+
+        def __getattr__(self, name: str) -> Callable[..., Any]: ...
+
+    def __repr__(self) -> str:
+        return f"<charts of a {type(self._frame).__name__}: {', '.join(CHARTS)}>"
+
+
 class UsageAccessor:
     """The functions of a frame: `df.usage.cost_by("model.id")` is `tu.cost_by(df, "model.id")`."""
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
+
+    @property
+    def plot(self) -> UsagePlots:
+        """The charts of the frame."""
+        return UsagePlots(self._frame)
 
     if TYPE_CHECKING:  # the methods are made of the functions, below
 
@@ -78,7 +102,7 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of a frame as a method."""
 
     @functools.wraps(function)
-    def method(self: UsageAccessor, *by: Any, **options: Any) -> Any:
+    def method(self: UsageAccessor | UsagePlots, *by: Any, **options: Any) -> Any:
         return function(self._frame, *by, **options)
 
     first, *rest = inspect.signature(function).parameters.values()
@@ -89,6 +113,8 @@ def _method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 for _name, _function in FUNCTIONS.items():
     setattr(UsageAccessor, _name, _method(_function))
+for _name, _function in CHARTS.items():
+    setattr(UsagePlots, _name, _method(_function))
 
 
 def register() -> None:

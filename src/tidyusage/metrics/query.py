@@ -7,7 +7,7 @@ dotted names, whatever layout and spelling the frame has; every further step is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +22,7 @@ from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import source
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.overlap import checked
-from tidyusage.metrics.source import RECORD, Dimension
+from tidyusage.metrics.source import RECORD, Dimension, Folded
 from tidyusage.metrics.time import PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
 from tidyusage.sqltext import quote
@@ -65,7 +65,7 @@ class Usage:
     def of(
         cls,
         columns: Columns,
-        by: Iterable[str],
+        by: Iterable[str | Folded],
         periods: Periods | None = None,
         *,
         whole: bool = False,
@@ -178,7 +178,7 @@ class Usage:
             f"with {self._steps(fields, self.lists)},\n{sql}",
             source.needs(self.columns, self.by, fields),
             {**period, **dict.fromkeys(names), **results},
-            {of.name: None if of.child else of.column for of in self.by},
+            {of.name: None if of.child or of.folded else of.column for of in self.by},
             f"with {self._steps(fields, lists_.BROUGHT)},\n{sql}"
             if portable and self._is_portable(fields)
             else "",
@@ -218,7 +218,7 @@ class Usage:
 
 def usage(
     frame: object,
-    by: Iterable[str],
+    by: Iterable[str | Folded],
     periods: Periods | None = None,
     *,
     whole: bool = False,
@@ -231,7 +231,10 @@ def usage(
     return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists, overlap=overlap)
 
 
-def _dimension(columns: Columns, name: str, place: int) -> Dimension:
+def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
+    if isinstance(name, Folded):
+        found = _dimension(columns, name.name, place)
+        return replace(found, alias=f"tu__folded_{place}", folded=name)
     if not isinstance(name, str):
         raise OptionError(f"{name!r} is no name of a dimension.", "Give names as text.")
     if name in columns.own:

@@ -49,11 +49,35 @@ _UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """A dimension by its ``name``, as text, of which all values but the ``kept`` are the ``rest``.
+
+    Groups that are folded are measured as one: distinct users are counted anew, ratios are those
+    of the sums.  None keeps all.
+    """
+
+    name: str
+    kept: tuple[str, ...] | None = None
+    rest: str = ""
+
+    def sql(self, value: str) -> str:
+        """Return the SQL of a value of the dimension, folded."""
+        text = f"cast({value} as varchar)"
+        if self.kept is None:
+            return text
+        # `in` would be a join, and lose the order of the rows
+        is_kept = " or ".join(f"{text} = {literal(one)}" for one in self.kept) or "false"
+        rest = f"when {value} is not null then {literal(self.rest)}"
+        return f"case when {is_kept} then {text} {rest} end"
+
+
+@dataclass(frozen=True, slots=True)
 class Dimension:
     """What an answer is grouped by: ``name`` in the answer, ``column`` in the frame, if there.
 
     One that stands in a list of the record has that list as its ``child``.  A column of the
-    caller's own has a ``key`` within the query, so that it meets no step's column.
+    caller's own has a ``key`` within the query, so that it meets no step's column; so has one that
+    is ``folded``, whose field may be read beside it.
     """
 
     name: str
@@ -61,6 +85,7 @@ class Dimension:
     path: str = ""
     child: str = ""
     alias: str = ""
+    folded: Folded | None = None
 
     @property
     def key(self) -> str:
@@ -147,6 +172,11 @@ def _type(field: str) -> str:
 
 
 def _dimension(dimension: Dimension, lists: Lists, *, is_long: bool) -> str:
+    value = _value(dimension, lists, is_long=is_long)
+    return dimension.folded.sql(value) if dimension.folded else value
+
+
+def _value(dimension: Dimension, lists: Lists, *, is_long: bool) -> str:
     if dimension.column is None:
         return null(dimension.path)
     if dimension.child == "tool_actions":

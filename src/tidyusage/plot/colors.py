@@ -1,0 +1,83 @@
+"""Colours of groups: one name, one colour, in every chart."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Found by a search for twelve colours, and the two greys, that stay as far apart as they can: to
+# full sight and to simulated protanopia, deuteranopia and tritanopia, each with a contrast of 3 to
+# white and to a dark page. tests/test_colors.py measures it.
+PALETTE: Final = (
+    "#1999f2",
+    "#b34912",
+    "#057a32",
+    "#ae8c00",
+    "#9544b8",
+    "#f36768",
+    "#5755e2",
+    "#d6368a",
+    "#65799b",
+    "#d26fc8",
+    "#696ffd",
+    "#b05dc8",
+)
+OTHER: Final = "#949494"  # groups that are folded into one
+NONE: Final = "#6a6a6a"  # records that name no group
+
+
+def assign(
+    names: Iterable[str],
+    fixed: Mapping[str, str] | None = None,
+    shown: Iterable[str] | None = None,
+) -> dict[str, str]:
+    """Return the colour of each name.
+
+    A name wants the same colours, in the same order, wherever it stands; of two that want one, the
+    same one gives way.  So the charts of a frame agree, and mostly those of other frames.  Where
+    there are more names than colours, those that are ``shown`` together differ still, as long as
+    they are no more than twelve.
+
+    Parameters
+    ----------
+    names
+        All names of a dimension in a frame.
+    fixed
+        Colours that are given, by name; no other name gets them.
+    shown
+        The names of one chart, if those are not all.
+
+    Returns
+    -------
+    dict
+        Colours as `#rrggbb`, by name: of those shown.
+    """
+    fixed = dict(fixed or {})
+    every = _given({}, names, fixed)
+    asked = set(every if shown is None else shown)
+    first = {name: every[name] for name in _unlike(every) if name in asked}
+    return _given(first, asked, fixed)
+
+
+def _given(taken: dict[str, str], names: Iterable[str], fixed: Mapping[str, str]) -> dict[str, str]:
+    """Give each name the first colour it wants that is free; its favourite where none is."""
+    found = dict(taken)
+    for name in sorted(set(names) - set(found), key=_place):
+        wanted = sorted(PALETTE, key=lambda color: _place(f"{color} {name}"))
+        used = {*found.values(), *fixed.values()}
+        free = (color for color in wanted if color not in used)
+        found[name] = fixed.get(name) or next(free, wanted[0])
+    return found
+
+
+def _unlike(colors: Mapping[str, str]) -> list[str]:
+    """Return the names of which none before has the same colour."""
+    seen = list(colors.values())
+    return [name for place, name in enumerate(colors) if colors[name] not in seen[:place]]
+
+
+def _place(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,0 +1,183 @@
+"""From an answer's rows to a chart: an axis for each currency or kind, a panel for each value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tidyusage.plot import draw, labels
+from tidyusage.plot.colors import PALETTE
+from tidyusage.plot.draw import Look
+from tidyusage.plot.groups import GROUP, PANEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from tidyusage.plot.groups import Answer, Row
+    from tidyusage.plot.periods import Period, Times
+
+Mark = Literal["columns", "lines", "heat", "pareto"]
+PERIOD: Final = "period"
+PART: Final = "part"
+NOTHING: Final = "There is nothing to show."
+PALE: Final = "Pale: periods that the data covers in part."
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to draw of an answer.
+
+    ``unit`` titles the axis of a value of ``split``, the column whose values share no axis, and
+    ``heading`` its panel where there are several; ``tells`` are columns of text that a mark tells,
+    with their titles; ``parts`` are the parts of one group's bar or column, with their colours.
+    """
+
+    answer: Answer
+    times: Times
+    title: str
+    value: str
+    unit: Callable[[Any], str]
+    tells: Mapping[str, str]
+    split: str = ""
+    heading: Callable[[Any], str] = labels.money
+    colors: Mapping[str, str] | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    percent: bool = False
+    mark: Mark = "columns"  # over time; without periods there are bars, or a Pareto chart
+    notes: tuple[str, ...] = ()
+
+
+def drawn(plan: Plan, rows: Iterable[Row]) -> Any:
+    """Return the chart of an answer's rows that have a figure."""
+    colors = _colors(plan)
+    ranks = {name: rank for rank, name in enumerate(colors)}
+    ready = sorted((_ready(plan, row, ranks) for row in rows), key=_is_rest(plan))
+    there = {row[_channel(plan)] for row in ready}  # one legend for all panels
+    colors = {name: color for name, color in colors.items() if name in there}
+    places = plan.times.places(row["at"] for row in ready)
+    charts = [
+        (heading, _chart(plan, plan.unit(split), part, colors, places))
+        for heading, split, part in _panels(plan, ready)
+    ]
+    said = [plan.times.says, _partial(plan, ready), *plan.notes, "" if ready else NOTHING]
+    return draw.panels(charts, plan.title, said)
+
+
+def _partial(plan: Plan, rows: Iterable[Row]) -> str:
+    """Return what is to be said of periods that the data covers in part."""
+    partial = sorted({row[PERIOD] for row in rows if not row["whole"]})
+    if not partial or plan.mark == "heat":
+        return ""
+    return PALE if plan.mark == "columns" else f"Covered by the data in part: {', '.join(partial)}."
+
+
+def _channel(plan: Plan) -> str:
+    return PART if plan.parts else GROUP
+
+
+def _is_rest(plan: Plan) -> Callable[[Row], bool]:
+    """Return the test of what stands last whatever its size: all the groups that are not shown."""
+    rest = plan.answer.groups.rest if plan.answer.groups else ""
+    return lambda row: bool(rest) and row[GROUP] == rest
+
+
+def _colors(plan: Plan) -> Mapping[str, str]:
+    """Return the colours of whatever has one, in the order in which it is stacked."""
+    if plan.parts:
+        return plan.parts
+    groups = plan.answer.groups
+    return groups.colors(plan.colors) if groups else {"": PALETTE[0]}
+
+
+def _ready(plan: Plan, row: Row, ranks: Mapping[str, int]) -> Row:
+    """Return a row with its place in time and in a stack, and where its figure is written."""
+    at = row.get(PERIOD)
+    place = {"at": at, PERIOD: plan.times.label(at), "whole": plan.times.covers(at)}
+    rank = ranks[row[_channel(plan)]]
+    return {**row, **place, "rank": rank, "edge": max(row[plan.value] or 0, 0)} | _end(row)
+
+
+def _end(row: Row) -> Row:
+    """Return where the figure of a bar of several parts is written: at the bar's end."""
+    return {"edge": max(row["end"], 0)} if "end" in row else {}
+
+
+def _panels(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Any, list[Row]]]:
+    """Return the panels: what each is called, its value of the split, and its rows."""
+    found: dict[tuple[str, Any], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row[PANEL], row.get(plan.split)), []).append(row)
+    order = plan.answer.panels.order if plan.answer.panels else [""]
+    keys = sorted(found, key=lambda key: (order.index(key[0]), key[1] is None, str(key[1])))
+    several = len({split for _, split in keys}) > 1
+    return [
+        (_heading(plan, panel, plan.heading(split) if several else ""), split, found[panel, split])
+        for panel, split in keys
+    ] or [("", None, [])]
+
+
+def _heading(plan: Plan, panel: str, unit: str) -> str:
+    panels = plan.answer.panels
+    named = f"{labels.dimension(panels.dimension)}: {panel}" if panels else ""
+    return " · ".join(text for text in (named, unit) if text)
+
+
+def _chart(
+    plan: Plan, unit: str, rows: list[Row], colors: Mapping[str, str], places: Sequence[Period]
+) -> Any:
+    groups, times = plan.answer.groups, plan.times
+    legend = labels.dimension(groups.dimension) if groups else ""
+    look = Look(
+        value=plan.value,
+        title=unit,
+        channel=_channel(plan),
+        colors=colors,
+        legend=_legend(plan, legend),
+        tells={
+            **({PERIOD: times.word} if times.freq else {}),
+            **({GROUP: legend} if groups else {}),
+            **plan.tells,
+        },
+        percent=plan.percent,
+    )
+    return _marks(plan, rows, look, [times.label(place) for place in places])
+
+
+def _marks(plan: Plan, rows: list[Row], look: Look, axis: Sequence[str]) -> Any:
+    if plan.mark == "pareto":
+        return draw.pareto(_plain(rows), look)
+    if not plan.times.freq:
+        return draw.bars(_plain(rows), look)
+    time = draw.Time(axis, plan.times.title)
+    if plan.mark == "heat":
+        return draw.heat(_plain(rows), look, time)
+    if plan.mark == "lines":
+        return draw.lines(_unbroken(plan, rows, axis), look, time)
+    return draw.columns(_plain(rows), look, time)
+
+
+def _legend(plan: Plan, dimension: str) -> str:
+    """Return the title of the legend of colours, if there is to be one."""
+    if plan.parts:
+        return " "
+    return dimension if plan.times.freq else ""
+
+
+def _plain(rows: Iterable[Row]) -> list[Row]:
+    """Return rows as JSON has them."""
+    return [{name: value for name, value in row.items() if name not in _INSIDE} for row in rows]
+
+
+_INSIDE: Final = ("at", "currency", "end")
+
+
+def _unbroken(plan: Plan, rows: Sequence[Row], axis: Iterable[str]) -> list[Row]:
+    """Return rows with one for every period of every group: a gap is no figure, and no line."""
+    there = {(row[GROUP], row[PERIOD]): row for row in _plain(rows)}
+    groups = dict.fromkeys(row[GROUP] for row in rows)
+    gap = {plan.value: None}
+    return [
+        there.get((name, period), {GROUP: name, PERIOD: period, **gap})
+        for name in groups
+        for period in axis
+    ]

@@ -1,0 +1,115 @@
+"""The chart of who has most of a measure."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from tidyusage.errors import known_options
+from tidyusage.plot import labels
+from tidyusage.plot.compose import Plan, drawn
+from tidyusage.plot.groups import DOZEN, GROUP, asked
+from tidyusage.plot.measure import VALUE, Measure
+from tidyusage.plot.periods import Times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tidyusage.plot.groups import Answer, Row
+    from tidyusage.typing import Charge, Conventions, Frame, Overlap, Rates
+
+
+@known_options
+def pareto(
+    frame: Frame,
+    by: str = "user.id",
+    *,
+    measure: str = "cost",
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    token_convention: Conventions = "auto",
+    overlap: Overlap = "warn",
+    groups: int = DOZEN,
+    colors: Mapping[str, str] | None = None,
+) -> Any:
+    """Draw who has most of a measure, and what share the largest have together.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library; a lazy one is collected.
+    by
+        The dimension of the columns.
+    measure
+        "cost", "tokens", "commits", "requests" or a count by its field, as in `top`.
+    charge
+        As in `cost_by`.
+    rates
+        As in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    token_convention
+        As in `tokens_by`.
+    overlap
+        What is done where rows count the same twice, as in `cost_by`.
+    groups
+        How many groups are shown; all others are one, measured anew.
+    colors
+        Colours by name of a group, such as `{"gpt-5.5": "#1999f2"}`; the others are as ever.
+
+    Returns
+    -------
+    altair.Chart
+        An ordinary Altair chart, also of layers, or one below the other where there are panels; it
+        has no configuration of its own, so that it can be changed and put beside others.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without the columns that are needed.
+    OptionError
+        For an option's value that it cannot have, more than two dimensions, or so short a `freq`
+        that there are thousands of periods.
+    MissingExtraError
+        Without `tidyusage[plot]`.
+
+    Notes
+    -----
+    The figures are those of `top`.  The share is that of one currency.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> df.usage.plot.pareto("user.id").title.text
+    'Cost by user, and the share of the largest'
+    """
+    times = Times.of(frame, None, "UTC", "exclusive")
+    how = Measure(measure, charge, rates, to, token_convention)
+    answer = asked(how.ranked, frame, (by,), size="share", most=groups, overlap=overlap)
+    plan = Plan(
+        answer,
+        times,
+        title=f"{how.title}{labels.by((by,))}, and the share of the largest",
+        value=VALUE,
+        unit=how.unit,
+        tells={"figure": how.word, "part_of": "share", "together": "with all before it"},
+        split="currency",
+        colors=colors,
+        mark="pareto",
+    )
+    rows = [row | how.told(row) for row in answer.rows]
+    return drawn(plan, _together(rows, answer))
+
+
+def _together(rows: Iterable[Row], answer: Answer) -> Iterator[Row]:
+    """Yield rows from the largest, each with the share that it has with all before it."""
+    rest = answer.groups.rest if answer.groups else ""
+    found: dict[str | None, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row[GROUP] == rest, -row[VALUE])):
+        found.setdefault(row.get("currency"), []).append(row)
+    for part in found.values():
+        shares = accumulate(row["share"] or 0 for row in part)
+        for row, share in zip(part, shares, strict=True):
+            yield row | {"cumulative": share, "together": labels.percent(share)}

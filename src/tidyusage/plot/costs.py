@@ -1,0 +1,137 @@
+"""The chart of cost."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage import metrics
+from tidyusage.errors import known_options
+from tidyusage.plot import labels
+from tidyusage.plot.compose import Plan, drawn
+from tidyusage.plot.groups import DOZEN, GROUP, asked
+from tidyusage.plot.periods import Times
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidyusage.plot.groups import Answer, Row
+    from tidyusage.typing import Charge, Ends, Frame, Freq, Overlap, Rates
+
+COST: Final = "cost"
+TELLS: Final = {"figure": "cost", "part_of": "share", "of_records": "records with a cost"}
+
+
+@known_options
+def cost_by(
+    frame: Frame,
+    *by: str,
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: Ends = "exclusive",
+    overlap: Overlap = "warn",
+    groups: int = DOZEN,
+    colors: Mapping[str, str] | None = None,
+) -> Any:
+    """Draw what each group cost: a bar each, or with `freq` stacked columns over time.
+
+    Each currency has an axis of its own.  Columns of periods that the data covers in part are pale.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library; a lazy one is collected.
+    *by
+        At most two dimensions: the first has the colours, the second makes a panel of each of
+        its values.
+    charge
+        As in `cost_by`.
+    rates
+        As in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    freq
+        The length of a period, as in `cost_by`; None draws bars.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        What `end_date` means, as in `cost_by`.
+    overlap
+        What is done where rows count the same twice, as in `cost_by`.
+    groups
+        How many groups are shown; all others are one, measured anew.
+    colors
+        Colours by name of a group, such as `{"gpt-5.5": "#1999f2"}`; the others are as ever.
+
+    Returns
+    -------
+    altair.Chart
+        An ordinary Altair chart, also of layers, or one below the other where there are panels; it
+        has no configuration of its own, so that it can be changed and put beside others.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without the columns that are needed.
+    OptionError
+        For an option's value that it cannot have, more than two dimensions, or so short a `freq`
+        that there are thousands of periods.
+    MissingExtraError
+        Without `tidyusage[plot]`.
+
+    Notes
+    -----
+    The figures are those of `cost_by`, and a group's colour is the same in every chart.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> chart = df.usage.plot.cost_by("model.id", freq="1w")
+    >>> chart.title.text
+    'Cost by model, per week'
+    """
+    times = Times.of(frame, freq, tz, end)
+    metric = partial(metrics.cost_by, charge=charge, rates=rates, to=to)
+    answer = asked(metric, frame, by, size="share", most=groups, overlap=overlap, **times.options)
+    plan = Plan(
+        answer,
+        times,
+        title=f"{titled(charge)}{labels.by(by)}{times.each}",
+        value=COST,
+        unit=labels.cost,
+        tells=TELLS,
+        split="currency",
+        colors=colors,
+        notes=unpriced(answer),
+    )
+    return drawn(plan, [_told(row) for row in answer.rows if row[COST] is not None])
+
+
+def titled(charge: Charge) -> str:
+    """Return what a cost is called under a policy."""
+    if charge == "billed":
+        return "Cost"
+    return f"Cost ({charge})" if isinstance(charge, str) else "Cost (a policy a product)"
+
+
+def unpriced(answer: Answer) -> tuple[str, ...]:
+    """Return what is to be said of groups that have no cost at all."""
+    names = {row[GROUP] for row in answer.rows if row[COST] is None}
+    names -= {row[GROUP] for row in answer.rows if row[COST] is not None}
+    is_told = names and answer.groups
+    return (f"Without any cost, and not shown: {labels.some(sorted(names))}.",) if is_told else ()
+
+
+def _told(row: Row) -> Row:
+    cost = row[COST]
+    return {
+        **row,
+        "text": labels.amount(cost, is_money=True),
+        "figure": f"{labels.exact(cost)} {labels.money(row['currency'])}",
+        "part_of": labels.percent(row["share"]),
+        "of_records": f"{row['priced']:,} of {row['records']:,}",
+    }

@@ -1,0 +1,240 @@
+"""Marks: bars, columns over time and lines, as ordinary Altair charts without a configuration.
+
+A chart with one could not be put beside another.  Text takes the style of a theme's guides, so
+that it is read on dark pages too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.errors import MissingExtraError
+from tidyusage.plot import labels
+from tidyusage.plot.groups import GROUP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import ModuleType
+
+    from tidyusage.plot.groups import Row
+
+WIDTH: Final = 560
+HEIGHT: Final = 280
+_LOW: Final = 150  # where there are several
+_BAR: Final = 24
+_CELL: Final = 18
+_LINE: Final = "#808080"  # is seen on white and on dark
+_PALE: Final = 0.45
+_LONGEST: Final = 260  # of a label, in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a chart shows: the column of its ``value``, titles, colours, and what a mark tells."""
+
+    value: str
+    title: str
+    colors: Mapping[str, str]
+    channel: str = GROUP  # the column that has them
+    legend: str = ""
+    tells: Mapping[str, str] = field(default_factory=dict)  # columns, with their titles
+    percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """The axis of time: what its places are called, and its title."""
+
+    places: Sequence[str]
+    title: str
+
+
+def altair() -> ModuleType:
+    """Return Altair; raise where it is not installed."""
+    if missing := [name for name in ("altair", "vl_convert") if find_spec(name) is None]:
+        raise MissingExtraError(
+            f"Charts need {missing[0]}, which is not installed.", "Install tidyusage[plot]."
+        )
+    import altair as alt
+
+    return alt
+
+
+def vega() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script, which puts them on `window`."""
+    altair()
+    import vl_convert
+
+    bundle: Any = vl_convert.javascript_bundle  # its types have no default for what it bundles
+    return str(bundle())
+
+
+def bars(rows: Sequence[Row], look: Look) -> Any:
+    """Draw a bar a group, of one part or several, with its ``text`` at its ``edge``."""
+    alt = altair()
+    order = list(dict.fromkeys(row[GROUP] for row in rows))
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        y=alt.Y(f"{GROUP}:N", sort=order, title=None, axis=_names(alt))
+    )
+    marks = base.mark_bar().encode(
+        x=_value(alt, alt.X, rows, look),
+        color=_color(alt, look),
+        order=alt.Order("rank:Q"),
+        tooltip=_tooltip(alt, look),
+    )
+    texts = (
+        base.transform_filter("isValid(datum.text)")
+        .mark_text(align="left", dx=4, style="guide-label")
+        .encode(x=alt.X("edge:Q"), text="text:N")
+    )
+    return alt.layer(marks, texts).properties(width=WIDTH, height=alt.Step(_BAR), view=_frame(alt))
+
+
+def columns(rows: Sequence[Row], look: Look, time: Time) -> Any:
+    """Draw stacked columns over time; those that the data covers in part are pale.
+
+    What stands in the rows as ``above`` is written above the columns.
+    """
+    alt = altair()
+    base = alt.Chart(alt.Data(values=list(rows))).encode(x=_time(alt, time))
+    marks = base.mark_bar().encode(
+        y=_value(alt, alt.Y, rows, look),
+        color=_color(alt, look),
+        opacity=alt.condition("datum.whole === false", alt.value(_PALE), alt.value(1)),
+        order=alt.Order("rank:Q"),
+        tooltip=_tooltip(alt, look),
+    )
+    texts = (
+        base.transform_filter("isValid(datum.above)")
+        .mark_text(dy=-7, style="guide-label")
+        .encode(y=alt.Y("edge:Q"), text="above:N")
+    )
+    chart = alt.layer(marks, texts) if any("above" in row for row in rows) else marks
+    return chart.properties(width=WIDTH, height=HEIGHT, view=_frame(alt))
+
+
+def lines(rows: Sequence[Row], look: Look, time: Time) -> Any:
+    """Draw a line a group, broken where there is no figure."""
+    alt = altair()
+    chart = alt.Chart(alt.Data(values=list(rows))).mark_line(
+        point=alt.OverlayMarkDef(size=28, filled=True),
+        strokeWidth=2,
+        invalid="break-paths-show-path-domains",
+    )
+    return chart.encode(
+        x=_time(alt, time),
+        y=_value(alt, alt.Y, rows, look),
+        color=_color(alt, look),
+        tooltip=_tooltip(alt, look),
+    ).properties(width=WIDTH, height=HEIGHT, view=_frame(alt))
+
+
+def heat(rows: Sequence[Row], look: Look, time: Time) -> Any:
+    """Draw a cell a group and period; where there is no figure, there is no cell."""
+    alt = altair()
+    order = [name for name in look.colors if any(row[GROUP] == name for row in rows)]
+    scale = alt.Scale(scheme=alt.SchemeParams("viridis", extent=[0.12, 1]), zero=True)
+    legend = alt.Legend(title=look.title, labelExpr=labels.TICKS, gradientLength=160)
+    return (
+        alt.Chart(alt.Data(values=list(rows)))
+        .mark_rect()
+        .encode(
+            x=_time(alt, time),
+            y=alt.Y(f"{GROUP}:N", sort=order, title=None, axis=_names(alt)),
+            color=alt.Color(f"{look.value}:Q", scale=scale, legend=legend),
+            tooltip=_tooltip(alt, look),
+        )
+        .properties(width=WIDTH, height=alt.Step(_CELL), view=_frame(alt))
+    )
+
+
+def pareto(rows: Sequence[Row], look: Look) -> Any:
+    """Draw a column a group, the largest first, and over them a line of their share together."""
+    alt = altair()
+    order = list(dict.fromkeys(row[GROUP] for row in rows))
+    axis = alt.Axis(labelAngle=-40, labelLimit=140, ticks=False)
+    base = alt.Chart(alt.Data(values=list(rows))).encode(
+        x=alt.X(f"{GROUP}:N", sort=order, title=None, axis=axis), tooltip=_tooltip(alt, look)
+    )
+    marks = base.mark_bar().encode(
+        y=_value(alt, alt.Y, rows, look),
+        color=_color(alt, look),
+    )
+    share = alt.Axis(format=".0%", grid=False, domain=False, ticks=False, tickCount=5)
+    line = base.mark_line(
+        color=_LINE, strokeWidth=1.5, point=alt.OverlayMarkDef(color=_LINE, size=24)
+    ).encode(
+        y=alt.Y("cumulative:Q", title="share together", axis=share, scale=alt.Scale(domain=[0, 1]))
+    )
+    layers = alt.layer(marks, line).resolve_scale(y="independent")
+    return layers.properties(width=WIDTH, height=HEIGHT, view=_frame(alt))
+
+
+def panels(charts: Sequence[tuple[str, Any]], title: str, subtitle: Iterable[str]) -> Any:
+    """Return one chart, or several below each other, with a title and what else is to be said."""
+    alt = altair()
+    lines_ = [line for line in subtitle if line]
+    head = alt.TitleParams(title, subtitle=lines_, anchor="start", frame="group", offset=12)
+    said = ". ".join([title, *lines_])
+    if len(charts) == 1:
+        name, chart = charts[0]
+        if name:
+            head = alt.TitleParams(
+                title, subtitle=[name, *lines_], anchor="start", frame="group", offset=12
+            )
+        return chart.properties(title=head, description=said)
+    named = [
+        _lower(chart).properties(title=alt.TitleParams(name, anchor="start", fontSize=11))
+        for name, chart in charts
+    ]
+    return (
+        alt.vconcat(*named)
+        .resolve_scale(x="independent", y="independent")
+        .properties(title=head, description=said)
+    )
+
+
+def _lower(chart: Any) -> Any:
+    """Return a chart over time with the height of one of several."""
+    return chart.properties(height=_LOW) if chart.height == HEIGHT else chart
+
+
+def _frame(alt: ModuleType) -> Any:
+    return alt.ViewBackground(stroke=None)
+
+
+def _names(alt: ModuleType) -> Any:
+    return alt.Axis(ticks=False, domain=False, labelLimit=_LONGEST, labelPadding=6)
+
+
+def _value(alt: ModuleType, channel: Any, rows: Sequence[Row], look: Look) -> Any:
+    """Return the axis of the value; rates have the whole of theirs, so that panels compare."""
+    most = max((row[look.value] or 0 for row in rows), default=0)
+    scale = alt.Scale(domain=[0, max(most, 1)]) if look.percent else alt.Undefined
+    axis = _figures(alt, look)
+    return channel(f"{look.value}:Q", title=look.title, axis=axis, scale=scale)
+
+
+def _figures(alt: ModuleType, look: Look) -> Any:
+    if look.percent:
+        return alt.Axis(format=".0%", domain=False, ticks=False, tickCount=5)
+    return alt.Axis(labelExpr=labels.TICKS, domain=False, ticks=False, tickCount=5)
+
+
+def _time(alt: ModuleType, time: Time) -> Any:
+    """Return the axis of time: a place a period, which is text, so that no browser moves it."""
+    axis = alt.Axis(labelAngle=0, labelOverlap="greedy", ticks=False, labelPadding=6)
+    scale = alt.Scale(domain=list(time.places))
+    return alt.X("period:O", sort=None, scale=scale, title=time.title, axis=axis)
+
+
+def _color(alt: ModuleType, look: Look) -> Any:
+    scale = alt.Scale(domain=list(look.colors), range=list(look.colors.values()))
+    legend = alt.Legend(title=look.legend.strip() or None, labelLimit=200, symbolType="square")
+    return alt.Color(f"{look.channel}:N", scale=scale, legend=legend if look.legend else None)
+
+
+def _tooltip(alt: ModuleType, look: Look) -> list[Any]:
+    return [alt.Tooltip(f"{name}:N", title=title) for name, title in look.tells.items()]

@@ -1,0 +1,126 @@
+"""The chart of a measure by user and day."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.errors import known_options
+from tidyusage.plot import labels
+from tidyusage.plot.compose import Plan, drawn
+from tidyusage.plot.groups import GROUP
+from tidyusage.plot.measure import VALUE, Measure
+from tidyusage.plot.periods import Times
+
+if TYPE_CHECKING:
+    from tidyusage.plot.groups import Answer
+    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, Rates
+
+_USERS: Final = 30
+
+
+@known_options
+def heatmap(
+    frame: Frame,
+    by: str = "user.id",
+    *,
+    freq: Freq = "1d",
+    measure: str = "cost",
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    token_convention: Conventions = "auto",
+    tz: str = "UTC",
+    end: Ends = "exclusive",
+    overlap: Overlap = "warn",
+    groups: int = _USERS,
+) -> Any:
+    """Draw a measure as the colour of a cell, of each user on each day.
+
+    Where nothing was recorded there is no cell, which is not 0.  What no cell shows is told.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library; a lazy one is collected.
+    by
+        The dimension of the rows.
+    freq
+        The length of a period, as in `cost_by`.
+    measure
+        "cost", "tokens", "commits", "requests" or a count by its field, as in `top`.
+    charge
+        As in `cost_by`.
+    rates
+        As in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    token_convention
+        As in `tokens_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        What `end_date` means, as in `cost_by`.
+    overlap
+        What is done where rows count the same twice, as in `cost_by`.
+    groups
+        How many rows there are, those with the most.
+
+    Returns
+    -------
+    altair.Chart
+        An ordinary Altair chart, also of layers, or one below the other where there are panels; it
+        has no configuration of its own, so that it can be changed and put beside others.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without the columns that are needed.
+    OptionError
+        For an option's value that it cannot have, more than two dimensions, or so short a `freq`
+        that there are thousands of periods.
+    MissingExtraError
+        Without `tidyusage[plot]`.
+
+    Notes
+    -----
+    The figures are those of `trend`.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> df.usage.plot.heatmap(measure="tokens").title.text
+    'Tokens by user and day'
+    """
+    times = Times.of(frame, freq, tz, end)
+    how = Measure(measure, charge, rates, to, token_convention)
+    answer = how.over_time(frame, (by,), times, overlap, groups)
+    kept = set(answer.groups.kept) if answer.groups else set()
+    plan = Plan(
+        answer,
+        times,
+        title=f"{how.title}{labels.by((by,))} and {times.word}",
+        value=VALUE,
+        unit=how.unit,
+        tells={"figure": how.word, "of_records": "records"},
+        split="currency",
+        mark="heat",
+        notes=_left_out(answer, how),
+    )
+    return drawn(plan, [row | how.told(row) for row in answer.rows if row[GROUP] in kept])
+
+
+def _left_out(answer: Answer, how: Measure) -> tuple[str, ...]:
+    """Return what is to be said of what no cell shows."""
+    groups = answer.groups
+    if groups is None:
+        return ()
+    word = labels.dimension(groups.dimension)
+    rest = f"The largest {len(groups.kept):,} of {len(groups.names):,}." if groups.rest else ""
+    sums: dict[str | None, float] = {}
+    for row in answer.rows:
+        if row[GROUP] == groups.label(None):
+            told = how.told(row)
+            sums[row.get("currency")] = sums.get(row.get("currency"), 0) + told[VALUE]
+    none = " and ".join(how.figure(value, currency) for currency, value in sums.items())
+    return tuple(filter(None, (rest, f"Without a {word}, and not shown: {none}." if sums else "")))

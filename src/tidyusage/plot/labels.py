@@ -1,0 +1,102 @@
+"""What a chart says in words: names of groups, of dimensions, of measures and their units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+_NOTHING: Final = "(none)"
+_EMPTY: Final = "(empty)"
+# Numbers of an axis: in full while they are short, then with k, M, B.
+TICKS: Final = (
+    "abs(datum.value) < 10000 ? format(datum.value, ',~r') "
+    ": replace(format(datum.value, '~s'), 'G', 'B')"
+)
+
+
+def group(value: str | None, names: Container[str]) -> str:
+    """Return what a group is called: one without a name unlike any that has one."""
+    if value:
+        return value
+    return unlike(_NOTHING if value is None else _EMPTY, names)
+
+
+def unlike(label: str, names: Container[str]) -> str:
+    """Return a label of ours that no group of the frame is called by."""
+    while label in names:
+        label += "'"
+    return label
+
+
+def dimension(name: str) -> str:
+    """Return a dimension's name in a title: `model.id` is the model."""
+    for suffix in (".id", "_id"):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix)
+    return name
+
+
+def by(names: tuple[str, ...]) -> str:
+    """Return the end of a title that says what groups are."""
+    return f" by {' and '.join(map(dimension, names))}" if names else ""
+
+
+def money(currency: str | None) -> str:
+    """Return a currency in a title."""
+    return currency or "unknown currency"
+
+
+def cost(currency: str | None) -> str:
+    """Return the title of an axis of money."""
+    return f"cost, {money(currency)}"
+
+
+def amount(value: float | None, *, is_money: bool = False) -> str:
+    """Return a figure in words that fit beside its mark."""
+    if value is None:
+        return "–"
+    if abs(value) >= 1e6:  # noqa: PLR2004 - a million
+        return _short(value)
+    if is_money and abs(value) >= 1:
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+
+
+def _short(value: float) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(value) >= size:
+            return f"{value / size:,.3g}{letter}" if abs(value) < size * 1e3 else f"{value:,.0f}"
+    return f"{value:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """Return a share in words."""
+    return "–" if value is None else f"{value:.1%}"
+
+
+def words(name: str) -> str:
+    """Return a column's name in words."""
+    return name.removeprefix("usage.").replace("_", " ")
+
+
+def some(names: list[str], most: int = 3) -> str:
+    """Return the first few names, and how many there are beyond."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def plural(count: int, word: str) -> str:
+    """Return so many of a thing."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def exact(value: float) -> str:
+    """Return an amount of money to the cent, or to four figures where it is less than one."""
+    return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:,.4g}"
+
+
+def number(value: float) -> str:
+    """Return a count in full, and what is none to six figures."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"

@@ -1,0 +1,126 @@
+"""The chart of tokens."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage import metrics
+from tidyusage.errors import known_options
+from tidyusage.plot import labels
+from tidyusage.plot.colors import OTHER, PALETTE
+from tidyusage.plot.compose import PART, Plan, drawn
+from tidyusage.plot.groups import DOZEN, asked
+from tidyusage.plot.periods import Times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tidyusage.plot.groups import Row
+    from tidyusage.typing import Conventions, Ends, Frame, Freq, Overlap
+
+_SORTS: Final = ("input", "output", "cache_read", "cache_write")
+_UNTOLD: Final = "not told apart"
+PARTS: Final = dict(zip((*map(labels.words, _SORTS), _UNTOLD), (*PALETTE[:4], OTHER), strict=True))
+_NOISE: Final = 1e-9  # of a total
+
+
+@known_options
+def tokens_by(
+    frame: Frame,
+    *by: str,
+    token_convention: Conventions = "auto",
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: Ends = "exclusive",
+    overlap: Overlap = "warn",
+    groups: int = DOZEN,
+    colors: Mapping[str, str] | None = None,
+) -> Any:
+    """Draw how many tokens each group used, by sort.
+
+    Without `freq` a bar each, of input, output, and what was read from and written to the cache;
+    with `freq` columns over time, of the sorts, or by a dimension of its groups.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library; a lazy one is collected.
+    *by
+        At most two dimensions: the first has the colours, the second makes a panel of each of
+        its values.
+    token_convention
+        As in `tokens_by`.
+    freq
+        The length of a period, as in `cost_by`; None draws bars.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        What `end_date` means, as in `cost_by`.
+    overlap
+        What is done where rows count the same twice, as in `cost_by`.
+    groups
+        How many groups are shown; all others are one, measured anew.
+    colors
+        Colours by name of a group, such as `{"gpt-5.5": "#1999f2"}`; the others are as ever.
+
+    Returns
+    -------
+    altair.Chart
+        An ordinary Altair chart, also of layers, or one below the other where there are panels; it
+        has no configuration of its own, so that it can be changed and put beside others.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without the columns that are needed.
+    OptionError
+        For an option's value that it cannot have, more than two dimensions, or so short a `freq`
+        that there are thousands of periods.
+    MissingExtraError
+        Without `tidyusage[plot]`.
+
+    Notes
+    -----
+    The figures are those of `tokens_by`.  What a total has beyond its parts is "not told apart".
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> df.usage.plot.tokens_by("model.id").title.text
+    'Tokens by model'
+    """
+    times = Times.of(frame, freq, tz, end)
+    metric = partial(metrics.tokens_by, token_convention=token_convention)
+    answer = asked(metric, frame, by, size="tokens", most=groups, overlap=overlap, **times.options)
+    rows = [row for row in answer.rows if row["tokens"] is not None]
+    in_groups = bool(freq and by)
+    plan = Plan(
+        answer,
+        times,
+        title=f"Tokens{labels.by(by)}{times.each}",
+        value="tokens" if in_groups else "count",
+        unit=lambda _: "tokens",
+        tells={"figure": "tokens"}
+        if in_groups
+        else {PART: "sort", "figure": "tokens", "all": "all sorts"},
+        colors=colors,
+        parts={} if in_groups else PARTS,
+    )
+    told = (row | {"figure": f"{row['tokens']:,.0f}"} for row in rows)
+    return drawn(plan, told if in_groups else _parts(rows))
+
+
+def _parts(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield a row for each sort of tokens of a group, and what its total has beyond them."""
+    for row in rows:
+        total = row["tokens"]
+        parts = {labels.words(sort): row[sort] for sort in _SORTS if row[sort]}
+        rest = total - sum(parts.values())
+        if rest > _NOISE * total:
+            parts[_UNTOLD] = rest
+        end = {"text": labels.amount(total), "end": sum(parts.values())}
+        for place, (part, count) in enumerate(parts.items()):
+            told = {PART: part, "count": count, "figure": f"{count:,.0f}", "all": f"{total:,.0f}"}
+            yield row | told | (end if place == 0 else {})

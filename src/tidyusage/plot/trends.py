@@ -1,0 +1,131 @@
+"""The chart of a measure over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tidyusage.errors import known_options
+from tidyusage.plot import labels
+from tidyusage.plot.compose import Plan, drawn
+from tidyusage.plot.groups import DOZEN
+from tidyusage.plot.measure import VALUE, Measure
+from tidyusage.plot.periods import Times, after
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidyusage.plot.groups import Row
+    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, Rates
+
+
+@known_options
+def trend(
+    frame: Frame,
+    *by: str,
+    freq: Freq = "1mo",
+    measure: str = "cost",
+    charge: Charge = "billed",
+    rates: Rates | None = None,
+    to: str | None = None,
+    token_convention: Conventions = "auto",
+    tz: str = "UTC",
+    end: Ends = "exclusive",
+    overlap: Overlap = "warn",
+    groups: int = DOZEN,
+    colors: Mapping[str, str] | None = None,
+) -> Any:
+    """Draw a measure over time, with its change from the period before.
+
+    Without a dimension columns, with the change above those where both periods are whole; by a
+    dimension a line a group, which tells the change.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library; a lazy one is collected.
+    *by
+        At most two dimensions: the first has the colours, the second makes a panel of each of
+        its values.
+    freq
+        The length of a period, as in `cost_by`.
+    measure
+        "cost", "tokens", "commits", "requests" or a count by its field, as in `top`.
+    charge
+        As in `cost_by`.
+    rates
+        As in `cost_by`.
+    to
+        The currency to which amounts are converted.
+    token_convention
+        As in `tokens_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        What `end_date` means, as in `cost_by`.
+    overlap
+        What is done where rows count the same twice, as in `cost_by`.
+    groups
+        How many groups are shown; all others are one, measured anew.
+    colors
+        Colours by name of a group, such as `{"gpt-5.5": "#1999f2"}`; the others are as ever.
+
+    Returns
+    -------
+    altair.Chart
+        An ordinary Altair chart, also of layers, or one below the other where there are panels; it
+        has no configuration of its own, so that it can be changed and put beside others.
+
+    Raises
+    ------
+    UnknownFieldError
+        For an unknown dimension, or a frame without the columns that are needed.
+    OptionError
+        For an option's value that it cannot have, more than two dimensions, or so short a `freq`
+        that there are thousands of periods.
+    MissingExtraError
+        Without `tidyusage[plot]`.
+
+    Notes
+    -----
+    The figures are those of `trend`.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> df = tu.load_example()
+    >>> df.usage.plot.trend(freq="1w").title.text
+    'Cost, per week'
+    """
+    times = Times.of(frame, freq, tz, end)
+    how = Measure(measure, charge, rates, to, token_convention)
+    answer = how.over_time(frame, by, times, overlap, groups)
+    plan = Plan(
+        answer,
+        times,
+        title=f"{how.title}{labels.by(by)}{times.each}",
+        value=VALUE,
+        unit=how.unit,
+        tells={"figure": how.word, "changed": f"change from the {times.word} before"},
+        split="currency",
+        colors=colors,
+        mark="lines" if by else "columns",
+    )
+    rows = [row | how.told(row) | _changed(row) for row in answer.rows]
+    return drawn(plan, rows if by else _above(rows, times))
+
+
+def _changed(row: Row) -> Row:
+    """Return the change of a row in words, and above a column its rate."""
+    rate = row["change_rate"]
+    return {"changed": "–" if rate is None else f"{rate:+.1%}"}
+
+
+def _above(rows: list[Row], times: Times) -> list[Row]:
+    """Return rows with the change to be written above, where it is one of two whole periods."""
+    whole = {row["period"] for row in rows if row["period"] and times.covers(row["period"])}
+    compared = {after(period, times.freq) for period in whole if times.freq} & whole
+    is_told = [row["period"] in compared and row["change_rate"] is not None for row in rows]
+    return [
+        row | ({"above": row["changed"]} if told else {})
+        for row, told in zip(rows, is_told, strict=True)
+    ]
