@@ -30,6 +30,7 @@ nb_merge_streams = True
 # A signature names types as the source does; the docstring says what they mean.
 autodoc_typehints = "signature"
 python_maximum_signature_line_length = 88
+default_role = "code"  # what stands in single quotes in a docstring is typed, not stressed
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
@@ -37,15 +38,19 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 html_title = f"tidyusage {version}"
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}  # without it the theme complains on the console
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
+    "show_toc_level": 2,
     "show_prev_next": True,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
 }
-# The pages of a section stand at its side; the theme leaves the side out where there are none.
-html_sidebars = {"**": ["sidebar-nav-bs"], "index": [], "search": [], "genindex": []}
+# The pages of a section stand at its side, where a section has several.
+_ALONE = ("index", "explanation", "engines", "migration", "changelog", "search", "genindex")
+html_sidebars = {"**": ["sidebar-nav-bs"]} | {page: [] for page in _ALONE}
 html_static_path = ["_static"]
 html_css_files = ["tables.css", "pages.css"]
 html_copy_source = False
