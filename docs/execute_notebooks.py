@@ -7,7 +7,10 @@ code is 1 if a stored output is not what its cell gives.
 # ruff: noqa: INP001 - a script, not a package
 
 import argparse
+import base64
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -59,11 +62,29 @@ def _is_log(output: NotebookNode) -> bool:
 
 
 def _lasting(output: NotebookNode) -> NotebookNode:
-    """Return an output without what is told of an object by its place in memory."""
-    text = output.get("data", {}).get("text/plain", "")
-    if " at 0x" in text:
-        output.data["text/plain"] = text.partition("(")[0]
+    """Return an output with small images, and without the places of objects in memory."""
+    data = output.get("data", {})
+    if " at 0x" in data.get("text/plain", ""):
+        data["text/plain"] = data["text/plain"].partition("(")[0]
+    if "image/png" in data:
+        packed = _packed(base64.b64decode(data["image/png"]))
+        data["image/png"] = base64.b64encode(packed).decode()
     return output
+
+
+def _packed(png: bytes) -> bytes:
+    """Return the same picture in a fifth of the bytes: vl-convert hardly packs its pixels."""
+    place, pixels, parts = 8, b"", [png[:8]]  # after the signature: length, kind, bytes, checksum
+    while place < len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        part = png[place : place + length + 12]
+        pixels += part[8:-4] if kind == b"IDAT" else b""
+        parts += [part] if kind not in {b"IDAT", b"IEND"} else []
+        place += len(part)
+    for kind, content in ((b"IDAT", zlib.compress(zlib.decompress(pixels), 9)), (b"IEND", b"")):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        parts += [struct.pack(">I", len(content)), kind, content, checksum]
+    return b"".join(parts)
 
 
 def _texts(cell: NotebookNode) -> list[tuple[str, ...]]:
