@@ -16,9 +16,10 @@ from pathlib import Path
 from numpydoc.validate import validate
 
 import tidyusage as tu
-from tidyusage import testing
+from tidyusage import plot, schemas, testing
 
 ROOT = Path(__file__).parents[1]
+HOMES = ("tidyusage.plot.", "tidyusage.schemas", "tidyusage.testing")
 
 
 def main() -> None:
@@ -26,7 +27,11 @@ def main() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     ignored = set(config["tool"]["numpydoc_validation"]["checks"]) - {"all"}
     names = [f"tidyusage.{name}" for name in tu.__all__ if not inspect.ismodule(getattr(tu, name))]
-    names += [f"tidyusage.testing.{name}" for name, _ in inspect.getmembers(testing, _is_public)]
+    names += [
+        f"{module.__name__}.{name}"
+        for module in (plot, schemas, testing)
+        for name, _ in inspect.getmembers(module, _is_public)
+    ]
     wrong = [
         f"{name}: {code} {text}"
         for name in names
@@ -40,7 +45,7 @@ def main() -> None:
 def _is_public(value: object) -> bool:
     return (
         inspect.isfunction(value)
-        and value.__module__ == testing.__name__
+        and value.__module__.startswith(HOMES)
         and value.__name__[0] != "_"
     )
 
