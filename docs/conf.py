@@ -58,9 +58,10 @@ html_show_sourcelink = False
 
 
 def setup(app: Sphinx) -> None:
-    """Tell Sphinx of the two steps that are ours."""
+    """Tell Sphinx of the steps that are ours."""
     app.connect("config-inited", _bring_notebooks)
     app.connect("doctree-read", _strip_blocks)
+    app.connect("doctree-read", _name_pictures)
 
 
 def _bring_notebooks(app: Sphinx, _: Config) -> None:
@@ -87,3 +88,11 @@ def _strip_blocks(_: Sphinx, page: nodes.document) -> None:
         if block.rawsource == block.astext():
             block.rawsource = block.rawsource.rstrip()
             block[:] = [nodes.Text(block.rawsource)]
+
+
+def _name_pictures(_: Sphinx, page: nodes.document) -> None:
+    """Say what a notebook's picture is, for those who do not see it; its path says nothing."""
+    from docutils import nodes
+
+    for image in page.findall(nodes.image):
+        image.setdefault("alt", "What the cell above draws")
