@@ -6,14 +6,17 @@ import sys
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from importlib.util import find_spec
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import duckdb
     from rich.progress import Progress, ProgressColumn
+    from tqdm.auto import tqdm
 
 _PATIENCE: Final = 1.0
 # What a cell shows is kept with its notebook.
@@ -58,8 +61,13 @@ def bar(label: str, progress: bool | None = None) -> Iterator[None]:
     if WATCH.get() is not None or not is_shown(progress):
         yield
         return
-    watch = Watch()
-    draw = _draw_in_notebook if is_notebook() else _draw
+    watch, draw = Watch(), _draw
+    if is_notebook():
+        tqdm = in_notebook()
+        if tqdm is None:
+            yield
+            return
+        draw = partial(_draw_in_notebook, tqdm)
     thread = Thread(target=draw, args=(label, watch), daemon=True)
     token = WATCH.set(watch)
     thread.start()
@@ -82,6 +90,20 @@ def is_notebook() -> bool:
     """Tell whether this runs in a notebook."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return "IPKernelApp" in getattr(shell, "config", {})
+
+
+def in_notebook() -> Callable[..., tqdm[Any]] | None:
+    """Return tqdm's bar for notebooks; None without tqdm: then nothing is shown.
+
+    Without widgets it draws with text, which is fine, and warns of it as it is imported.  Warnings
+    are silenced for a whole process, so that this is for the caller's thread.
+    """
+    if find_spec("tqdm") is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+    return tqdm
 
 
 def on_terminal(*columns: ProgressColumn) -> Progress:
@@ -113,15 +135,10 @@ def _draw(label: str, watch: Watch) -> None:
                 progress.update(task, total=100, completed=percent)
 
 
-def _draw_in_notebook(label: str, watch: Watch) -> None:
+def _draw_in_notebook(tqdm: Callable[..., Any], label: str, watch: Watch) -> None:
     if watch.done.wait(_PATIENCE_IN_NOTEBOOKS):
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without widgets it draws with text, which is fine
-        from tqdm.auto import tqdm
-
-        drawn = tqdm(desc=label, total=100, unit="%", leave=False)
-    with drawn:
+    with tqdm(desc=label, total=100, unit="%", leave=False) as drawn:
         while not watch.done.wait(_TICK):
             percent = watch.percent()
             if percent is not None:

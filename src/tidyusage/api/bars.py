@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from tidyusage.progress import is_notebook, is_shown, on_terminal
+from tidyusage.progress import in_notebook, is_notebook, is_shown, on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +54,11 @@ def bar(progress: bool | None) -> Iterator[Bar]:
 
 @contextmanager
 def _notebook() -> Iterator[Bar]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without widgets it draws with text, which is fine
-        from tqdm.auto import tqdm
-
-        drawn = tqdm(desc="Fetching", unit=" records")
+    tqdm = in_notebook()
+    if tqdm is None:
+        yield _Counter()
+        return
+    drawn = tqdm(desc="Fetching", unit=" records")
 
     class Shown(_Counter):
         def tell(self, page: Page) -> None:
