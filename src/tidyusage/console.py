@@ -7,10 +7,12 @@ import re
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import typer
 
+from tidyusage import figures
 from tidyusage.errors import RecordError, UsageError, UsageWarning
 from tidyusage.interrupts import leaving
 
@@ -56,15 +58,6 @@ _OPTIONS: Final = {
     "into(?==)": "--into",
     "lookback(?==)": "--lookback",
 }
-# Shares of one, which a table shows in per cent.
-_SHARES: Final = (
-    "share",
-    "coverage",
-    "stickiness",
-    "acceptance_rate",
-    "cache_hit_rate",
-    "change_rate",
-)
 
 
 @contextmanager
@@ -270,8 +263,8 @@ def _writer(field: pa.Field[Any], column: Any) -> Callable[[Any], str]:
         return lambda value: "" if value is None else write(value)
 
     numbers = [value for value in column.to_pylist() if value is not None]
-    if field.name in _SHARES:
-        return filled("{:,.1%}".format)
+    if field.name in (*figures.SHARES, *figures.CHANGES):
+        return filled(figures.percent)
     if pa.types.is_integer(field.type):
         return filled("{:,}".format)
     if field.name == "message":  # what is said is said to its end
@@ -279,10 +272,8 @@ def _writer(field: pa.Field[Any], column: Any) -> Callable[[Any], str]:
     if not pa.types.is_floating(field.type):
         return _cell
     if field.name == "value":  # of several units
-        return filled(lambda value: f"{value:,.{0 if value.is_integer() else 2}f}")
-    if all(value.is_integer() for value in numbers):
-        return filled("{:,.0f}".format)
-    return filled(("{:,.2f}" if max(map(abs, numbers)) >= 1 else "{:,.4g}").format)
+        return filled(figures.of_one_unit)
+    return filled(partial(figures.number, decimals=figures.places(numbers)))
 
 
 def _iso(value: Any) -> str:

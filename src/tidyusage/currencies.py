@@ -1,4 +1,4 @@
-"""The codes of ISO 4217 for money, with those withdrawn since 2020, which older records bear."""
+"""The codes of ISO 4217 for money, with those withdrawn since 2020, and their decimals."""
 
 from __future__ import annotations
 
@@ -21,3 +21,15 @@ WITHDRAWN: Final = ("ANG", "BGN", "CUC", "HRK", "SLL", "ZWL")
 _NO_TENDER: Final = "BOV CHE CHW CLF COU MXV SVC USN UYI UYW VED XDR".split()  # noqa: SIM905 - likewise
 # What has been legal tender somewhere since 2020.
 NATIONAL: Final = frozenset((*ISO_4217, *WITHDRAWN)) - frozenset(_NO_TENDER)
+# How many decimals amounts have, where they are not two.
+_DECIMALS: Final = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_DECIMALS_OF: Final = {code: n for n, codes in _DECIMALS.items() for code in codes.split()}
+
+
+def decimals(currency: str) -> int:
+    """Return how many decimals a currency has; of one that is no nation's, two."""
+    return _DECIMALS_OF.get(currency, 2)

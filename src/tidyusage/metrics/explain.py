@@ -6,7 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import answers, engines
+from tidyusage import answers, engines, markup
 from tidyusage.dialects import Table
 from tidyusage.errors import OptionError, UnknownOptionError, nearest
 from tidyusage.metrics import cost_topics, topics
@@ -66,6 +66,9 @@ class Explanation:
         return "\n".join([self.metric, *(f"  {line}" for line in self.lines)])
 
     __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return f"<b>{markup.escaped(self.metric)}</b>{markup.outline(self.lines)}"
 
 
 def explain(frame: Any, *question: str, **options: Any) -> Explanation:
