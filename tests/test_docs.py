@@ -17,6 +17,7 @@ pytestmark = pytest.mark.xdist_group("pages")  # which are built once
 
 # What pages may link to. Whether these answer is not asked: a test needs no network.
 SITES = {
+    "altair-viz.github.io",
     "focus.finops.org",
     "github.com",
     "keepachangelog.com",
