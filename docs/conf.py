@@ -49,8 +49,9 @@ html_theme_options = {
     "header_links_before_dropdown": 6,
 }
 # The pages of a section stand at its side, where a section has several.
-_ALONE = ("index", "explanation", "engines", "migration", "changelog", "search", "genindex")
-html_sidebars = {"**": ["sidebar-nav-bs"]} | {page: [] for page in _ALONE}
+# The table of fields needs the room.
+_ALONE = ("index", "explanation", "reference", "fields", "engines", "migration", "changelog")
+html_sidebars = {"**": ["sidebar-nav-bs"]} | {page: [] for page in (*_ALONE, "search", "genindex")}
 html_static_path = ["_static"]
 html_css_files = ["tables.css", "pages.css"]
 html_copy_source = False
