@@ -41,7 +41,9 @@ class Tab:
 
     def __init__(self, browser, path, **context):
         self.path = str(path)
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
+        self.context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, **context}
+        )
         self.page = self.context.new_page()
         self.said, self.requests = [], []
         self.page.on("console", lambda message: self.said.append(message.text))

@@ -90,6 +90,14 @@ FLOORS = [
     "export.executors",
     "export.export",
     "export",
+    "reporting.asked reporting.calendar reporting.members reporting.once reporting.markup",
+    "reporting.cubes reporting.trust",
+    "reporting.activity reporting.spelled",
+    "reporting.figures",
+    "reporting.coverage reporting.embedded",
+    "reporting.page",
+    "reporting.report",
+    "reporting",
     "accessor",
     "stored",
     "assemble",
@@ -105,7 +113,7 @@ FLOORS = [
     "__init__",
     "console",
     "questions",
-    "checkups fetching exporting",
+    "checkups fetching exporting pages",
     "cli",
 ]
 

@@ -40,6 +40,7 @@ from tidyusage.prepare import (
 )
 from tidyusage.read import load_example, read_usage
 from tidyusage.records import flatten_usage
+from tidyusage.reporting import report
 from tidyusage.restore import restore
 from tidyusage.tables import table
 from tidyusage.warehouse import sql
@@ -79,6 +80,7 @@ __all__ = [
     "read_usage",
     "reconcile",
     "rename_models",
+    "report",
     "resources",
     "restatements",
     "restore",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, engines, export, metrics, plot, prepare
+from tidyusage import checks, engines, export, metrics, plot, prepare, reporting
 from tidyusage.errors import FrameError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     name.removesuffix("_usage"): getattr(package, name)
-    for package in (checks, export, metrics, prepare)
+    for package in (checks, export, metrics, prepare, reporting)
     for name in package.__all__
 }
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidyusage import bounded, checkups, connections, engines, exporting, fetching, questions
+from tidyusage import (
+    bounded,
+    checkups,
+    connections,
+    engines,
+    exporting,
+    fetching,
+    pages,
+    questions,
+)
 from tidyusage.console import height, plainly, records, show
 from tidyusage.interrupts import LEFT, remove
 from tidyusage.questions import (
@@ -150,6 +159,7 @@ questions.add_to(app)
 checkups.add_to(app)
 fetching.add_to(app)
 exporting.add_to(app)
+pages.add_to(app)
 
 if __name__ == "__main__":
     app()

@@ -204,10 +204,15 @@ def _ask(
     from tidyusage import metrics
 
     with plainly():
-        if options.get("rates"):
-            options["rates"] = dict(map(_rate, options["rates"]))
+        if "rates" in options:
+            options["rates"] = rated(options["rates"])
         frame = records(sources, how)
         show_answer(answered(getattr(metrics, metric)(frame, *(by or ()), **options)), format_)
+
+
+def rated(rates: list[str] | None) -> dict[str, float] | None:
+    """Return the rates that a command is given by currency, None for none."""
+    return dict(map(_rate, rates)) if rates else None
 
 
 def _rate(text: str) -> tuple[str, float]:

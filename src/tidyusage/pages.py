@@ -1,0 +1,91 @@
+"""Pages as a command: `report` reads records, and writes a page for those who do not code."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+
+from tidyusage.console import plainly, records
+from tidyusage.questions import (
+    Currency,
+    Keys,
+    MemoryLimit,
+    Periods,
+    Rates,
+    Rejects,
+    Repeated,
+    Sources,
+    TempDirectory,
+    To,
+    Which,
+    Zone,
+    rated,
+    reading,
+)
+from tidyusage.typing import End, Overlap  # noqa: TC001 - typer reads them
+
+_EXAMPLES: Final = (
+    "report usage.ndjson -o report.html",
+    "report exports/ -o report.html --title 'AI usage' --freq 1mo --tz Europe/Berlin",
+    "report usage.ndjson -o report.html --rate EUR=1.08 --to USD --no-users",
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    lines = (f"`tidyusage {line}`" for line in _EXAMPLES)
+    app.command(epilog="\n\n".join(["**Examples**", *lines]))(report)
+
+
+def report(
+    sources: Sources,
+    *,
+    output: Annotated[
+        str, typer.Option("-o", "--output", help="The page to write: a file that ends with .html.")
+    ],
+    title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
+    freq: Periods = None,
+    charge: Which = "billed",
+    rate: Rates = None,
+    to: To = None,
+    tz: Zone = "UTC",
+    end: Annotated[
+        End, typer.Option("--end", help="Whether windows hold the day of their end.")
+    ] = "exclusive",
+    overlap: Annotated[
+        Overlap, typer.Option("--overlap", help="Where rows count the same twice.")
+    ] = "warn",
+    users: Annotated[
+        bool, typer.Option("--users/--no-users", help="Whether the page names users.")
+    ] = True,
+    rejects: Rejects = None,
+    currency: Currency = None,
+    duplicates: Repeated = "latest",
+    unknown: Keys = "warn",
+    memory_limit: MemoryLimit = None,
+    temp_directory: TempDirectory = None,
+) -> None:
+    """Write a page that shows what usage cost, who used what, and how sure that is."""
+    from tidyusage import progress
+    from tidyusage.reporting import report as written
+
+    with plainly():
+        how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
+        rates = rated(rate)
+        frame = records(sources, how)
+        with progress.bar("Reporting"):
+            path = written(
+                frame,
+                output,
+                title=title,
+                freq=freq,
+                charge=charge,
+                rates=rates,
+                to=to,
+                tz=tz,
+                end=end,
+                overlap=overlap,
+                users=users,
+            )
+        typer.echo(f"The report is in {path}", err=True)

@@ -1,0 +1,70 @@
+"""What a report asks of a frame: every metric with the same options, each of them once."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tidyusage import answers, bounded, engines
+from tidyusage.errors import UnknownFieldError
+from tidyusage.metrics.query import usage
+from tidyusage.metrics.time import Periods
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tidyusage.answers import Query
+    from tidyusage.metrics.query import Usage
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A frame, and the options of metrics that the whole report shares."""
+
+    frame: Any
+    options: Mapping[str, Any]
+    freq: Any = None
+
+    def of(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """Return those of the options that a function has."""
+        known = inspect.signature(function).parameters
+        options = {name: value for name, value in self.options.items() if name in known}
+        return options | ({"overlap": "ignore"} if "overlap" in known else {})
+
+    def ask(self, metric: Callable[..., Any], *by: str, **more: Any) -> list[Row]:
+        """Return a metric's answer as rows."""
+        return rows(metric(self.frame, *by, **{**self.of(metric), **more}))
+
+    def usage(self, *by: str, whole: bool = False, freq: Any = None) -> Usage:
+        """Look at the frame as a metric does."""
+        periods = Periods.of(freq, self.options["tz"], self.options["end"])
+        return usage(self.frame, by, periods, whole=whole)
+
+    def run(self, query: Query) -> list[Row]:
+        """Return a query's answer as rows."""
+        return rows(answers.answer(self.frame, query))
+
+
+def rows(frame: Any) -> list[Row]:
+    """Return a metric's answer, of any library, as rows."""
+    if engines.backend_of(frame) != "duckdb":
+        return engines.collected(frame).to_pylist()
+    with bounded.asked(frame):
+        return engines.collected(frame).to_pylist()
+
+
+def attempted(ask: Callable[[], T]) -> tuple[T | None, str]:
+    """Return an answer; or none, and why a frame without the columns cannot give any."""
+    try:
+        return ask(), ""
+    except UnknownFieldError as error:
+        return None, fact(error)
+
+
+def fact(error: Exception) -> str:
+    """Return what an error states, without what to do in Python."""
+    return str(error).partition("\n")[0]

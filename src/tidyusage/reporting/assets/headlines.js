@@ -1,0 +1,68 @@
+// The headlines: each figure of what is chosen, and how it has changed.
+
+function headlines() {
+  const pair = compared();
+  const codes = currencies();
+  return [
+    ...moneyCards("cost", "Cost", codes, costOf, pair, DATA.missing.cost ?? "No record of these has a cost."),
+    card("tokens", "Tokens", tokensOf, number, pair, DATA.missing.tokens ?? "No record of these has tokens."),
+    ...moneyCards("unit", "Cost of a million tokens", codes, unitOf, pair, DATA.missing.unit ?? "No record of these has both a cost and tokens."),
+    activeCard(pair),
+    card("cache", "Cache hit rate", cacheOf, percent, pair, DATA.missing.cache ?? "No record of these tells of the cache.", points),
+    ...acceptanceCards(pair),
+  ];
+}
+
+/** A headline of a figure: what it is of all that is chosen, and of the two periods compared. */
+function card(key, label, figureOf, write, pair, why, compare = change) {
+  const value = figureOf(everything());
+  if (value === null) return { key, label, value: NOTHING, why };
+  const [now, before] = pair ? [within(pair.last), within(pair.before)].map(figureOf) : [];
+  return { key, label, value: write(value), change: pair ? compare(now, before, write) : null };
+}
+
+function moneyCards(key, label, codes, figureOf, pair, why) {
+  const cards = codes.map((code) =>
+    card(`${key}-${code}`, label, (range) => figureOf(range, code), (value) => money(value, code), pair, why));
+  const told = cards.filter((one) => one.value !== NOTHING);
+  return told.length ? told : [{ key: `${key}-`, label, value: NOTHING, why }];
+}
+
+function activeCard(pair) {
+  const { why } = activeOf(everything());
+  return card("users", "Active users", (range) => activeOf(range).value, number, pair, why);
+}
+
+function acceptanceCards(pair) {
+  const cube = DATA.cubes.acceptance;
+  const offered = new Set(cube?.kind ?? []);
+  return DATA.kinds.filter((kind) => offered.has(kind.key)).map((kind) =>
+    card(`acceptance-${kind.key}`, `Accepted ${kind.label}`, (range) => acceptanceOf(range, kind.key),
+      percent, pair, "Nothing of the kind was offered.", points));
+}
+
+function renderHeadlines() {
+  const cards = headlines().map((one) => element("div", { class: "card", "data-card": one.key },
+    element("dt", {}, one.label),
+    element("dd", {}, ...withUnit(one.value)),
+    ...(one.why ? [element("dd", { class: "why" }, one.why)] : []),
+    ...(one.change ? [element("dd", { class: "change" }, one.change)] : [])));
+  document.getElementById("cards").replaceChildren(...cards);
+  document.getElementById("compared").textContent = comparison();
+}
+
+/** A figure, and its unit in smaller letters. */
+function withUnit(written) {
+  const [figure_, ...unit] = written.split(" ");
+  return unit.length ? [`${figure_} `, element("small", {}, unit.join(" "))] : [figure_];
+}
+
+/** Say what a change is from and to, or why there is none. */
+function comparison() {
+  const pair = compared();
+  if (pair) {
+    return `Changes are those of the last whole ${DATA.freq}: ${periodName(pair.last)} against ${periodName(pair.before)}.`;
+  }
+  if (!DATA.periods.length) return "No record has a date, so that nothing can be said of changes.";
+  return `No changes are shown: what is chosen holds no two whole ${DATA.freq}s, one after the other.`;
+}

@@ -1,0 +1,112 @@
+"""What a page's scripts are given: figures by place, and what each place is called."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.plot.colors import NONE, OTHER, PALETTE, assign
+from tidyusage.reporting import calendar
+from tidyusage.reporting.figures import product_of
+
+if TYPE_CHECKING:
+    from tidyusage.reporting.asked import Row
+    from tidyusage.reporting.figures import Figures
+    from tidyusage.reporting.members import Members
+
+SORT_NAMES: Final = {
+    "input": "fresh input",
+    "cache_read": "read from the cache",
+    "cache_write": "written to the cache",
+    "output": "output",
+}
+KINDS: Final = {
+    "tab": "tab completions",
+    "edit": "edits",
+    "line": "lines of code",
+    "tool": "tool actions",
+}
+
+
+def embedded(figures: Figures) -> dict[str, Any]:
+    """Return all that the scripts of a page are given."""
+    members = {name: figures.cubes[name] for name in ("models", "users")}
+    cubes = {name: cube for name, cube in figures.cubes.items() if name not in members}
+    return {
+        "freq": calendar.NAMES[figures.asked.freq],
+        "tz": figures.asked.options["tz"],
+        "periods": [_period(period) for period in figures.periods],
+        "products": _products(figures),
+        "models": _named(members["models"]),
+        "users": _named(members["users"]),
+        "sorts": _colored(SORT_NAMES),
+        "kinds": _colored(KINDS),
+        "palette": PALETTE,
+        "other": OTHER,
+        "none": NONE,
+        "cubes": cubes,
+        "missing": dict(figures.missing),
+        "activity": asdict(figures.activity),
+        "hasUsers": figures.has_users,
+    }
+
+
+def _period(period: calendar.Period) -> dict[str, str]:
+    return {
+        "start": period.start.isoformat(),
+        "end": period.end.isoformat(),
+        "label": period.label,
+        "short": period.short,
+    }
+
+
+def _colored(names: dict[str, str]) -> list[dict[str, str]]:
+    """Return the few names of a fixed list, as unlike each other as colours can be."""
+    return [
+        {"key": key, "label": label, "color": color}
+        for (key, label), color in zip(names.items(), PALETTE, strict=False)
+    ]
+
+
+def _named(members: Members) -> list[dict[str, Any]]:
+    """Return what places are called, and which of them stand for what is not named."""
+    kinds = ["named"] * len(members.labels) + ["none", "others"]
+    return [
+        {"label": label, "kind": kind} for label, kind in zip(members.shown(), kinds, strict=True)
+    ]
+
+
+def _products(figures: Figures) -> list[dict[str, Any]]:
+    """Return the products of a page, each with its colour and from when until when it has data."""
+    products = figures.products
+    colors = assign(products.labels)
+    hues = [colors[label] for label in products.labels] + [NONE, OTHER]
+    entries = [
+        named | {"color": hue, "records": 0, "undated": 0, "from": None, "to": None}
+        for named, hue in zip(_named(products), hues, strict=True)
+    ]
+    places = {key: place for place, key in enumerate(products.keys)}
+    for row in figures.by_product:
+        if row["figure"] in {"records", "days"}:
+            key = product_of(row)
+            place = len(places) if key is None else places.get(key, len(places) + 1)
+            _add(entries[place], row, figures.asked.options["tz"])
+    return entries
+
+
+def _add(entry: dict[str, Any], row: Row, tz: str) -> None:
+    """Add to a product what a row of its overview tells."""
+    records = row["records"] or 0
+    if row["figure"] == "records":
+        entry["records"] += records
+        entry["undated"] += records
+        return
+    entry["undated"] -= records
+    if row["start_date"] is None:
+        return
+    first, last = (
+        calendar.local(row[name], tz).isoformat(timespec="seconds")
+        for name in ("start_date", "end_date")
+    )
+    entry["from"] = min(filter(None, (entry["from"], first)))
+    entry["to"] = max(filter(None, (entry["to"], last)))

@@ -1,0 +1,182 @@
+"""The page: its sections as HTML, with all that they need inside."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from importlib.util import find_spec
+from string import Template
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.errors import MissingExtraError
+from tidyusage.reporting import calendar
+from tidyusage.reporting.coverage import coverage
+from tidyusage.reporting.embedded import KINDS, embedded
+from tidyusage.reporting.markup import data, items, table, text
+from tidyusage.reporting.spelled import money, number, rate
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tidyusage.reporting.asked import Row
+    from tidyusage.reporting.figures import Figures
+
+_SCRIPTS: Final = (
+    "figures.js",
+    "written.js",
+    "tables.js",
+    "charts.js",
+    "headlines.js",
+    "sections.js",
+    "costs.js",
+    "rankings.js",
+    "usage.js",
+    "page.js",
+)
+_SEVERITIES: Final = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A headline: its key, what it is called, and its figure."""
+
+    key: str
+    label: str
+    value: str
+
+
+def page(figures: Figures, title: str, made: datetime) -> str:
+    """Return the whole page."""
+    body = Template(_asset("report.html" if figures.records else "empty.html"))
+    parts = {
+        "title": text(title),
+        "style": _asset("page.css"),
+        "span": text(_span(figures)),
+        "records": text(f"{figures.records:,} record{'' if figures.records == 1 else 's'}"),
+        "made": text(f"{day(made)} {made:%H:%M} UTC"),
+        "version": text(version("tidyusage")),
+        "notices": _notices(figures),
+    }
+    if figures.records:
+        parts |= {
+            "cards": "".join(map(_card, cards(figures))),
+            "findings": _findings(figures.findings),
+            "coverage": coverage(figures),
+            "rules": _rules(figures),
+            "data": data(embedded(figures)),
+            "bundle": bundle(),
+            "script": "\n".join(map(_asset, _SCRIPTS)),
+        }
+    return body.substitute(parts)
+
+
+def require_vega() -> None:
+    """Raise if what draws the charts is not installed."""
+    if find_spec("vl_convert") is None:
+        raise MissingExtraError(
+            "A report needs vl_convert, which is not installed.", "Install tidyusage[plot]."
+        )
+
+
+@functools.cache
+def bundle() -> str:
+    """Return Vega as a script that may stand within a page."""
+    import vl_convert
+
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def day(value: datetime) -> str:
+    """Return the day of an instant."""
+    return calendar.day(value.date())
+
+
+def cards(figures: Figures) -> list[Card]:
+    """Return the headlines of the whole frame, as the metrics give them."""
+    totals = figures.totals
+    found = [
+        *(_money("cost", "Cost", row["cost"], row) for row in totals["cost"]),
+        *(Card("tokens", "Tokens", number(row["tokens"])) for row in totals["tokens"]),
+        *(
+            _money("unit", "Cost of a million tokens", row["cost_per_token"], row)
+            for row in totals["unit"]
+        ),
+        *(Card("users", "Active users", number(row["active_users"])) for row in totals["users"]),
+        *(Card("cache", "Cache hit rate", rate(row["cache_hit_rate"])) for row in totals["cache"]),
+    ]
+    acceptance = {row["kind"]: row for row in totals["acceptance"]}
+    found += [
+        Card(f"acceptance-{kind}", f"Accepted {label}", rate(acceptance[kind]["acceptance_rate"]))
+        for kind, label in KINDS.items()
+        if kind in acceptance
+    ]
+    return found
+
+
+def _money(key: str, label: str, value: Any, row: Row) -> Card:
+    return Card(f"{key}-{row['currency'] or ''}", label, money(value, row["currency"]))
+
+
+def _card(card: Card) -> str:
+    figure, _, unit = card.value.partition(" ")
+    small = f" <small>{text(unit)}</small>" if unit else ""
+    return (
+        f'<div class="card" data-card="{text(card.key)}"><dt>{text(card.label)}</dt>'
+        f"<dd>{text(figure)}{small}</dd></div>"
+    )
+
+
+def _span(figures: Figures) -> str:
+    """Say from when until when there is data."""
+    if figures.span is None:
+        return "No record has a date"
+    first, last = calendar.day(figures.span.first.date()), calendar.day(figures.span.last_day)
+    zone = figures.asked.options["tz"]
+    return f"{first} ({zone})" if first == last else f"{first} to {last} ({zone})"
+
+
+def _notices(figures: Figures) -> str:
+    """Return what a reader must know before the figures."""
+    if not figures.twice:
+        return ""
+    lead = (
+        "Some of the records look like totals of others, and are counted beside them. What follows "
+        "may be in the figures twice:"
+    )
+    title = '<h2 id="twice">These figures may count the same twice</h2>'
+    inside = f"{title}<p>{text(lead)}</p>{items(figures.twice)}"
+    return f'<section class="notice" aria-labelledby="twice">{inside}</section>'
+
+
+def _findings(found: list[Row]) -> str:
+    heads = (("Severity", "text"), ("Check", "text"), ("Records", "number"), ("Finding", "text"))
+    lines = [
+        (
+            (row["severity"], _SEVERITIES[row["severity"]]),
+            row["check"].replace("_", " "),
+            (number(row["records"]) if row["records"] else "", row["records"]),
+            row["message"],
+        )
+        for row in found
+    ]
+    return table("Findings", heads, lines, "Nothing is suspect in these records.")
+
+
+def _rules(figures: Figures) -> str:
+    """Return how figures were made, a list a rule."""
+    blocks = []
+    for rule in figures.rules:
+        lines = "".join(
+            f"<li{' class=inner' if line.startswith(' ') else ''}>"
+            f"{text(line.lstrip().removeprefix('- '))}</li>"
+            for line in rule.lines
+        )
+        blocks.append(f"<h3>{text(rule.title)}</h3><ul>{lines}</ul>")
+    return "".join(blocks)
+
+
+def _asset(name: str) -> str:
+    return files("tidyusage.reporting").joinpath("assets", name).read_text(encoding="utf-8")

@@ -1,0 +1,125 @@
+"""How far figures can be trusted: what is suspect, what may count twice, how each was made."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tidyusage.checks import findings
+from tidyusage.errors import OverlapError, OverlapWarning, UnknownFieldError, warn
+from tidyusage.metrics import explain
+from tidyusage.prepare.grain import overlaps
+from tidyusage.reporting.asked import fact, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tidyusage.reporting.asked import Asked, Row
+
+# Findings of one check that a page shows.
+_SHOWN: Final = 20
+_HINT: Final = (
+    "tu.overlaps(df) shows them, tu.at_grain(df, 'finest') keeps one grain and the total; "
+    "overlap='ignore' reports them all the same."
+)
+_WORDS: Final = {"equals": "equal", "contains": "contain"}
+EXPLAINED: Final = {
+    "cost_by": "Cost",
+    "tokens_by": "Tokens",
+    "cost_per_token": "Cost of tokens",
+    "cache_hit_rate": "Cache hit rate",
+    "active_users": "Active users",
+    "acceptance_rate": "Acceptance",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of how figures are made: what it is about, and what it did in this frame."""
+
+    title: str
+    lines: list[str] = field(default_factory=list)
+
+
+def suspects(asked: Asked, *, users: bool) -> list[Row]:
+    """Return what is suspect: the first of each check, and then how many more there are.
+
+    Without users' names, how many there are of each check: what findings say may name users, and
+    so may the ids of records.
+    """
+    found = rows(findings(asked.frame, overlap="ignore"))
+    counts = Counter(row["check"] for row in found)
+    if not users:
+        first = {row["check"]: row for row in reversed(found)}
+        return [_counted(first[check], counts[check]) for check in dict.fromkeys(counts)]
+    seen: Counter[str] = Counter()
+    shown = []
+    for row in found:
+        seen[row["check"]] += 1
+        if seen[row["check"]] <= _SHOWN:
+            shown.append(row)
+    rest = {check: count - _SHOWN for check, count in counts.items() if count > _SHOWN}
+    firsts = {row["check"]: row for row in found}
+    return shown + [_counted(firsts[check], count, "more ") for check, count in rest.items()]
+
+
+def _counted(row: Row, count: int, more: str = "") -> Row:
+    """Return what stands for findings of a check, of which nothing but their number is told."""
+    words = f"{count:,} {more}finding{'' if count == 1 else 's'} of this check."
+    return {**row, "records": None, "message": words}
+
+
+def twice(asked: Asked, overlap: str) -> list[str]:
+    """Return what may count twice, in words; warn of it, or raise, as a metric would."""
+    if overlap == "ignore":
+        return []
+    pairs = rows(overlaps(asked.frame))
+    words = list(dict.fromkeys(map(_pair, pairs)))
+    if words:
+        said = f"Sums count the same twice. {'; '.join(words[:3])}."
+        if overlap == "raise":
+            raise OverlapError(said, _HINT)
+        warn(f"{said}\n\n{_HINT}", OverlapWarning)
+    return words
+
+
+def _pair(pair: Row) -> str:
+    product = pair.get("product.id", pair.get("product_id"))
+    unit = pair["unit"] or "of unknown currency"
+    amount = f"{pair['finer_sum']:,.{0 if unit == 'tokens' else 2}f} {unit}"
+    return (
+        f"{product or 'No product'}: rows by {pair['coarser']} {_WORDS[pair['relation']]} those by "
+        f"{pair['finer']} ({amount})"
+    )
+
+
+def explained(asked: Asked, names: Iterable[str]) -> list[Rule]:
+    """Return how figures are made, each rule once, with how many records it was for."""
+    rules: dict[str, Rule] = {}
+    for name in names:
+        try:
+            lines = explain(asked.frame, name, **_options(asked, name)).lines
+        except UnknownFieldError as error:
+            rules[name] = Rule(EXPLAINED[name], [fact(error)])
+            continue
+        for rule in _rules(lines):
+            rules.setdefault(rule.title, rule)
+    return list(rules.values())
+
+
+def _options(asked: Asked, name: str) -> dict[str, Any]:
+    from tidyusage import metrics
+
+    options = asked.of(getattr(metrics, name))
+    return options | ({"freq": asked.freq} if name != "cache_hit_rate" else {})
+
+
+def _rules(lines: Iterable[str]) -> list[Rule]:
+    found: list[Rule] = []
+    for line in lines:
+        if line.lstrip().startswith("- "):
+            found[-1].lines.append(line)
+        else:
+            found.append(Rule(line))
+    return found
