@@ -16,5 +16,5 @@ def json_text(value: Any) -> str:
 
 
 def script_text(code: str) -> str:
-    """Write a library's code so that no text in it ends its script element."""
-    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    """Write a library's code so that no string in it ends its script element."""
+    return code.replace("</script", "<\\/script").replace("<!--", "\\x3c!--")

@@ -12,19 +12,20 @@ if TYPE_CHECKING:
 # full sight and to simulated protanopia, deuteranopia and tritanopia, each with a contrast of 3 to
 # white and to a dark page. tests/test_colors.py measures it.
 PALETTE: Final = (
-    "#1999f2",
-    "#b34912",
-    "#057a32",
-    "#ae8c00",
-    "#9544b8",
-    "#f36768",
-    "#5755e2",
-    "#d6368a",
-    "#65799b",
-    "#d26fc8",
-    "#696ffd",
-    "#b05dc8",
+    "#6f6eff",
+    "#b44800",
+    "#1b7933",
+    "#938712",
+    "#9b3fb8",
+    "#e76462",
+    "#6979a0",
+    "#d670c6",
+    "#5394f4",
+    "#6053e2",
+    "#d43084",
+    "#bc5bca",
 )
+_FIRST: Final = PALETTE[:8]  # are furthest apart to full sight, and are given before the rest
 OTHER: Final = "#949494"  # groups that are folded into one
 NONE: Final = "#6a6a6a"  # records that name no group
 
@@ -66,7 +67,7 @@ def _given(taken: dict[str, str], names: Iterable[str], fixed: Mapping[str, str]
     """Give each name the first colour it wants that is free; its favourite where none is."""
     found = dict(taken)
     for name in sorted(set(names) - set(found), key=_place):
-        wanted = sorted(PALETTE, key=lambda color: _place(f"{color} {name}"))
+        wanted = sorted(PALETTE, key=lambda color: (color not in _FIRST, _place(color + name)))
         used = {*found.values(), *fixed.values()}
         free = (color for color in wanted if color not in used)
         found[name] = fixed.get(name) or next(free, wanted[0])

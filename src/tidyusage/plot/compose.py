@@ -90,16 +90,11 @@ def _colors(plan: Plan) -> Mapping[str, str]:
 
 
 def _ready(plan: Plan, row: Row, ranks: Mapping[str, int]) -> Row:
-    """Return a row with its place in time and in a stack, and where its figure is written."""
+    """Return a row with its place in time and in a stack."""
     at = row.get(PERIOD)
     place = {"at": at, PERIOD: plan.times.label(at), "whole": plan.times.covers(at)}
     rank = ranks[row[_channel(plan)]]
-    return {**row, **place, "rank": rank, "edge": max(row[plan.value] or 0, 0)} | _end(row)
-
-
-def _end(row: Row) -> Row:
-    """Return where the figure of a bar of several parts is written: at the bar's end."""
-    return {"edge": max(row["end"], 0)} if "end" in row else {}
+    return {**row, **place, "rank": rank}
 
 
 def _panels(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Any, list[Row]]]:
@@ -168,7 +163,7 @@ def _plain(rows: Iterable[Row]) -> list[Row]:
     return [{name: value for name, value in row.items() if name not in _INSIDE} for row in rows]
 
 
-_INSIDE: Final = ("at", "currency", "end")
+_INSIDE: Final = ("at", "currency")
 
 
 def _unbroken(plan: Plan, rows: Sequence[Row], axis: Iterable[str]) -> list[Row]:

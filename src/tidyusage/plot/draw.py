@@ -1,7 +1,7 @@
 """Marks: bars, columns over time and lines, as ordinary Altair charts without a configuration.
 
-A chart with one could not be put beside another.  Text takes the style of a theme's guides, so
-that it is read on dark pages too.
+A chart with one could not be put beside another.  Text is in titles, axes and legends alone, which
+have a theme's colours, so that it is read on dark pages too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WIDTH: Final = 560
 HEIGHT: Final = 280
 _LOW: Final = 150  # where there are several
+TEXT: Final = "text"
+ABOVE: Final = "above"
+_UNSEEN: Final = "\u200b"  # a space without width
 _BAR: Final = 24
 _CELL: Final = 18
 _LINE: Final = "#808080"  # is seen on white and on dark
@@ -72,46 +75,44 @@ def vega() -> str:
 
 
 def bars(rows: Sequence[Row], look: Look) -> Any:
-    """Draw a bar a group, of one part or several, with its ``text`` at its ``edge``."""
+    """Draw a bar a group, of one part or several, with its figure in words at the right."""
     alt = altair()
     order = list(dict.fromkeys(row[GROUP] for row in rows))
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
-        y=alt.Y(f"{GROUP}:N", sort=order, title=None, axis=_names(alt))
-    )
+    base = alt.Chart(alt.Data(values=list(rows)))
     marks = base.mark_bar().encode(
+        y=_places(alt.Y, GROUP, order, alt, axis=_names(alt)),
         x=_value(alt, alt.X, rows, look),
         color=_color(alt, look),
         order=alt.Order("rank:Q"),
         tooltip=_tooltip(alt, look),
     )
-    texts = (
-        base.transform_filter("isValid(datum.text)")
-        .mark_text(align="left", dx=4, style="guide-label")
-        .encode(x=alt.X("edge:Q"), text="text:N")
-    )
-    return alt.layer(marks, texts).properties(width=WIDTH, height=alt.Step(_BAR), view=_frame(alt))
+    texts = {row[GROUP]: row[TEXT] for row in rows if TEXT in row}
+    chart = _beside(alt, marks, alt.Y, [texts[name] for name in order], orient="right")
+    # Two axes of one side cannot share a step, so that the height is given as a number.
+    return chart.properties(width=WIDTH, height=_BAR * max(len(order), 1), view=_frame(alt))
 
 
 def columns(rows: Sequence[Row], look: Look, time: Time) -> Any:
     """Draw stacked columns over time; those that the data covers in part are pale.
 
-    What stands in the rows as ``above`` is written above the columns.
+    What stands in the rows as `ABOVE` is written above the columns.
     """
     alt = altair()
-    base = alt.Chart(alt.Data(values=list(rows))).encode(x=_time(alt, time))
-    marks = base.mark_bar().encode(
-        y=_value(alt, alt.Y, rows, look),
-        color=_color(alt, look),
-        opacity=alt.condition("datum.whole === false", alt.value(_PALE), alt.value(1)),
-        order=alt.Order("rank:Q"),
-        tooltip=_tooltip(alt, look),
+    marks = (
+        alt.Chart(alt.Data(values=list(rows)))
+        .mark_bar()
+        .encode(
+            x=_time(alt, time),
+            y=_value(alt, alt.Y, rows, look),
+            color=_color(alt, look),
+            opacity=alt.condition("datum.whole === false", alt.value(_PALE), alt.value(1)),
+            order=alt.Order("rank:Q"),
+            tooltip=_tooltip(alt, look),
+        )
     )
-    texts = (
-        base.transform_filter("isValid(datum.above)")
-        .mark_text(dy=-7, style="guide-label")
-        .encode(y=alt.Y("edge:Q"), text="above:N")
-    )
-    chart = alt.layer(marks, texts) if any("above" in row for row in rows) else marks
+    texts = {row["period"]: row[ABOVE] for row in rows if ABOVE in row}
+    written = [texts.get(place, "") for place in time.places] if texts else []
+    chart = _beside(alt, marks, alt.X, written, orient="top") if written else marks
     return chart.properties(width=WIDTH, height=HEIGHT, view=_frame(alt))
 
 
@@ -142,7 +143,7 @@ def heat(rows: Sequence[Row], look: Look, time: Time) -> Any:
         .mark_rect()
         .encode(
             x=_time(alt, time),
-            y=alt.Y(f"{GROUP}:N", sort=order, title=None, axis=_names(alt)),
+            y=_places(alt.Y, GROUP, order, alt, axis=_names(alt)),
             color=alt.Color(f"{look.value}:Q", scale=scale, legend=legend),
             tooltip=_tooltip(alt, look),
         )
@@ -156,7 +157,7 @@ def pareto(rows: Sequence[Row], look: Look) -> Any:
     order = list(dict.fromkeys(row[GROUP] for row in rows))
     axis = alt.Axis(labelAngle=-40, labelLimit=140, ticks=False)
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X(f"{GROUP}:N", sort=order, title=None, axis=axis), tooltip=_tooltip(alt, look)
+        x=_places(alt.X, GROUP, order, alt, axis=axis), tooltip=_tooltip(alt, look)
     )
     marks = base.mark_bar().encode(
         y=_value(alt, alt.Y, rows, look),
@@ -226,8 +227,33 @@ def _figures(alt: ModuleType, look: Look) -> Any:
 def _time(alt: ModuleType, time: Time) -> Any:
     """Return the axis of time: a place a period, which is text, so that no browser moves it."""
     axis = alt.Axis(labelAngle=0, labelOverlap="greedy", ticks=False, labelPadding=6)
-    scale = alt.Scale(domain=list(time.places))
-    return alt.X("period:O", sort=None, scale=scale, title=time.title, axis=axis)
+    return _places(alt.X, "period", time.places, alt, axis=axis).title(time.title)
+
+
+def _beside(alt: ModuleType, marks: Any, channel: Any, texts: Sequence[str], **side: Any) -> Any:
+    """Return marks with texts at their side, in the order of their places.
+
+    They are labels of a second axis: those take a theme's colour, which marks of text do not.
+    A place is known by its text, so that equal ones are told apart by what nobody sees.
+    """
+    unlike = [f"{text}{_UNSEEN * place}" for place, text in enumerate(texts)]
+    axis = alt.Axis(
+        labelAngle=0, ticks=False, domain=False, grid=False, labelLimit=_LONGEST, **side
+    )
+    places = _places(channel, "beside", unlike, alt, axis=axis)
+    name = "y" if channel is alt.Y else "x"
+    said = alt.Chart(alt.Data(values=[{"beside": text} for text in unlike]))
+    labels_ = said.mark_point(opacity=0).encode(**{name: places}, tooltip=alt.value(None))
+    return alt.layer(marks, labels_).resolve_scale(**{name: "independent"})
+
+
+def _places(channel: Any, name: str, order: Iterable[str], alt: ModuleType, **more: Any) -> Any:
+    """Return an axis of names in their order.
+
+    It is given as a domain: Vega-Lite makes expressions of an order, in which not all text can be.
+    """
+    scale = alt.Scale(domain=list(order))
+    return channel(f"{name}:N", sort=None, scale=scale, title=None, **more)
 
 
 def _color(alt: ModuleType, look: Look) -> Any:

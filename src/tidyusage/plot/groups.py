@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -138,12 +139,12 @@ def _check(by: tuple[str, ...], most: int) -> None:
 
 def _largest(rows: Iterable[Row], place: int, size: str, dimension: str, most: int) -> Groups:
     """Return the groups of a dimension, by their largest figure in any currency or kind."""
-    sizes: dict[str, float] = {}
+    sizes: dict[str, Counter[Any]] = {}
     for row in rows:
         name = row["by"][place]
         if name is not None:
-            sizes[name] = max(sizes.get(name, 0.0), abs(row[size] or 0.0))
-    names = sorted(sizes, key=lambda name: (-sizes[name], name))
-    # One alone is not folded: its own name takes no more room than that of the rest.
-    kept = names if len(names) <= most + 1 else names[:most]
-    return Groups(dimension, tuple(names), tuple(kept))
+            apart = row.get("currency"), row.get("kind")
+            sizes.setdefault(name, Counter())[apart] += row[size] or 0
+    largest = {name: max(map(abs, of.values())) for name, of in sizes.items()}
+    names = sorted(sizes, key=lambda name: (-largest[name], name))
+    return Groups(dimension, tuple(names), tuple(names[:most]))

@@ -62,7 +62,7 @@ def tokens_by(
     groups
         How many groups are shown; all others are one, measured anew.
     colors
-        Colours by name of a group, such as `{"gpt-5.5": "#1999f2"}`; the others are as ever.
+        Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
     Returns
     -------
@@ -120,7 +120,6 @@ def _parts(rows: Iterable[Row]) -> Iterator[Row]:
         rest = total - sum(parts.values())
         if rest > _NOISE * total:
             parts[_UNTOLD] = rest
-        end = {"text": labels.amount(total), "end": sum(parts.values())}
-        for place, (part, count) in enumerate(parts.items()):
-            told = {PART: part, "count": count, "figure": f"{count:,.0f}", "all": f"{total:,.0f}"}
-            yield row | told | (end if place == 0 else {})
+        of_all = {"all": f"{total:,.0f}", "text": labels.amount(total)}
+        for part, count in parts.items():
+            yield row | of_all | {PART: part, "count": count, "figure": f"{count:,.0f}"}

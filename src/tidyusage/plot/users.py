@@ -59,7 +59,7 @@ def active_users(
     groups
         How many groups are shown; all others are one, measured anew.
     colors
-        Colours by name of a group, such as `{"gpt-5.5": "#1999f2"}`; the others are as ever.
+        Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
     Returns
     -------
