@@ -35,6 +35,10 @@ docs:
 fields:
     python docs/generate_fields.py
 
+# write the docs' pictures of charts
+pictures:
+    python docs/make_pictures.py
+
 # execute the notebooks, and write them with their outputs
 notebooks:
     python docs/execute_notebooks.py
