@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.answers import GUARD
+from tidyusage.checks.findings.people import KEY
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.sqltext import clauses, identity, literal, ordered, partition, quote
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 NONE: Final = -1
 OTHERS: Final = -2
 CURRENCY: Final = "currency"
+_KNOWN: Final = 8  # signs of a key, as findings show them
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +116,17 @@ def named(dimension: Dimension, rows: Iterable[Mapping[str, Any]], most: int) ->
 
 def _told_apart(named_: Sequence[tuple[str, str | None]]) -> list[str]:
     """Return what members are called: with their key where two share a name."""
-    labels = [(label or "").strip() or "(empty name)" for _, label in named_]
-    twice = {label for label in labels if labels.count(label) > 1}
+    labels = [_masked((label or "").strip()) or "(empty name)" for _, label in named_]
+    twice = {label for label, count in Counter(labels).items() if count > 1}
     return [
-        f"{label} ({key})" if label in twice and label != key else label
+        f"{label} ({_masked(key)})" if label in twice and label != key else label
         for label, (key, _) in zip(labels, named_, strict=True)
     ]
+
+
+def _masked(name: str) -> str:
+    """Return a name; of one that is a key to an API, enough to know it by."""
+    return f"{name[:_KNOWN]}…" if re.match(KEY, name, re.IGNORECASE) else name
 
 
 def folded(query: Query, keys: Mapping[str, tuple[str, Any]], sums: Iterable[str]) -> Query:

@@ -122,7 +122,7 @@ def _money(key: str, label: str, value: Any, row: Row) -> Card:
 
 def _card(card: Card) -> str:
     figure, _, unit = card.value.partition(" ")
-    small = f" <small>{text(unit)}</small>" if unit else ""
+    small = " %" if unit == "%" else f" <small>{text(unit)}</small>" if unit else ""
     return (
         f'<div class="card" data-card="{text(card.key)}"><dt>{text(card.label)}</dt>'
         f"<dd>{text(figure)}{small}</dd></div>"

@@ -14,7 +14,7 @@ from tidyusage.metrics.time import Periods
 from tidyusage.reporting import calendar
 from tidyusage.reporting.asked import Asked
 from tidyusage.reporting.figures import figures
-from tidyusage.reporting.once import read_once
+from tidyusage.once import read_once
 from tidyusage.reporting.page import page, require_vega
 from tidyusage.typing import Overlap
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _FIELDS: Final = ("id", "user.id", "user.email", "user.name")
 # Keys as vendors write them.  They have a digit, which a login that begins alike need not have.
-_KEY: Final = r"^(sk|pk|rk|gsk|xai|ghp|pat)[-_]\S*\d\S*$"
+KEY: Final = r"^(sk|pk|rk|gsk|xai|ghp|pat)[-_]\S*\d\S*$"
 # What only a machine's address has.
 _MACHINE: Final = (
     r"@([a-z0-9-]+\.)*gserviceaccount\.com$|\[bot\]@"
@@ -58,15 +58,15 @@ users as (
 
 def _api_key_users(asked: Usage) -> str:
     columns = {"user_id": "user.id", "user_name": "user.name", "text": "user.email"}
-    tests = {name: _matches(name, (_KEY,)) if name == "user_id" else "false" for name in columns}
-    no_mail = {name: _matches(name, (_KEY, *_WORDS)) for name in columns}
+    tests = {name: _matches(name, (KEY,)) if name == "user_id" else "false" for name in columns}
+    no_mail = {name: _matches(name, (KEY, *_WORDS)) for name in columns}
     cases = " ".join(
         f"when {tests[name]} or email is null and {no_mail[name]} then {spelled(asked, path)}"
         for name, path in columns.items()
     )
     is_machine = f"when {_matches('email', (_MACHINE,))} then {spelled(asked, 'user.email')}"
     shown = " ".join(f"when {spelled(asked, path)} then {name}" for name, path in columns.items())
-    secret = f"case when {_matches('shown', (_KEY,))} then left(shown, 8) || '…' else shown end"
+    secret = f"case when {_matches('shown', (KEY,))} then left(shown, 8) || '…' else shown end"
     said = found(
         id_="case when sum(tu__count) = 1 then max(id) end",
         column="place",

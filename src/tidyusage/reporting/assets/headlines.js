@@ -17,8 +17,11 @@ function headlines() {
 function card(key, label, figureOf, write, pair, why, compare = change) {
   const value = figureOf(everything());
   if (value === null) return { key, label, value: NOTHING, why };
-  const [now, before] = pair ? [within(pair.last), within(pair.before)].map(figureOf) : [];
-  return { key, label, value: write(value), change: pair ? compare(now, before, write) : null };
+  if (!pair) return { key, label, value: write(value) };
+  const [now, before] = [within(pair.last), within(pair.before)].map(figureOf);
+  const isKnown = now !== null && before !== null;
+  const words = isKnown ? compare(now, before, write) : `${NOTHING} one of the two is missing`;
+  return { key, label, value: write(value), change: words };
 }
 
 function moneyCards(key, label, codes, figureOf, pair, why) {
@@ -51,10 +54,11 @@ function renderHeadlines() {
   document.getElementById("compared").textContent = comparison();
 }
 
-/** A figure, and its unit in smaller letters. */
+/** An amount, and its currency in smaller letters; a per cent stays as it is. */
 function withUnit(written) {
   const [figure_, ...unit] = written.split(" ");
-  return unit.length ? [`${figure_} `, element("small", {}, unit.join(" "))] : [figure_];
+  if (!unit.length || unit[0] === "%") return [written];
+  return [`${figure_} `, element("small", {}, unit.join(" "))];
 }
 
 /** Say what a change is from and to, or why there is none. */

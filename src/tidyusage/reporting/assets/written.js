@@ -23,19 +23,15 @@ const money = (value, code) =>
 const percent = (value) => (value === null ? NOTHING : `${number(value * 100, 1)} %`);
 const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}`;
 
-/** An axis has room for few digits: 1.2M. */
-const SHORT = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
-
 /** How a figure has changed, in words. */
 function change(now, before, write) {
-  if (now === null || before === null) return NOTHING;
   if (before === 0) return now === 0 ? "no change" : `from ${write(before)} to ${write(now)}`;
   return signed((now - before) / Math.abs(before) * 100, "%");
 }
 
 /** How a share has changed: in points of per cent, lest a per cent of per cents be taken for them. */
 function points(now, before) {
-  return now === null || before === null ? NOTHING : signed((now - before) * 100, "points");
+  return signed((now - before) * 100, "points");
 }
 
 function signed(value, unit) {
@@ -44,7 +40,6 @@ function signed(value, unit) {
   return `${value < 0 ? "−" : "+"}${text} ${unit}`;
 }
 
-/** A week's short name without its year, where all of what is shown is of one year. */
 const periodName = (place) => DATA.periods[place].label;
 
 /** An element with attributes and children; text is text, whatever a name holds. */
