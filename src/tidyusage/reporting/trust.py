@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.checks import findings
 from tidyusage.errors import OverlapError, OverlapWarning, UnknownFieldError, warn
-from tidyusage.metrics import explain
+from tidyusage.metrics.explain import explain
 from tidyusage.prepare.grain import overlaps
 from tidyusage.reporting.asked import fact, rows
 
@@ -23,11 +23,13 @@ _HINT: Final = (
     "tu.overlaps(df) shows them, tu.at_grain(df, 'finest') keeps one grain and the total; "
     "overlap='ignore' reports them all the same."
 )
+# Metrics whose rules are among those of another, which needs the columns of both.
+_WITHIN: Final = {"cost_by": "cost_per_token", "tokens_by": "cost_per_token"}
 _WORDS: Final = {"equals": "equal", "contains": "contain"}
 EXPLAINED: Final = {
+    "cost_per_token": "Cost of tokens",
     "cost_by": "Cost",
     "tokens_by": "Tokens",
-    "cost_per_token": "Cost of tokens",
     "cache_hit_rate": "Cache hit rate",
     "active_users": "Active users",
     "acceptance_rate": "Acceptance",
@@ -97,12 +99,16 @@ def _pair(pair: Row) -> str:
 def explained(asked: Asked, names: Iterable[str]) -> list[Rule]:
     """Return how figures are made, each rule once, with how many records it was for."""
     rules: dict[str, Rule] = {}
+    told: set[str] = set()
     for name in names:
+        if _WITHIN.get(name) in told:
+            continue
         try:
             lines = explain(asked.frame, name, **_options(asked, name)).lines
         except UnknownFieldError as error:
             rules[name] = Rule(EXPLAINED[name], [fact(error)])
             continue
+        told.add(name)
         for rule in _rules(lines):
             rules.setdefault(rule.title, rule)
     return list(rules.values())

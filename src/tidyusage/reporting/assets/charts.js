@@ -49,8 +49,11 @@ function timeAxis(field, width) {
   };
 }
 
+// 0.5, 250, 4k, 3M, 2B: below a thousand no letter, and none that means a thousandth.
+const SHORT = "abs(datum.value) < 1000 ? format(datum.value, '~g') : replace(format(datum.value, '~s'), 'G', 'B')";
+
 const amountAxis = (title, more = {}) => ({
-  title, labelExpr: "format(datum.value, '~s')", tickCount: 4, zindex: 0, domain: false, ticks: false, titleAnchor: "end", titleAngle: 0,
+  title, labelExpr: SHORT, tickCount: 4, zindex: 0, domain: false, ticks: false, titleAnchor: "end", titleAngle: 0,
   titleAlign: "left", titleX: 0, titleY: -10, titleFontWeight: "normal", ...more,
 });
 

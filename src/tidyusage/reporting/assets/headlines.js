@@ -20,7 +20,7 @@ function card(key, label, figureOf, write, pair, why, compare = change) {
   if (!pair) return { key, label, value: write(value) };
   const [now, before] = [within(pair.last), within(pair.before)].map(figureOf);
   const isKnown = now !== null && before !== null;
-  const words = isKnown ? compare(now, before, write) : `${NOTHING} one of the two is missing`;
+  const words = isKnown ? compare(now, before, write) : `${NOTHING} nothing to compare with`;
   return { key, label, value: write(value), change: words };
 }
 
