@@ -1,14 +1,15 @@
 """Charts: their figures are those of the metrics, worked out by hand here from few records."""
 
+import functools
 import importlib.util
 import json
 import os
-import subprocess
-import sys
+import time
 import warnings
 from xml.etree import ElementTree as ET
 
 import altair as alt
+import polars as pl
 import pytest
 import vl_convert
 
@@ -237,28 +238,21 @@ def test_hours_that_come_twice_are_two():
     ]
 
 
-def test_days_are_those_of_the_zone_asked_for_wherever_this_runs():
-    code = """
-import tidyusage as tu
-record = {"id": "a", "start_date": "2026-03-02T20:00:00Z", "end_date": "2026-03-02T21:00:00Z",
-          "charges": [{"type": "net", "amount": 1, "currency": "USD"}]}
-df = tu.flatten_usage([record])
-for tz in ("UTC", "Asia/Tokyo"):
-    chart = tu.plot.cost_by(df, freq="1d", tz=tz)
-    spec = chart.to_dict()
-    print(spec["encoding"]["x"]["scale"]["domain"], spec["title"]["subtitle"][0])
-"""
-    # 20:00 UTC is 5:00 of the next day in Tokyo.
-    expected = "['2026-03-02'] 2026-03-02 (UTC)\n['2026-03-03'] 2026-03-03 (Asia/Tokyo)\n"
-    for zone in ("America/New_York", "Asia/Tokyo"):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            env={**os.environ, "TZ": zone},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == expected
+@pytest.mark.parametrize("session", ["America/New_York", "Asia/Tokyo"])
+def test_days_are_those_of_the_zone_asked_for_wherever_this_runs(monkeypatch, request, session):
+    monkeypatch.setenv("TZ", session)
+    time.tzset()
+    request.addfinalizer(lambda: (monkeypatch.undo(), time.tzset()))
+    one = {
+        **record("a", cost=1),
+        "start_date": "2026-03-02T20:00:00Z",
+        "end_date": "2026-03-02T21:00:00Z",
+    }
+    for tz, day in {"UTC": "2026-03-02", "Asia/Tokyo": "2026-03-03"}.items():
+        # 20:00 UTC is 5:00 of the next day in Tokyo.
+        chart = tu.plot.cost_by(frame(one), freq="1d", tz=tz)
+        assert shown(chart, "bar", "period") == [(day,)]
+        assert said(chart) == [f"{day} ({tz})", "Pale: periods that the data covers in part."]
 
 
 # Groups
@@ -581,7 +575,9 @@ def test_pareto_of_two_currencies_is_two():
 # Charts as charts
 
 
-def charts(df):
+@functools.cache
+def charts():
+    df = tu.load_example()
     return {
         "cost_by": df.usage.plot.cost_by("model.id", freq="1w"),
         "tokens_by": df.usage.plot.tokens_by("model.id"),
@@ -594,8 +590,7 @@ def charts(df):
 
 
 def test_the_accessor_has_every_chart():
-    df = tu.load_example()
-    found = charts(df)
+    df, found = tu.load_example(), charts()
     assert sorted(found) == sorted(CHARTS)
     expected = tu.plot.cost_by(df, "model.id", freq="1w").to_dict()
     assert found["cost_by"].to_dict() == expected
@@ -605,7 +600,7 @@ def test_the_accessor_has_every_chart():
 
 
 def test_charts_can_be_changed_and_put_side_by_side():
-    found = charts(tu.load_example())
+    found = charts()
     changed = found["cost_by"].properties(title="Mine", width=100).configure_axis(grid=False)
     assert changed.to_dict()["title"] == "Mine"
     one = alt.hconcat(*found.values()) & found["trend"]
@@ -613,7 +608,7 @@ def test_charts_can_be_changed_and_put_side_by_side():
 
 
 def test_text_is_left_to_the_theme_so_that_dark_pages_have_it_light():
-    for name, chart in charts(tu.load_example()).items():
+    for name, chart in charts().items():
         spec = chart.to_dict()
         assert set(spec["config"]) == {"view"}, name  # Altair's own
         svg = ET.fromstring(vl_convert.vegalite_to_svg(spec, theme="dark"))  # noqa: S314 - ours
@@ -623,7 +618,7 @@ def test_text_is_left_to_the_theme_so_that_dark_pages_have_it_light():
 
 
 def test_a_chart_is_described_to_those_who_do_not_see_it():
-    for chart in charts(tu.load_example()).values():
+    for chart in charts().values():
         spec = chart.to_dict()
         assert spec["description"].startswith(spec["title"]["text"])
 
@@ -637,6 +632,19 @@ def test_charts_are_the_same_of_every_library_and_layout(flavour, name):
     expected = getattr(tu.plot, name)(frame(*records), *by, overlap="ignore").to_dict()
     found = getattr(tu.plot, name)(frame_of(records, flavour), *by, overlap="ignore").to_dict()
     assert rounded(found) == rounded(expected)
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_frame_that_can_be_read_but_once_is_read_once(name):
+    records = [*TWO, {**ACCEPTED[0], "id": "d"}, tokens("t", 100, input=10)]
+    table = frame(*records, backend="pyarrow")
+    expected = rounded(getattr(tu.plot, name)(table, overlap="ignore").to_dict())
+    read = []
+    lazy = pl.from_arrow(table).lazy().map_batches(lambda eager: read.append(1) or eager)
+    assert rounded(getattr(tu.plot, name)(lazy, overlap="ignore").to_dict()) == expected
+    assert len(read) == 1
+    found = getattr(tu.plot, name)(table.to_reader(), overlap="ignore").to_dict()
+    assert rounded(found) == expected
 
 
 @pytest.mark.parametrize("name", CHARTS)

@@ -203,7 +203,7 @@ QUESTIONS = [
 ]
 # Those that have tests of their own, below; and those that take no frame of Spark.
 APART = {"at_grain", "drift", "explain", "filter_usage", "overlaps", "reconcile", "usage"}
-APART |= {"validate_usage"}
+APART |= {"plot", "report", "table", "validate_usage"}
 WITHOUT = {"errors", "export_usage", "fetch_usage", "flatten_usage", "iter_usage", "load_example"}
 WITHOUT |= {"read_usage", "schemas", "sql"}
 # What has little to say of the odd records; each question costs a second.
@@ -314,6 +314,16 @@ def test_a_long_frame_answers_as_a_wide_one(frames):
     ours, theirs = tu.to_long(of_spark), tu.to_long(of_polars)
     assert rows(tu.to_wide(ours)) == rows(tu.to_wide(theirs))
     assert rows(tu.cost_by(ours, "model.id")) == rows(tu.cost_by(theirs, "model.id"))
+
+
+@pytest.mark.parametrize("chart", ["cost_by", "active_users"])
+def test_charts_are_those_of_polars_with_groups_folded(frames, chart):
+    ours, theirs = (
+        plain(getattr(tu.plot, chart)(frame, "model.id", freq="1w", groups=2).to_dict())
+        for frame in frames.of("example")
+    )
+    assert "other (4)" in str(ours)
+    assert ours == theirs
 
 
 def test_it_is_explained(frames):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
 from tidyusage.errors import known_options
+from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
 from tidyusage.plot.groups import DOZEN, GROUP, Answer, Groups, asked
@@ -27,6 +28,7 @@ _OFFERS: Final = {
 
 
 @known_options
+@reads_once
 def acceptance_rate(
     frame: Frame,
     *by: str,
@@ -99,7 +101,7 @@ def acceptance_rate(
     plan = Plan(
         answer,
         times,
-        title=f"Acceptance rate{labels.by(by)}{times.each}",
+        title=f"Acceptance rate{_named(answer, kind)}{labels.by(by)}{times.each}",
         value="acceptance_rate",
         unit=lambda _: "acceptance rate",
         tells={"figure": "acceptance rate", "of": "accepted of offered"},
@@ -111,6 +113,13 @@ def acceptance_rate(
     )
     rows = [row for row in answer.rows if row["acceptance_rate"] is not None]
     return drawn(plan, [row | _rate(row) for row in rows])
+
+
+def _named(answer: Answer, kind: AcceptanceKind | None) -> str:
+    """Return which kind a chart is of, where it is of one."""
+    kinds = {row["kind"] for row in answer.rows if row["kind"] is not None}
+    one = kind or (next(iter(kinds)) if len(kinds) == 1 else None)
+    return f" ({one})" if one else ""
 
 
 def _by_kind(answer: Answer) -> Answer:

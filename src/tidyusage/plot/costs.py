@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
 from tidyusage.errors import known_options
+from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
 from tidyusage.plot.groups import DOZEN, GROUP, asked
@@ -23,6 +24,7 @@ TELLS: Final = {"figure": "cost", "part_of": "share", "of_records": "records wit
 
 
 @known_options
+@reads_once
 def cost_by(
     frame: Frame,
     *by: str,

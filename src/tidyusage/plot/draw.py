@@ -164,10 +164,13 @@ def pareto(rows: Sequence[Row], look: Look) -> Any:
         color=_color(alt, look),
     )
     share = alt.Axis(format=".0%", grid=False, domain=False, ticks=False, tickCount=5)
-    line = base.mark_line(
-        color=_LINE, strokeWidth=1.5, point=alt.OverlayMarkDef(color=_LINE, size=24)
-    ).encode(
+    together = base.encode(
         y=alt.Y("cumulative:Q", title="share together", axis=share, scale=alt.Scale(domain=[0, 1]))
+    )
+    point = alt.OverlayMarkDef(color=_LINE, size=30)
+    line = alt.layer(  # a light line below the grey one, so that it is seen over any column
+        together.mark_line(color="white", strokeWidth=5, opacity=0.8),
+        together.mark_line(color=_LINE, strokeWidth=1.5, point=point),
     )
     layers = alt.layer(marks, line).resolve_scale(y="independent")
     return layers.properties(width=WIDTH, height=HEIGHT, view=_frame(alt))

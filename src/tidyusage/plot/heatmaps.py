@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.errors import known_options
+from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
 from tidyusage.plot.groups import GROUP
@@ -19,6 +20,7 @@ _USERS: Final = 30
 
 
 @known_options
+@reads_once
 def heatmap(
     frame: Frame,
     by: str = "user.id",

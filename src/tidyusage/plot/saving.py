@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tidyusage.typing import Path
 
 _FORMATS: Final = (".html", ".png", ".svg")
+_PADDING: Final = {"left": 5, "top": 5, "right": 28, "bottom": 5}
 # No address may be asked for anything. Vega makes functions of its expressions.
 _POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
@@ -104,11 +105,18 @@ def save(chart: Any, path: Path, *, scale: float = 2.0) -> str:
                 file.write(_page(chart))
         else:
             options = {"scale_factor": scale} if format_ == ".png" else {}
-            chart.save(partial, format=format_[1:], **options)
+            _padded(chart).save(partial, format=format_[1:], **options)
         os.replace(partial, path)
     finally:
         remove(partial)
     return path
+
+
+def _padded(chart: Any) -> Any:
+    """Return a chart with room at its right: what shows an SVG may have wider letters."""
+    from altair import Undefined
+
+    return chart if chart.padding is not Undefined else chart.properties(padding=_PADDING)
 
 
 def _page(chart: Any) -> str:

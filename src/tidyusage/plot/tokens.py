@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
 from tidyusage.errors import known_options
+from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.colors import OTHER, PALETTE
 from tidyusage.plot.compose import PART, Plan, drawn
@@ -26,6 +27,7 @@ _NOISE: Final = 1e-9  # of a total
 
 
 @known_options
+@reads_once
 def tokens_by(
     frame: Frame,
     *by: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tidyusage.errors import known_options
+from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
 from tidyusage.plot.groups import DOZEN
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 
 @known_options
+@reads_once
 def trend(
     frame: Frame,
     *by: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidyusage import metrics
 from tidyusage.errors import known_options
+from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
 from tidyusage.plot.groups import DOZEN, GROUP, asked
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @known_options
+@reads_once
 def active_users(
     frame: Frame,
     *by: str,

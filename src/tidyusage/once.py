@@ -1,0 +1,79 @@
+"""A frame that is read once, however many questions it is asked."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+
+from tidyusage import bounded, connections, engines
+from tidyusage.sqltext import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import duckdb
+    import polars as pl
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reads_once(
+    function: Callable[Concatenate[Any, P], R],
+) -> Callable[Concatenate[Any, P], R]:
+    """Have a function that asks a frame several questions read it once."""
+
+    @functools.wraps(function)
+    def reading(frame: Any, *args: P.args, **kwargs: P.kwargs) -> R:
+        with read_once(frame) as held:
+            return function(held, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Any, P], R]", reading)
+
+
+@contextmanager
+def read_once(frame: Any) -> Iterator[Any]:
+    """Yield a frame to be asked; what would be read anew for each question goes into a file.
+
+    A relation within a limit of memory is in one already.
+    """
+    is_relation = engines.backend_of(frame) == "duckdb" and bounded.home(frame) is None
+    if engines.backend_of(frame) == "pyarrow":
+        yield engines.to_arrow(frame)  # a reader can be read but once
+        return
+    if not is_relation and not engines.is_lazy(frame):
+        yield frame
+        return
+    with tempfile.TemporaryDirectory(prefix="tidyusage-", ignore_cleanup_errors=True) as folder:
+        path = os.path.join(folder, "usage.parquet")
+        if is_relation:
+            with connections.connect() as connection:
+                _copy(connection, cast("duckdb.DuckDBPyRelation", frame), folder, path)
+                yield connection.read_parquet(path)
+        else:
+            yield _lazily(cast("pl.LazyFrame", frame), path)
+
+
+def _copy(
+    connection: duckdb.DuckDBPyConnection,
+    relation: duckdb.DuckDBPyRelation,
+    folder: str,
+    path: str,
+) -> None:
+    connections.bound(connection, folder)
+    connection.register("tu__rows", relation.to_arrow_reader())
+    try:
+        connection.execute(f"copy (from tu__rows) to {literal(path)} (format parquet)")
+    finally:
+        connection.unregister("tu__rows")
+
+
+def _lazily(frame: pl.LazyFrame, path: str) -> pl.LazyFrame:
+    import polars as pl
+
+    frame.sink_parquet(path)
+    return pl.scan_parquet(path)
