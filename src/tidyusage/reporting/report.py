@@ -11,10 +11,10 @@ from tidyusage.export.whole import replaced
 from tidyusage.metrics.money import Money
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
+from tidyusage.once import read_once
 from tidyusage.reporting import calendar
 from tidyusage.reporting.asked import Asked
 from tidyusage.reporting.figures import figures
-from tidyusage.once import read_once
 from tidyusage.reporting.page import page, require_vega
 from tidyusage.typing import Overlap
 
