@@ -166,9 +166,9 @@ def test_headlines_are_the_librarys_figures(tab, frame):
 
 def test_the_change_is_that_of_the_last_two_whole_periods(tab):
     cards = tab.cards()
-    assert cards["cost-USD"][2] == "+47.5 %"  # 50 + 9 after 40
-    assert cards["users"][2] == "no change"  # ada and bob, both weeks
-    assert cards["acceptance-edit"][2] == "−75.0 points"  # 0 of 4 after 3 of 4
+    assert cards["cost-USD"][2] == "last week: +47.5 %"  # 50 + 9 after 40
+    assert cards["users"][2] == "last week: no change"  # ada and bob, both weeks
+    assert cards["acceptance-edit"][2] == "last week: −75.0 points"  # 0 of 4 after 3 of 4
     said = tab.page.inner_text("#compared")
     assert said == f"Changes are those of the last whole week: {WEEKS[3]} against {WEEKS[2]}."
     tab.choose(last=WEEKS[0])

@@ -7,6 +7,7 @@ have a theme's colours, so that it is read on dark pages too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,13 +66,12 @@ def altair() -> ModuleType:
     return alt
 
 
+@cache
 def vega() -> str:
-    """Return Vega, Vega-Lite and Vega-Embed as one script, which puts them on `window`."""
-    altair()
+    """Return what draws charts in a browser as one script, which puts `vegaEmbed` on `window`."""
     import vl_convert
 
-    bundle: Any = vl_convert.javascript_bundle  # its types have no default for what it bundles
-    return str(bundle())
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def bars(rows: Sequence[Row], look: Look) -> Any:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.plot.colors import NONE, OTHER, PALETTE, assign
+from tidyusage.plot.labels import words
+from tidyusage.plot.tokens import PARTS
 from tidyusage.reporting import calendar
 from tidyusage.reporting.figures import product_of
 
@@ -37,10 +39,10 @@ def embedded(figures: Figures) -> dict[str, Any]:
         "tz": figures.asked.options["tz"],
         "periods": [_period(period) for period in figures.periods],
         "products": _products(figures),
-        "models": _named(members["models"]),
+        "models": _models(members["models"]),
         "users": _named(members["users"]),
-        "sorts": _colored(SORT_NAMES),
-        "kinds": _colored(KINDS),
+        "sorts": _colored(SORT_NAMES, {sort: PARTS[words(sort)] for sort in SORT_NAMES}),
+        "kinds": _colored(KINDS, assign(KINDS)),
         "palette": PALETTE,
         "other": OTHER,
         "none": NONE,
@@ -60,12 +62,16 @@ def _period(period: calendar.Period) -> dict[str, str]:
     }
 
 
-def _colored(names: dict[str, str]) -> list[dict[str, str]]:
-    """Return the few names of a fixed list, as unlike each other as colours can be."""
-    return [
-        {"key": key, "label": label, "color": color}
-        for (key, label), color in zip(names.items(), PALETTE, strict=False)
-    ]
+def _colored(names: dict[str, str], colors: dict[str, str]) -> list[dict[str, str]]:
+    """Return the names of a fixed list, with the colours that charts elsewhere give them."""
+    return [{"key": key, "label": label, "color": colors[key]} for key, label in names.items()]
+
+
+def _models(members: Members) -> list[dict[str, Any]]:
+    """Return the models of a page, each with its colour."""
+    colors = assign(members.labels)
+    hues = [colors[label] for label in members.labels] + [NONE, OTHER]
+    return [named | {"color": hue} for named, hue in zip(_named(members), hues, strict=True)]
 
 
 def _named(members: Members) -> list[dict[str, Any]]:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-# What would end a script, or a line of it, within a text of JSON.
-_UNSAFE: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
-
-
-def data(value: Any) -> str:
-    """Return a value as JSON that may stand within a script element."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).translate(_UNSAFE)
 
 
 def text(value: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -11,10 +10,12 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.errors import MissingExtraError
+from tidyusage.htmltext import json_text, script_text
+from tidyusage.plot.draw import vega
 from tidyusage.reporting import calendar
 from tidyusage.reporting.coverage import coverage
 from tidyusage.reporting.embedded import KINDS, embedded
-from tidyusage.reporting.markup import data, items, table, text
+from tidyusage.reporting.markup import items, table, text
 from tidyusage.reporting.spelled import money, number, rate
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def page(figures: Figures, title: str, made: datetime) -> str:
             "findings": _findings(figures.findings),
             "coverage": coverage(figures),
             "rules": _rules(figures),
-            "data": data(embedded(figures)),
-            "bundle": bundle(),
+            "data": json_text(embedded(figures)),
+            "bundle": script_text(vega()),
             "script": "\n".join(map(_asset, _SCRIPTS)),
         }
     return body.substitute(parts)
@@ -78,15 +79,6 @@ def require_vega() -> None:
         raise MissingExtraError(
             "A report needs vl_convert, which is not installed.", "Install tidyusage[plot]."
         )
-
-
-@functools.cache
-def bundle() -> str:
-    """Return Vega as a script that may stand within a page."""
-    import vl_convert
-
-    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def day(value: datetime) -> str:

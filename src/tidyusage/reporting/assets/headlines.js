@@ -21,7 +21,7 @@ function card(key, label, figureOf, write, pair, why, compare = change) {
   const [now, before] = [within(pair.last), within(pair.before)].map(figureOf);
   const isKnown = now !== null && before !== null;
   const words = isKnown ? compare(now, before, write) : `${NOTHING} nothing to compare with`;
-  return { key, label, value: write(value), change: words };
+  return { key, label, value: write(value), change: `last ${DATA.freq}: ${words}` };
 }
 
 function moneyCards(key, label, codes, figureOf, pair, why) {

@@ -70,7 +70,7 @@ function rankingBars(entries, one) {
   return [...bars, { label, value: sumOf(rest.map(({ value }) => value)), color: DATA.other }];
 }
 
-/** Products keep the colours that they have over time; models and users have one for all. */
+/** Products and models keep the colours that they have elsewhere; users have one for all. */
 const distinctOf = (entries) => (entries.some(({ color }) => color) ? distinct(entries) : entries);
 
 /** The main point of a ranking: who or what is first, and how much is nobody's. */
