@@ -20,6 +20,7 @@ def charts() -> dict[str, Any]:
     df = tu.load_example()
     plot = df.usage.plot
     return {
+        "cost_by_week": plot.cost_by("product.id", freq="1w"),
         "cost_by_model": plot.cost_by("model.id", freq="1w"),
         "cost_by_product": plot.cost_by("product.id"),
         "tokens_by_model": plot.tokens_by("model.id"),

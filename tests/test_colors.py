@@ -113,6 +113,14 @@ def test_a_name_alone_has_its_favourite_and_so_has_the_first_of_many():
     assert len(same) >= 3
 
 
+@pytest.mark.parametrize("name", ["claude", "cursor", "claude-opus-5", "gpt-5.5", "edit"])
+def test_who_is_met_everywhere_has_one_colour_everywhere(name):
+    alone = colors.assign([name])[name]
+    others = [f"other-{n}" for n in range(11)]
+    assert colors.assign([*others, name])[name] == alone
+    assert colors.assign([name, *others[:4]])[name] == alone
+
+
 def test_those_shown_keep_their_colour_in_a_dozen_or_fewer():
     names = [f"model-{n}" for n in range(12)]
     every = colors.assign(names)

@@ -542,7 +542,7 @@ def test_a_heatmap_has_a_cell_a_user_and_day_and_says_what_has_none():
         ("bob", "2026-03-02", 5),
         ("bob", "2026-03-04", 2),
     ]
-    assert said(chart)[1:] == ["Without a user, and not shown: 4.00 USD."]
+    assert said(chart)[1:] == ["Without a user.id, and not shown: 4.00 USD."]
     unit, _ = next(marks(chart, "rect"))
     assert unit["encoding"]["y"]["scale"]["domain"] == ["bob", "ada"]  # 7 and 3
     assert unit["encoding"]["color"]["legend"]["title"] == "cost, USD"
@@ -570,6 +570,83 @@ def test_pareto_of_two_currencies_is_two():
     assert panels(chart) == ["EUR", "USD"]
     # eve has all of EUR; of USD bob has 7, ada 3 of 10
     assert shown(chart, "bar", "group", "cumulative") == [("eve", 1), ("bob", 0.7), ("ada", 1)]
+
+
+def test_a_heatmap_has_a_scale_of_colours_for_each_currency():
+    df = frame(*TWO, record("d", cost=9000, currency="JPY", user="ken"))
+    chart = tu.plot.heatmap(df)
+    assert panels(chart) == ["JPY", "USD"]
+    assert chart.to_dict()["resolve"]["scale"]["color"] == "independent"
+    titles = [unit["encoding"]["color"]["legend"]["title"] for unit, _ in marks(chart, "rect")]
+    assert titles == ["cost, JPY", "cost, USD"]
+
+
+def test_pareto_has_what_has_no_name_at_its_end():
+    df = frame(*TWO, record("d", cost=10, user=None))
+    # bob 7, ada 3, nobody 10 of 20
+    found = shown(tu.plot.pareto(df, overlap="ignore"), "bar", "group", "cumulative")
+    assert found == [("bob", 0.35), ("ada", 0.5), ("(none)", 1)]
+
+
+def test_pareto_of_negative_figures_has_no_line():
+    df = frame(*TWO, record("d", cost=-4, user="eve"))
+    chart = tu.plot.pareto(df)
+    assert shown(chart, "bar", "group", "value") == [("bob", 7), ("ada", 3), ("eve", -4)]
+    assert not list(marks(chart, "line"))
+
+
+def test_no_change_is_told_to_or_from_a_part_of_a_period():
+    # the second of two weeks ends on its third day
+    whole = record("a", "2026-03-02", cost=70, user="ada", days=7)
+    df = frame(whole, record("b", "2026-03-09", cost=30, user="ada", days=3))
+    chart = tu.plot.trend(df, "user.id", freq="1w")
+    assert shown(chart, "line", "value", "changed") == [(70, "–"), (30, "–")]
+    assert "Covered by the data in part: 2026-03-09." in said(chart)
+
+
+def test_records_without_dates_are_on_no_line():
+    undated = {**record("d", cost=4, user="bob"), "start_date": None, "end_date": None}
+    chart = tu.plot.trend(frame(*TWO, undated), "user.id", freq="1d")
+    assert {period for (period,) in shown(chart, "line", "period")} == {
+        "2026-03-02",
+        "2026-03-03",
+        "2026-03-04",
+    }
+    assert said(chart)[-1] == "Records without dates are on no line."
+
+
+def test_panels_of_one_currency_have_one_length_of_axis():
+    df = frame(
+        record("a", cost=30, product="p", model="m1"),
+        record("b", cost=20, product="p", model="m2"),
+        record("c", cost=4, product="q", model="m1"),
+        record("d", cost=900, product="q", model="m1", currency="JPY"),
+    )
+    chart = tu.plot.cost_by(df, "model.id", "product.id", freq="1d")
+    # JPY has one panel; of USD the highest column is 30 + 20
+    reach = [
+        (title_, unit["encoding"]["y"].get("scale", {}).get("domain"))
+        for title_, (unit, _) in zip(panels(chart), marks(chart, "bar"), strict=True)
+    ]
+    assert reach == [
+        ("product: q · JPY", None),
+        ("product: q · USD", [0, 50]),
+        ("product: p · USD", [0, 50]),
+    ]
+    bars = tu.plot.cost_by(df, "model.id", "product.id")
+    domains = [
+        unit["encoding"]["x"].get("scale", {}).get("domain") for unit, _ in marks(bars, "bar")
+    ]
+    assert domains == [None, [0, 30], [0, 30]]
+
+
+@pytest.mark.parametrize("name", ["toString", "constructor", "__proto__"])
+def test_names_that_javascript_has_too_are_drawn(name, tmp_path):
+    df = frame(record("a", cost=5, model=name), record("b", cost=7, model="m2"))
+    for chart in (df.usage.plot.cost_by("model.id", freq="1d"), df.usage.plot.pareto("model.id")):
+        tu.plot.save(chart, tmp_path / "c.svg")
+        svg = (tmp_path / "c.svg").read_text()
+        assert all(f'fill="{color}"' in svg for color in scale(chart).values())
 
 
 # Charts as charts
@@ -648,10 +725,15 @@ def test_a_frame_that_can_be_read_but_once_is_read_once(name):
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_of_nothing_there_is_an_empty_chart_that_says_so(name):
+def test_of_nothing_there_is_an_empty_chart_that_says_so(name, tmp_path):
     chart = getattr(tu.plot, name)(tu.flatten_usage([]))
     assert said(chart)[-1] == "There is nothing to show."
     assert chart.to_dict()["title"]["text"]
+    tu.plot.save(chart, tmp_path / "c.svg")
+    svg = ET.parse(tmp_path / "c.svg").getroot()  # noqa: S314 - ours
+    assert 100 < float(svg.get("width")) < 1000
+    assert 10 < float(svg.get("height")) < 1000
+    assert "NaN" not in (tmp_path / "c.svg").read_text()
 
 
 def test_overlaps_are_told_once():
@@ -690,6 +772,12 @@ def test_overlaps_are_told_once():
         (lambda df: df.usage.plot.cost_by(freq="1m"), "OptionError", "freq='1m'"),
         (lambda df: df.usage.plot.cost_by(tz="Mars"), "OptionError", "tz='Mars'"),
         (lambda df: tu.plot.cost_by([1]), "FrameError", "is no frame"),
+        (lambda df: tu.plot.save(df, "c.png"), "OptionError", "DataFrame is no chart"),
+        (
+            lambda df: df.usage.plot.cost_by("model.id", colors={"m1": "red"}),
+            "OptionError",
+            "gives 'm1' the colour 'red'",
+        ),
     ],
 )
 def test_what_no_chart_can_be_is_refused_in_words(call, error, words):

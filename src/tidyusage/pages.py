@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
@@ -11,7 +11,6 @@ from tidyusage.questions import (
     Currency,
     Keys,
     MemoryLimit,
-    Periods,
     Rates,
     Rejects,
     Repeated,
@@ -25,6 +24,7 @@ from tidyusage.questions import (
 )
 from tidyusage.typing import End, Overlap  # noqa: TC001 - typer reads them
 
+Lengths: TypeAlias = Literal["1d", "1w", "1mo", "1q", "1y"]
 _EXAMPLES: Final = (
     "report usage.ndjson -o report.html",
     "report exports/ -o report.html --title 'AI usage' --freq 1mo --tz Europe/Berlin",
@@ -45,7 +45,9 @@ def report(
         str, typer.Option("-o", "--output", help="The page to write: a file that ends with .html.")
     ],
     title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
-    freq: Periods = None,
+    freq: Annotated[
+        Lengths | None, typer.Option("--freq", help="The length of a period; chosen if not given.")
+    ] = None,
     charge: Which = "billed",
     rate: Rates = None,
     to: To = None,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Final
+
+from tidyusage.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +28,20 @@ PALETTE: Final = (
     "#d43084",
     "#bc5bca",
 )
+# Who is in many frames keeps one colour in all of them: the products of the schema's vendors, and
+# the models and kinds that are met most.  A name that is not here has the colour of its hash.
+_PINNED: Final = {
+    name: color
+    for names in (
+        ("claude", "codex", "cursor", "confluent", "datadog"),
+        (
+            *("claude-sonnet-4-6", "claude-opus-5", "claude-haiku-4-5", "gpt-5.5", "gpt-5.3-codex"),
+            *("gpt-5.4", "claude-sonnet-5", "default", "claude-sonnet-4-5", "auto", "composer-2"),
+        ),
+        ("tab", "edit", "line", "tool"),
+    )
+    for name, color in zip(names, PALETTE, strict=False)
+}
 _FIRST: Final = PALETTE[:8]  # are furthest apart to full sight, and are given before the rest
 OTHER: Final = "#949494"  # groups that are folded into one
 NONE: Final = "#6a6a6a"  # records that name no group
@@ -37,10 +54,10 @@ def assign(
 ) -> dict[str, str]:
     """Return the colour of each name.
 
-    A name wants the same colours, in the same order, wherever it stands; of two that want one, the
-    same one gives way.  So the charts of a frame agree, and mostly those of other frames.  Where
-    there are more names than colours, those that are ``shown`` together differ still, as long as
-    they are no more than twelve.
+    Names that are met everywhere have a colour of their own.  Any other wants the same colours, in
+    the same order, wherever it stands, and of two that want one the same gives way.  So the charts
+    of a frame agree, and mostly those of other frames.  Where there are more names than colours,
+    those that are ``shown`` together differ still, as long as they are no more than twelve.
 
     Parameters
     ----------
@@ -55,23 +72,42 @@ def assign(
     -------
     dict
         Colours as `#rrggbb`, by name: of those shown.
+
+    Raises
+    ------
+    OptionError
+        For a given colour that is none of the form `#rrggbb`.
     """
-    fixed = dict(fixed or {})
+    fixed = _checked(fixed or {})
     every = _given({}, names, fixed)
     asked = set(every if shown is None else shown)
     first = {name: every[name] for name in _unlike(every) if name in asked}
     return _given(first, asked, fixed)
 
 
+def _checked(fixed: Mapping[str, str]) -> dict[str, str]:
+    for name, color in fixed.items():
+        if not isinstance(color, str) or not re.fullmatch("#[0-9a-fA-F]{6}", color):
+            raise OptionError(
+                f"colors= gives {name!r} the colour {color!r}.", "Write it as '#6f6eff'."
+            )
+    return dict(fixed)
+
+
 def _given(taken: dict[str, str], names: Iterable[str], fixed: Mapping[str, str]) -> dict[str, str]:
     """Give each name the first colour it wants that is free; its favourite where none is."""
     found = dict(taken)
-    for name in sorted(set(names) - set(found), key=_place):
-        wanted = sorted(PALETTE, key=lambda color: (color not in _FIRST, _place(color + name)))
+    for name in sorted(set(names) - set(found), key=lambda name: (name not in _PINNED, name)):
+        wanted = sorted(PALETTE, key=lambda color: _wish(color, name))
         used = {*found.values(), *fixed.values()}
         free = (color for color in wanted if color not in used)
         found[name] = fixed.get(name) or next(free, wanted[0])
     return found
+
+
+def _wish(color: str, name: str) -> tuple[bool, bool, bytes]:
+    """Return how much a name wants a colour: the least first."""
+    return _PINNED.get(name) != color, color not in _FIRST, _hash(color + name)
 
 
 def _unlike(colors: Mapping[str, str]) -> list[str]:
@@ -80,5 +116,5 @@ def _unlike(colors: Mapping[str, str]) -> list[str]:
     return [name for place, name in enumerate(colors) if colors[name] not in seen[:place]]
 
 
-def _place(text: str) -> bytes:
+def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -21,6 +22,7 @@ PERIOD: Final = "period"
 PART: Final = "part"
 NOTHING: Final = "There is nothing to show."
 PALE: Final = "Pale: periods that the data covers in part."
+UNDATED: Final = "Records without dates are on no line."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,49 @@ def drawn(plan: Plan, rows: Iterable[Row]) -> Any:
     ready = sorted((_ready(plan, row, ranks) for row in rows), key=_is_rest(plan))
     there = {row[_channel(plan)] for row in ready}  # one legend for all panels
     colors = {name: color for name, color in colors.items() if name in there}
+    undated = [row for row in ready if _is_undated(plan, row)]
+    ready = [row for row in ready if not _is_undated(plan, row)]
     places = plan.times.places(row["at"] for row in ready)
+    panels = _panels(plan, ready)
     charts = [
-        (heading, _chart(plan, plan.unit(split), part, colors, places))
-        for heading, split, part in _panels(plan, ready)
+        (heading, _chart(plan, split, part, colors, places=places, reach=reach))
+        for heading, split, part in panels
+        for reach in [_reach(plan, split, panels)]
     ]
-    said = [plan.times.says, _partial(plan, ready), *plan.notes, "" if ready else NOTHING]
-    return draw.panels(charts, plan.title, said)
+    said = [
+        plan.times.says,
+        _partial(plan, ready),
+        *plan.notes,
+        UNDATED if undated else "",
+        "" if ready else NOTHING,
+    ]
+    apart = ("x", "y", "color") if plan.mark == "heat" else ("x", "y")
+    return draw.panels(charts, plan.title, said, apart=apart)
+
+
+def _is_undated(plan: Plan, row: Row) -> bool:
+    """Tell whether a row has no place on a line, which no date would end."""
+    return plan.mark == "lines" and plan.times.freq is not None and row["at"] is None
+
+
+def _reach(
+    plan: Plan, split: Any, panels: Sequence[tuple[str, Any, list[Row]]]
+) -> tuple[float, float] | None:
+    """Return how far the figures of all panels of a unit reach, which share an axis' length."""
+    same = [rows for _, of, rows in panels if of == split]
+    if len(same) < 2 or plan.percent:  # noqa: PLR2004 - one needs no other's
+        return None
+    is_stacked = plan.mark == "columns" and (plan.times.freq or plan.parts)
+    above: Counter[Any] = Counter()
+    below: Counter[Any] = Counter()
+    for place, row in ((place, row) for place, rows in enumerate(same) for row in rows):
+        bar = (
+            place,
+            row["at"] if plan.times.freq else row[GROUP],
+            "" if is_stacked else row[GROUP],
+        )
+        (above if row[plan.value] > 0 else below)[bar] += row[plan.value]
+    return min(below.values(), default=0.0), max(above.values(), default=0.0)
 
 
 def _partial(plan: Plan, rows: Iterable[Row]) -> str:
@@ -77,7 +115,8 @@ def _channel(plan: Plan) -> str:
 
 def _is_rest(plan: Plan) -> Callable[[Row], bool]:
     """Return the test of what stands last whatever its size: all the groups that are not shown."""
-    rest = plan.answer.groups.rest if plan.answer.groups else ""
+    is_ordered = plan.mark == "pareto" or plan.answer.groups is None
+    rest = "" if is_ordered or plan.answer.groups is None else plan.answer.groups.rest
     return lambda row: bool(rest) and row[GROUP] == rest
 
 
@@ -118,13 +157,19 @@ def _heading(plan: Plan, panel: str, unit: str) -> str:
 
 
 def _chart(
-    plan: Plan, unit: str, rows: list[Row], colors: Mapping[str, str], places: Sequence[Period]
+    plan: Plan,
+    split: Any,
+    rows: list[Row],
+    colors: Mapping[str, str],
+    *,
+    places: Sequence[Period],
+    reach: tuple[float, float] | None,
 ) -> Any:
     groups, times = plan.answer.groups, plan.times
     legend = labels.dimension(groups.dimension) if groups else ""
     look = Look(
         value=plan.value,
-        title=unit,
+        title=plan.unit(split),
         channel=_channel(plan),
         colors=colors,
         legend=_legend(plan, legend),
@@ -134,6 +179,7 @@ def _chart(
             **plan.tells,
         },
         percent=plan.percent,
+        reach=reach,
     )
     return _marks(plan, rows, look, [times.label(place) for place in places])
 

@@ -107,11 +107,18 @@ def pareto(
 
 def _together(rows: Iterable[Row], answer: Answer) -> Iterator[Row]:
     """Yield rows from the largest, each with the share that it has with all before it."""
-    rest = answer.groups.rest if answer.groups else ""
+    last = [answer.groups.rest, answer.groups.label(None)] if answer.groups else []
     found: dict[str | None, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: (row[GROUP] == rest, -row[VALUE])):
+    for row in sorted(rows, key=lambda row: (_place(row[GROUP], last), -row[VALUE])):
         found.setdefault(row.get("currency"), []).append(row)
     for part in found.values():
+        is_whole = all((row["share"] or 0) >= 0 for row in part)  # else shares are none
         shares = accumulate(row["share"] or 0 for row in part)
         for row, share in zip(part, shares, strict=True):
-            yield row | {"cumulative": share, "together": labels.percent(share)}
+            told = share if is_whole else None
+            yield row | {"cumulative": told, "together": labels.percent(told)}
+
+
+def _place(name: str, last: list[str]) -> int:
+    """Return where a group stands: before, or at a place among the last."""
+    return last.index(name) + 1 if name in last else 0

@@ -132,8 +132,8 @@ def _told(row: Row) -> Row:
     cost = row[COST]
     return {
         **row,
-        "text": labels.amount(cost, is_money=True),
-        "figure": f"{labels.exact(cost)} {labels.money(row['currency'])}",
+        "text": labels.price(cost, row["currency"]),
+        "figure": f"{labels.exact(cost, row['currency'])} {labels.money(row['currency'])}",
         "part_of": labels.percent(row["share"]),
         "of_records": f"{row['priced']:,} of {row['records']:,}",
     }

@@ -45,6 +45,7 @@ class Look:
     legend: str = ""
     tells: Mapping[str, str] = field(default_factory=dict)  # columns, with their titles
     percent: bool = False
+    reach: tuple[float, float] | None = None  # of the axis, where panels share one
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def heat(rows: Sequence[Row], look: Look, time: Time) -> Any:
     order = [name for name in look.colors if any(row[GROUP] == name for row in rows)]
     scale = alt.Scale(scheme=alt.SchemeParams("viridis", extent=[0.12, 1]), zero=True)
     legend = alt.Legend(title=look.title, labelExpr=labels.TICKS, gradientLength=160)
+    legend = legend if rows else None
     return (
         alt.Chart(alt.Data(values=list(rows)))
         .mark_rect()
@@ -168,6 +170,8 @@ def pareto(rows: Sequence[Row], look: Look) -> Any:
         y=alt.Y("cumulative:Q", title="share together", axis=share, scale=alt.Scale(domain=[0, 1]))
     )
     point = alt.OverlayMarkDef(color=_LINE, size=30)
+    if any(row["cumulative"] is None for row in rows):
+        return marks.properties(width=WIDTH, height=HEIGHT, view=_frame(alt))
     line = alt.layer(  # a light line below the grey one, so that it is seen over any column
         together.mark_line(color="white", strokeWidth=5, opacity=0.8),
         together.mark_line(color=_LINE, strokeWidth=1.5, point=point),
@@ -176,8 +180,17 @@ def pareto(rows: Sequence[Row], look: Look) -> Any:
     return layers.properties(width=WIDTH, height=HEIGHT, view=_frame(alt))
 
 
-def panels(charts: Sequence[tuple[str, Any]], title: str, subtitle: Iterable[str]) -> Any:
-    """Return one chart, or several below each other, with a title and what else is to be said."""
+def panels(
+    charts: Sequence[tuple[str, Any]],
+    title: str,
+    subtitle: Iterable[str],
+    *,
+    apart: Sequence[str] = ("x", "y"),
+) -> Any:
+    """Return one chart, or several below each other, with a title and what else is to be said.
+
+    What is ``apart`` has a scale of its own in each.
+    """
     alt = altair()
     lines_ = [line for line in subtitle if line]
     head = alt.TitleParams(title, subtitle=lines_, anchor="start", frame="group", offset=12)
@@ -195,7 +208,7 @@ def panels(charts: Sequence[tuple[str, Any]], title: str, subtitle: Iterable[str
     ]
     return (
         alt.vconcat(*named)
-        .resolve_scale(x="independent", y="independent")
+        .resolve_scale(**dict.fromkeys(apart, "independent"))
         .properties(title=head, description=said)
     )
 
@@ -216,7 +229,11 @@ def _names(alt: ModuleType) -> Any:
 def _value(alt: ModuleType, channel: Any, rows: Sequence[Row], look: Look) -> Any:
     """Return the axis of the value; rates have the whole of theirs, so that panels compare."""
     most = max((row[look.value] or 0 for row in rows), default=0)
-    scale = alt.Scale(domain=[0, max(most, 1)]) if look.percent else alt.Undefined
+    scale = alt.Undefined
+    if look.percent:
+        scale = alt.Scale(domain=[0, max(most, 1)])
+    elif look.reach:
+        scale = alt.Scale(domain=list(look.reach), nice=True)
     axis = _figures(alt, look)
     return channel(f"{look.value}:Q", title=look.title, axis=axis, scale=scale)
 
@@ -229,7 +246,9 @@ def _figures(alt: ModuleType, look: Look) -> Any:
 
 def _time(alt: ModuleType, time: Time) -> Any:
     """Return the axis of time: a place a period, which is text, so that no browser moves it."""
-    axis = alt.Axis(labelAngle=0, labelOverlap="greedy", ticks=False, labelPadding=6)
+    axis = alt.Axis(
+        labelAngle=0, labelOverlap="greedy", labelSeparation=8, ticks=False, labelPadding=6
+    )
     return _places(alt.X, "period", time.places, alt, axis=axis).title(time.title)
 
 
@@ -262,7 +281,8 @@ def _places(channel: Any, name: str, order: Iterable[str], alt: ModuleType, **mo
 def _color(alt: ModuleType, look: Look) -> Any:
     scale = alt.Scale(domain=list(look.colors), range=list(look.colors.values()))
     legend = alt.Legend(title=look.legend.strip() or None, labelLimit=200, symbolType="square")
-    return alt.Color(f"{look.channel}:N", scale=scale, legend=legend if look.legend else None)
+    is_told = look.legend and look.colors
+    return alt.Color(f"{look.channel}:N", scale=scale, legend=legend if is_told else None)
 
 
 def _tooltip(alt: ModuleType, look: Look) -> list[Any]:

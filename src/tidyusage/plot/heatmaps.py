@@ -117,7 +117,6 @@ def _left_out(answer: Answer, how: Measure) -> tuple[str, ...]:
     groups = answer.groups
     if groups is None:
         return ()
-    word = labels.dimension(groups.dimension)
     rest = f"The largest {len(groups.kept):,} of {len(groups.names):,}." if groups.rest else ""
     sums: dict[str | None, float] = {}
     for row in answer.rows:
@@ -125,4 +124,8 @@ def _left_out(answer: Answer, how: Measure) -> tuple[str, ...]:
             told = how.told(row)
             sums[row.get("currency")] = sums.get(row.get("currency"), 0) + told[VALUE]
     none = " and ".join(how.figure(value, currency) for currency, value in sums.items())
-    return tuple(filter(None, (rest, f"Without a {word}, and not shown: {none}." if sums else "")))
+    return tuple(
+        filter(
+            None, (rest, f"Without a {groups.dimension}, and not shown: {none}." if sums else "")
+        )
+    )

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage.currencies import decimals
+
 if TYPE_CHECKING:
     from collections.abc import Container
 
+_MILLION: Final = 1e6
 _NOTHING: Final = "(none)"
 _EMPTY: Final = "(empty)"
+_INHERITED: Final = (
+    *("constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable", "toLocaleString"),
+    *("toString", "valueOf", "__defineGetter__", "__defineSetter__", "__lookupGetter__"),
+    *("__lookupSetter__", "__proto__"),
+)
 # Numbers of an axis: in full while they are short, then with k, M, B.
 TICKS: Final = (
     "abs(datum.value) < 10000 ? format(datum.value, ',~r') "
@@ -19,8 +27,16 @@ TICKS: Final = (
 def group(value: str | None, names: Container[str]) -> str:
     """Return what a group is called: one without a name unlike any that has one."""
     if value:
-        return value
+        return seen(value)
     return unlike(_NOTHING if value is None else _EMPTY, names)
+
+
+def seen(name: str) -> str:
+    """Return a name as Vega can hold it: one that all objects of JavaScript have is lengthened.
+
+    By a space without width, which nobody sees.  Vega looks groups up as an object's properties.
+    """
+    return f"{name}\u200b" if name in _INHERITED else name
 
 
 def unlike(label: str, names: Container[str]) -> str:
@@ -53,14 +69,12 @@ def cost(currency: str | None) -> str:
     return f"cost, {money(currency)}"
 
 
-def amount(value: float | None, *, is_money: bool = False) -> str:
-    """Return a figure in words that fit beside its mark."""
+def amount(value: float | None) -> str:
+    """Return a count in words that fit beside its mark."""
     if value is None:
         return "–"
-    if abs(value) >= 1e6:  # noqa: PLR2004 - a million
+    if abs(value) >= _MILLION:
         return _short(value)
-    if is_money and abs(value) >= 1:
-        return f"{value:,.2f}"
     return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
 
 
@@ -92,9 +106,16 @@ def plural(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
-def exact(value: float) -> str:
-    """Return an amount of money to the cent, or to four figures where it is less than one."""
-    return f"{value:,.2f}" if abs(value) >= 1 or value == 0 else f"{value:,.4g}"
+def price(value: float, currency: str | None) -> str:
+    """Return an amount of money in words that fit beside its mark."""
+    return _short(value) if abs(value) >= _MILLION else exact(value, currency)
+
+
+def exact(value: float, currency: str | None) -> str:
+    """Return an amount of money to the last decimal of its currency; of less than one, four."""
+    if 0 < abs(value) < 1:
+        return f"{value:,.4g}"
+    return f"{value:,.{decimals(currency or '')}f}"
 
 
 def number(value: float) -> str:

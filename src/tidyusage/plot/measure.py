@@ -74,7 +74,7 @@ class Measure:
     def figure(self, value: float, currency: str | None) -> str:
         """Return a figure of it in words."""
         if self.is_cost:
-            return f"{labels.exact(value)} {labels.money(currency)}"
+            return f"{labels.exact(value, currency)} {labels.money(currency)}"
         return f"{labels.number(value)} {self.word}"
 
     def told(self, row: Row) -> Row:
@@ -83,7 +83,7 @@ class Measure:
         return {
             VALUE: value,
             "figure": self.figure(value, row.get("currency")),
-            "text": labels.amount(value, is_money=self.is_cost),
+            "text": labels.price(value, row["currency"]) if self.is_cost else labels.amount(value),
             "part_of": labels.percent(row["share"]),
             "of_records": f"{row['records']:,}",
         }

@@ -70,7 +70,7 @@ def save(chart: Any, path: Path, *, scale: float = 2.0) -> str:
     Raises
     ------
     OptionError
-        For another ending.
+        For another ending, or what is no chart.
     SourceError
         If there is no such folder.
     MissingExtraError
@@ -91,6 +91,10 @@ def save(chart: Any, path: Path, *, scale: float = 2.0) -> str:
     """
     altair()
     path = os.fspath(path)
+    if not hasattr(chart, "to_dict") or not hasattr(chart, "padding"):
+        raise OptionError(
+            f"{type(chart).__name__} is no chart.", "Give one, such as df.usage.plot.cost_by()."
+        )
     format_ = os.path.splitext(path)[1].lower()
     if format_ not in _FORMATS:
         raise OptionError(

@@ -13,7 +13,7 @@ from tidyusage.plot.measure import VALUE, Measure
 from tidyusage.plot.periods import Times, after
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tidyusage.plot.groups import Row
     from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, Rates
@@ -112,22 +112,24 @@ def trend(
         colors=colors,
         mark="lines" if by else "columns",
     )
-    rows = [row | how.told(row) | _changed(row) for row in answer.rows]
-    return drawn(plan, rows if by else _above(rows, times))
+    compared = _compared(answer.rows, times)
+    changes = (_changed(row, compared) for row in answer.rows)
+    rows = [row | how.told(row) | told for row, told in zip(answer.rows, changes, strict=True)]
+    return drawn(plan, rows if by else map(_above, rows))
 
 
-def _changed(row: Row) -> Row:
-    """Return the change of a row in words, and above a column its rate."""
-    rate = row["change_rate"]
+def _compared(rows: Iterable[Row], times: Times) -> set[Any]:
+    """Return the periods that are covered whole, and follow one that is."""
+    whole = {row["period"] for row in rows if row["period"] and times.covers(row["period"])}
+    return {after(period, times.freq) for period in whole if times.freq} & whole
+
+
+def _changed(row: Row, compared: set[Any]) -> Row:
+    """Return the change of a row in words; there is none to or from a part of a period."""
+    rate = row["change_rate"] if row["period"] in compared else None
     return {"changed": "–" if rate is None else f"{rate:+.1%}"}
 
 
-def _above(rows: list[Row], times: Times) -> list[Row]:
-    """Return rows with the change to be written above, where it is one of two whole periods."""
-    whole = {row["period"] for row in rows if row["period"] and times.covers(row["period"])}
-    compared = {after(period, times.freq) for period in whole if times.freq} & whole
-    is_told = [row["period"] in compared and row["change_rate"] is not None for row in rows]
-    return [
-        row | ({"above": row["changed"]} if told else {})
-        for row, told in zip(rows, is_told, strict=True)
-    ]
+def _above(row: Row) -> Row:
+    """Return a row with its change where it is to be written: above the column."""
+    return row | ({} if row["changed"] == "–" else {"above": row["changed"]})

@@ -11,6 +11,7 @@ from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.metrics.users import active_users, active_users_query
 from tidyusage.reporting.asked import fact
+from tidyusage.reporting.calendar import NAMES
 from tidyusage.reporting.cubes import PRODUCT
 from tidyusage.reporting.members import USERS, folded
 from tidyusage.sqltext import literal, quote
@@ -26,6 +27,10 @@ _CHUNK: Final = 50
 # How long all patterns may be when they are written.
 LONGEST: Final = 4_000_000
 _SPLIT: Final = "crosses a bound of freq="
+_CROSSING: Final = (
+    "Some records of active users begin in one {0} and end in another, so that they do not say in "
+    "which somebody was active."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +60,9 @@ def activity(cubes: Cubes) -> Activity:
     try:
         dated = _bits(cubes, cubes.asked.freq) if cubes.periods else []
     except Exception as error:
-        crossing = _crossing(error)
-        if not crossing:
+        if _SPLIT not in engines.message(error):
             raise
+        crossing = _CROSSING.format(NAMES[cubes.asked.freq])
     is_dated = bool(cubes.periods) and not crossing
     counts = _counts(cubes, dated=is_dated)
     everyone = _everyone(cubes, dated=is_dated)
@@ -68,12 +73,6 @@ def activity(cubes: Cubes) -> Activity:
         )
         return Activity([], counts, everyone, crossing=crossing, bounded=f"{words} to count them.")
     return Activity(patterns, counts, everyone, crossing=crossing)
-
-
-def _crossing(error: Exception) -> str:
-    """Return the words of an error over windows that cross a bound, of whatever engine."""
-    words = engines.message(error)
-    return words if _SPLIT in words else ""
 
 
 def _bits(cubes: Cubes, freq: Any) -> list[Row]:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.plot.colors import NONE, OTHER, PALETTE, assign
-from tidyusage.plot.labels import words
+from tidyusage.plot.labels import seen, words
 from tidyusage.plot.tokens import PARTS
 from tidyusage.reporting import calendar
 from tidyusage.reporting.figures import product_of
@@ -78,7 +78,8 @@ def _named(members: Members) -> list[dict[str, Any]]:
     """Return what places are called, and which of them stand for what is not named."""
     kinds = ["named"] * len(members.labels) + ["none", "others"]
     return [
-        {"label": label, "kind": kind} for label, kind in zip(members.shown(), kinds, strict=True)
+        {"label": seen(label), "kind": kind}
+        for label, kind in zip(members.shown(), kinds, strict=True)
     ]
 
 

@@ -112,10 +112,13 @@ function ranking(values, width) {
       tooltip: { field: "tip", type: "nominal" },
     },
   };
-  const figures = { mark: { type: "text", align: "left", dx: 6 }, encoding: { text: { field: "written" } } };
+  const figures = {
+    mark: { type: "text", align: "left", dx: 6 },
+    encoding: { text: { field: "written" }, x: { field: "edge", type: "quantitative" } },
+  };
   return {
     height: 26 * values.length,
-    data: { values },
+    data: { values: values.map((row) => ({ ...row, edge: Math.max(row.value, 0) })) },
     encoding: {
       y: { field: "label", type: "nominal", sort: null, axis },
       x: { field: "value", type: "quantitative", axis: null, scale: { domain: roomFor(values, width - labels), nice: false } },
@@ -155,7 +158,7 @@ function figure(caption, name, groups, specOf, ...below) {
   const made = element("figure", {}, element("figcaption", {}, caption));
   if (groups.length > 1) made.append(legend(groups));
   made.append(place, ...below);
-  drawn.push({ place, specOf });
+  drawn.push({ place, name, specOf });
   return made;
 }
 
@@ -183,14 +186,16 @@ async function draw(chart) {
   chart.made?.finalize();
   const spec = { ...chart.specOf(width), width, autosize: { type: "fit-x", contains: "padding" } };
   chart.made = await vegaEmbed(chart.place, spec, EMBEDDING);
-  silence(chart.place);
+  silence(chart);
 }
 
 /** Take away what Vega says of its marks: the picture has a name, and its table has the figures. */
-function silence(place) {
-  for (const one of place.querySelectorAll("svg, svg *")) {
-    for (const name of ["role", "aria-roledescription", "aria-label"]) one.removeAttribute(name);
+function silence({ place, name }) {
+  for (const one of [place, ...place.querySelectorAll("svg, svg *")]) {
+    for (const said of ["role", "aria-roledescription", "aria-label"]) one.removeAttribute(said);
   }
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", name);
 }
 
 const CONFIG = {

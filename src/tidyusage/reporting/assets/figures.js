@@ -6,6 +6,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const UNDATED = DATA.periods.length;
 const LAST = UNDATED - 1;
 const MILLION = 1e6;
+const WEEK = 7;
 
 const chosen = {
   products: new Set(DATA.products.keys()),
@@ -16,8 +17,9 @@ const chosen = {
 /** Whether all periods are chosen, so that records without a date count too. */
 const isWhole = (range) => range.first === 0 && range.last >= LAST;
 const everything = () => ({ ...chosen });
-/** The products that are chosen, in one period alone. */
-const within = (period) => ({ products: chosen.products, first: period, last: period, alone: true });
+/** The products that are chosen, in some periods alone. */
+const during = ({ first, last }) => ({ products: chosen.products, first, last, alone: true });
+const within = (period) => during({ first: period, last: period });
 
 function holds(range, period, product) {
   if (!range.products.has(product)) return false;
@@ -128,13 +130,22 @@ function isCovered(period, data = span()) {
   return data !== null && data.from <= `${start}T00:00:00` && data.to >= `${end}T00:00:00`;
 }
 
-/** The last two chosen periods that are covered from beginning to end, one after the other. */
+/**
+ * The last two stretches of what is chosen that are covered whole, one after the other: of days
+ * seven each, since days of a week are not alike, if there are as many; else a period each.
+ */
 function compared() {
+  return (DATA.freq === "day" ? stretches(WEEK) : null) ?? stretches(1);
+}
+
+function stretches(length) {
   const data = span();
-  for (let last = chosen.last; last > chosen.first; last--) {
-    if (isCovered(last, data)) {
-      return isCovered(last - 1, data) ? { last, before: last - 1 } : null;
-    }
+  const isWhole_ = (first, last) =>
+    shownPeriods().slice(first - chosen.first, last - chosen.first + 1).every((p) => isCovered(p, data));
+  for (let last = chosen.last; last - 2 * length + 1 >= chosen.first; last--) {
+    if (!isCovered(last, data)) continue;
+    const [now, before] = [last, last - length].map((end) => ({ first: end - length + 1, last: end }));
+    return isWhole_(before.first, now.last) ? { now, before, length } : null;
   }
   return null;
 }

@@ -18,10 +18,10 @@ function card(key, label, figureOf, write, pair, why, compare = change) {
   const value = figureOf(everything());
   if (value === null) return { key, label, value: NOTHING, why };
   if (!pair) return { key, label, value: write(value) };
-  const [now, before] = [within(pair.last), within(pair.before)].map(figureOf);
+  const [now, before] = [during(pair.now), during(pair.before)].map(figureOf);
   const isKnown = now !== null && before !== null;
   const words = isKnown ? compare(now, before, write) : `${NOTHING} nothing to compare with`;
-  return { key, label, value: write(value), change: `last ${DATA.freq}: ${words}` };
+  return { key, label, value: write(value), change: `${lastOf(pair)}: ${words}` };
 }
 
 function moneyCards(key, label, codes, figureOf, pair, why) {
@@ -61,11 +61,16 @@ function withUnit(written) {
   return [`${figure_} `, element("small", {}, unit.join(" "))];
 }
 
+const lastOf = ({ length }) => `last ${length > 1 ? `${length} ` : ""}${DATA.freq}${length > 1 ? "s" : ""}`;
+const stretchName = ({ first, last }) =>
+  first === last ? periodName(first) : `${periodName(first)} to ${periodName(last)}`;
+
 /** Say what a change is from and to, or why there is none. */
 function comparison() {
   const pair = compared();
   if (pair) {
-    return `Changes are those of the last whole ${DATA.freq}: ${periodName(pair.last)} against ${periodName(pair.before)}.`;
+    const what = pair.length > 1 ? `${pair.length} whole ${DATA.freq}s` : `whole ${DATA.freq}`;
+    return `Changes are those of the last ${what}: ${stretchName(pair.now)} against ${stretchName(pair.before)}.`;
   }
   if (!DATA.periods.length) return "No record has a date, so that nothing can be said of changes.";
   return `No changes are shown: what is chosen holds no two whole ${DATA.freq}s, one after the other.`;
