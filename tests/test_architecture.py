@@ -165,7 +165,19 @@ def fresh(code):
 
 
 def test_importing_brings_pandas_and_polars_and_nothing_else_that_is_heavy():
-    heavy = ("pandera", "duckdb", "sqlglot", "pyspark", "altair", "vl_convert", "great_tables", "typer", "rich", "httpx", "anyio")
+    heavy = (
+        "pandera",
+        "duckdb",
+        "sqlglot",
+        "pyspark",
+        "altair",
+        "vl_convert",
+        "great_tables",
+        "typer",
+        "rich",
+        "httpx",
+        "anyio",
+    )
     loaded = fresh(
         f"import sys, tidyusage; print([m for m in {(*heavy, 'pandas', 'polars')!r} if m in sys.modules])"
     )

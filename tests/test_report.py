@@ -176,6 +176,44 @@ def test_the_change_is_that_of_the_last_two_whole_periods(tab):
     assert len(tab.cards()["cost-USD"]) == 2
 
 
+@pytest.fixture
+def days_tab(browser, folder):
+    """A page of sixteen days: 1 USD a day, from the tenth on 2; with people of two names."""
+    users = [{"id": "toString"}, {"email": "Ada@x.org"}]
+    records = [
+        record(f"d{n}", "constructor", n, users[n % 2], 1 + (n >= 10), model="__proto__")
+        for n in range(1, 17)
+    ]
+    people = {"toString": "ada", "ada@x.org": "ada"}
+    found = Tab(browser, tu.report(tu.flatten_usage(records), folder / "days.html", people=people))
+    yield found
+    found.close()
+
+
+def test_of_days_the_last_seven_are_compared_and_any_name_is_drawn(days_tab):
+    cards = days_tab.cards()
+    assert cards["cost-USD"][2] == "last 7 days: +100.0 %"  # 7 × 2 after 7 × 1
+    assert days_tab.page.inner_text("#compared") == (
+        "Changes are those of the last 7 whole days: 10 Jan 2026 to 16 Jan 2026 "
+        "against 3 Jan 2026 to 9 Jan 2026."
+    )
+    assert cards["users"][1] == "1"  # both are ada
+    for section in ("products", "models", "users"):
+        assert days_tab.marks(section, "rect") == 1
+    assert days_tab.marks("time", "rect") == 16
+    assert days_tab.said == []
+
+
+def test_a_picture_keeps_its_name_once_it_is_drawn(tab):
+    tab.choose(["alpha"])
+    names = tab.page.eval_on_selector_all(
+        ".chart", "all => all.map((one) => `${one.role}: ${one.ariaLabel}`)"
+    )
+    assert len(names) > 5
+    assert all(name.startswith("img: ") and "Vega" not in name for name in names)
+    tab.reset()
+
+
 def test_what_is_covered_in_part_is_told_and_paler(tab):
     words = tab.page.locator('[data-section="time"] figcaption').first.inner_text()
     assert words.endswith(f"Only a part of {WEEKS[4]} has data; it is paler.")

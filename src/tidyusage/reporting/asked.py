@@ -29,6 +29,12 @@ class Asked:
     options: Mapping[str, Any]
     freq: Any = None
 
+    @property
+    def people(self) -> Mapping[str, str] | None:
+        """Who is meant by a user id or e-mail."""
+        people: Mapping[str, str] | None = self.options.get("people")
+        return people
+
     def of(self, function: Callable[..., Any]) -> dict[str, Any]:
         """Return those of the options that a function has."""
         known = inspect.signature(function).parameters

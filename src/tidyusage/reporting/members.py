@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage.answers import GUARD
 from tidyusage.checks.findings.people import KEY
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
-from tidyusage.sqltext import clauses, identity, literal, ordered, partition, quote
+from tidyusage.metrics.users import person
+from tidyusage.sqltext import clauses, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
+
+    People = Mapping[str, str] | None
 
     from tidyusage.answers import Query
     from tidyusage.metrics.query import Usage
@@ -35,10 +38,10 @@ class Dimension:
     one: str
     many: str
 
-    def member(self, asked: Usage, after: int = 0) -> str:
+    def member(self, asked: Usage, people: People = None, *, after: int = 0) -> str:
         """Return the SQL of who or what a group is, of the dimensions from a place on."""
         keys = [f"cast({key} as varchar)" for key in asked.dimensions[after:]]
-        return identity(*keys[:2]) if len(self.fields) > 1 else keys[0]
+        return keys[0] if len(self.fields) == 1 else person(keys[0], keys[1], people)
 
     def label(self, asked: Usage) -> str:
         """Return the SQL of what a member is called."""
@@ -79,11 +82,19 @@ class Members:
         ]
 
 
-def ranked(query: Query, asked: Usage, dimension: Dimension, figure: str, most: int) -> Query:
+def ranked(
+    query: Query,
+    asked: Usage,
+    dimension: Dimension,
+    figure: str,
+    *,
+    most: int,
+    people: People = None,
+) -> Query:
     """Return a query of the members with the most of a metric's figure, in each currency."""
     money = CURRENCY in query.types
     over = partition(CURRENCY) if money else ""
-    member = dimension.member(asked)
+    member = dimension.member(asked, people)
     sql = f"""with cells as (
 {query.sql}
 ),

@@ -11,6 +11,7 @@ from tidyusage.export.whole import replaced
 from tidyusage.metrics.money import Money
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
+from tidyusage.metrics.users import person
 from tidyusage.once import read_once
 from tidyusage.reporting import calendar
 from tidyusage.reporting.asked import Asked
@@ -19,6 +20,8 @@ from tidyusage.reporting.page import page, require_vega
 from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Path, Rates
 
 _TITLE = "Usage report"
@@ -37,6 +40,7 @@ def report(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    people: Mapping[str, str] | None = None,
     overlap: Overlap = "warn",
     users: bool = True,
 ) -> str:
@@ -69,6 +73,8 @@ def report(
         The zone whose calendar counts, an IANA name.
     end
         As in `cost_by`.
+    people
+        Who is meant by a user id or e-mail, as in `active_users`.
     overlap
         Where rows at several grains look as if they count the same twice: "warn", here and on the
         page; "ignore"; or "raise" an `OverlapError`.
@@ -118,7 +124,7 @@ def report(
     """
     target = _target(path)
     options: dict[str, Any] = {"charge": charge, "rates": rates, "to": to, "tz": tz, "end": end}
-    options["token_convention"] = token_convention
+    options |= {"token_convention": token_convention, "people": people}
     _check(frame, options, freq, overlap, title=title, users=users)
     require_vega()
     made = datetime.now(UTC)
@@ -154,5 +160,6 @@ def _check(
     if title is not None and not isinstance(title, str):
         raise OptionError(f"title={title!r} is no text.", "Give the page's heading as text.")
     Money.of(options["charge"], options["rates"], options["to"])
+    person("id", "email", options["people"])
     Periods("1d", options["tz"], options["end"])
     usage(frame, ())
