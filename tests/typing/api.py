@@ -69,6 +69,13 @@ def uses() -> None:
     wrong: pl.DataFrame = tu.to_long(frame)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
+def shows(frame: pd.DataFrame, lazy: pl.LazyFrame) -> None:
+    drawn: Any = tu.plot.cost_by(frame, "model.id", freq="1w", colors={"gpt-5.5": "#6f6eff"})
+    picture: str = tu.plot.save(drawn, "cost.svg")
+    page: str = tu.report(lazy, "report.html", freq="1w", users=False, people={"a@x.org": "ada"})
+    shown: Any = tu.table(frame, title="Cost", rows=10)
+
+
 def trust(frame: pd.DataFrame, eager: pl.DataFrame, lazy: pl.LazyFrame) -> None:
     sound: pl.LazyFrame = tu.validate_usage(lazy, currencies=["CREDITS"])
     parted: tuple[pd.DataFrame, pd.DataFrame] = tu.filter_usage(frame)

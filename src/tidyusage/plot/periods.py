@@ -29,7 +29,7 @@ WORDS: Final[dict[Freq, str]] = {
 }
 UNDATED: Final = "(no date)"
 _MOST: Final = 5_000
-_MONTHS: Final = {"1mo": 1, "1q": 3, "1y": 12}
+MONTHS: Final = {"1mo": 1, "1q": 3, "1y": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,8 @@ def after(period: date, freq: Freq) -> date:
     """Return the period after one."""
     if isinstance(period, datetime):
         return (period.astimezone(UTC) + timedelta(hours=1)).astimezone(period.tzinfo)
-    if freq in _MONTHS:
-        months = period.year * 12 + period.month - 1 + _MONTHS[freq]
+    if freq in MONTHS:
+        months = period.year * 12 + period.month - 1 + MONTHS[freq]
         return date(months // 12, months % 12 + 1, 1)
     return period + timedelta(days=7 if freq == "1w" else 1)
 

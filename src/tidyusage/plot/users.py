@@ -94,7 +94,9 @@ def active_users(
     """
     times = Times.of(frame, freq, tz, end)
     metric = partial(metrics.active_users, people=people)
-    options = times.options | ({"rolling": rolling} if rolling is not None else {})
+    options: dict[str, Any] = dict(times.options)
+    if rolling is not None:
+        options["rolling"] = rolling
     answer = asked(metric, frame, by, size="active_users", most=groups, overlap=overlap, **options)
     last = f" of the last {labels.plural(rolling, times.word)}" if rolling else ""
     plan = Plan(

@@ -10,8 +10,8 @@ from tidyusage import engines
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.metrics.users import active_users, active_users_query
+from tidyusage.plot.periods import WORDS
 from tidyusage.reporting.asked import fact
-from tidyusage.reporting.calendar import NAMES
 from tidyusage.reporting.cubes import PRODUCT
 from tidyusage.reporting.members import USERS, folded
 from tidyusage.sqltext import literal, quote
@@ -62,7 +62,7 @@ def activity(cubes: Cubes) -> Activity:
     except Exception as error:
         if _SPLIT not in engines.message(error):
             raise
-        crossing = _CROSSING.format(NAMES[cubes.asked.freq])
+        crossing = _CROSSING.format(WORDS[cubes.asked.freq])
     is_dated = bool(cubes.periods) and not crossing
     counts = _counts(cubes, dated=is_dated)
     everyone = _everyone(cubes, dated=is_dated)

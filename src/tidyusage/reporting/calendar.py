@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from tidyusage.errors import OptionError, one_of
+from tidyusage.plot.periods import MONTHS, after
 
 if TYPE_CHECKING:
     from tidyusage.typing import Freq
 
 FREQS: Final[tuple[Freq, ...]] = ("1d", "1w", "1mo", "1q", "1y")
-NAMES: Final[dict[str, str]] = {
-    "1d": "day",
-    "1w": "week",
-    "1mo": "month",
-    "1q": "quarter",
-    "1y": "year",
-}
 MOST: Final = 400  # periods, lest a page grows with its calendar
 _DAYS: Final = 31
 _WEEKS: Final = 184
-_MONTHS: Final[dict[str, int]] = {"1mo": 1, "1q": 3, "1y": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ def chosen(freq: Freq | None, span: Span | None) -> Freq:
         return "1d"
     if days <= _WEEKS:
         return "1w"
-    return next(f for f in (*FREQS[2:], "1y") if f == "1y" or days / (30 * _MONTHS[f]) < MOST)
+    return next(f for f in (*FREQS[2:], "1y") if f == "1y" or days / (30 * MONTHS[f]) < MOST)
 
 
 def periods(freq: Freq, span: Span | None) -> list[Period]:
@@ -98,7 +91,7 @@ def periods(freq: Freq, span: Span | None) -> list[Period]:
                 f"periods of freq={freq!r}.",
                 "Choose a longer freq=, or leave out the records whose dates are wrong.",
             )
-        end = _next(freq, start)
+        end = after(start, freq)
         found.append(Period(start, end, _label(freq, start), _short(freq, start)))
         start = end
     return found
@@ -110,16 +103,8 @@ def _floor(freq: Freq, value: date) -> date:
         return value - timedelta(days=value.weekday())
     if freq == "1d":
         return value
-    length = _MONTHS[freq]
+    length = MONTHS[freq]
     return date(value.year, (value.month - 1) // length * length + 1, 1)
-
-
-def _next(freq: Freq, start: date) -> date:
-    """Return the first day of the period after."""
-    if freq in {"1d", "1w"}:
-        return start + timedelta(days=7 if freq == "1w" else 1)
-    month = start.year * 12 + start.month - 1 + _MONTHS[freq]
-    return date(month // 12, month % 12 + 1, 1)
 
 
 def _label(freq: Freq, start: date) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.plot.colors import NONE, OTHER, PALETTE, assign
 from tidyusage.plot.labels import seen, words
+from tidyusage.plot.periods import WORDS
 from tidyusage.plot.tokens import PARTS
 from tidyusage.reporting import calendar
 from tidyusage.reporting.figures import product_of
@@ -35,7 +36,7 @@ def embedded(figures: Figures) -> dict[str, Any]:
     members = {name: figures.cubes[name] for name in ("models", "users")}
     cubes = {name: cube for name, cube in figures.cubes.items() if name not in members}
     return {
-        "freq": calendar.NAMES[figures.asked.freq],
+        "freq": WORDS[figures.asked.freq],
         "tz": figures.asked.options["tz"],
         "periods": [_period(period) for period in figures.periods],
         "products": _products(figures),
