@@ -251,7 +251,7 @@ def test_ids_that_tell_nothing_apart_are_refused_where_they_must(at):
 
 
 def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
-    monkeypatch.setattr("tidyusage.export.extras.find_spec", lambda _: None)
+    monkeypatch.setattr("tidyusage.errors.find_spec", lambda _: None)
     for target, extra in (
         ("a.xlsx", "excel"),
         ("a.hyper", "hyper"),

@@ -798,7 +798,7 @@ def test_a_stray_date_does_not_make_an_endless_axis():
 def test_without_the_extra_an_error_names_it(monkeypatch, package):
     real = importlib.util.find_spec
     monkeypatch.setattr(
-        "tidyusage.plot.draw.find_spec", lambda name: None if name == package else real(name)
+        "tidyusage.errors.find_spec", lambda name: None if name == package else real(name)
     )
     with pytest.raises(
         tu.errors.MissingExtraError, match=rf"need {package}(.|\n)*Install tidyusage\[plot\]"

@@ -586,7 +586,7 @@ def test_a_file_that_is_there_stays_where_a_report_fails(frame, tmp_path):
 
 
 def test_without_the_extra_it_is_named(frame, tmp_path, monkeypatch):
-    monkeypatch.setattr("tidyusage.reporting.page.find_spec", lambda name: None)
+    monkeypatch.setattr("tidyusage.errors.find_spec", lambda name: None)
     with pytest.raises(tu.errors.MissingExtraError, match=r"Install tidyusage\[plot\]"):
         tu.report(frame, tmp_path / "page.html")
 

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 import tidyusage as tu
 from conftest import FRAMES, ask
 from flavours import FLAVOURS, frame_of
-from tidyusage import currencies, figures, markup, tables
+from tidyusage import currencies, figures, markup
 from tidyusage.plot.colors import PALETTE
 
 NAMES = [
@@ -497,7 +497,7 @@ def test_options_that_have_no_meaning_are_refused(options, words):
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    monkeypatch.setattr("tidyusage.errors.find_spec", lambda name: None)
     with pytest.raises(tu.errors.MissingExtraError, match=r"tidyusage\[table\]"):
         tu.table(pl.DataFrame({"a": [1]}))
 

@@ -36,6 +36,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import ParamSpec, TypeVar, cast
 
 _SHOWN = 20
@@ -147,6 +148,14 @@ class ModelWarning(UsageWarning):
 
 class PartialWarning(UsageWarning):
     """Records are missing that a service has not sent, or a fetch has not got."""
+
+
+def require_packages(needing: str, packages: Iterable[str], extra: str) -> None:
+    """Raise if a package is missing that an extra installs; ``needing`` begins the sentence."""
+    if missing := [name for name in packages if find_spec(name) is None]:
+        raise MissingExtraError(
+            f"{needing} {missing[0]}, which is not installed.", f"Install tidyusage[{extra}]."
+        )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
@@ -11,10 +10,10 @@ import pyarrow as pa
 from tidyusage import engines, formats, markup
 from tidyusage.errors import (
     FrameError,
-    MissingExtraError,
     OptionError,
     is_count,
     known_options,
+    require_packages,
 )
 
 if TYPE_CHECKING:
@@ -95,10 +94,7 @@ def table(
     >>> "USD\xa01,265.90" in shown.as_raw_html()
     True
     """
-    if find_spec("great_tables") is None:
-        raise MissingExtraError(
-            "table() needs great_tables, which is not installed.", "Install tidyusage[table]."
-        )
+    require_packages("table() needs", ("great_tables",), "table")
     if rows is not None and not is_count(rows):
         raise OptionError(f"rows={rows!r} is no number of rows.", "Give one such as 100.")
     if subtitle is not None and title is None:

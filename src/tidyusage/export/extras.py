@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.errors import MissingExtraError
+from tidyusage.errors import require_packages
 
 if TYPE_CHECKING:
     from tidyusage.export.target import Kind
@@ -21,8 +20,4 @@ _NEEDED: Final[dict[Kind, tuple[str, tuple[str, ...]]]] = {
 def require_extra(kind: Kind) -> None:
     """Raise if a package is missing that a target needs."""
     extra, packages = _NEEDED.get(kind, ("", ()))
-    if missing := [name for name in packages if find_spec(name) is None]:
-        raise MissingExtraError(
-            f"This target needs {missing[0]}, which is not installed.",
-            f"Install tidyusage[{extra}].",
-        )
+    require_packages("This target needs", packages, extra)

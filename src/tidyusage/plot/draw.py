@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.errors import MissingExtraError
+from tidyusage.errors import require_packages
 from tidyusage.plot import labels
 from tidyusage.plot.groups import GROUP
 
@@ -58,10 +57,7 @@ class Time:
 
 def altair() -> ModuleType:
     """Return Altair; raise where it is not installed."""
-    if missing := [name for name in ("altair", "vl_convert") if find_spec(name) is None]:
-        raise MissingExtraError(
-            f"Charts need {missing[0]}, which is not installed.", "Install tidyusage[plot]."
-        )
+    require_packages("Charts need", ("altair", "vl_convert"), "plot")
     import altair as alt
 
     return alt

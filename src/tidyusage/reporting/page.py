@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
-from importlib.util import find_spec
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.errors import MissingExtraError
+from tidyusage.errors import require_packages
 from tidyusage.htmltext import json_text, script_text
 from tidyusage.plot.draw import vega
 from tidyusage.reporting import calendar
@@ -75,10 +74,7 @@ def page(figures: Figures, title: str, made: datetime) -> str:
 
 def require_vega() -> None:
     """Raise if what draws the charts is not installed."""
-    if find_spec("vl_convert") is None:
-        raise MissingExtraError(
-            "A report needs vl_convert, which is not installed.", "Install tidyusage[plot]."
-        )
+    require_packages("A report needs", ("vl_convert",), "plot")
 
 
 def day(value: datetime) -> str:
