@@ -1,4 +1,4 @@
-# What CI runs, and what to run before a pull request: `just check`.
+# What to run before a pull request: `just check`. CI runs it with CI=true, which adds the slow tests.
 
 # Tools come from the active environment, else from .venv, else from the PATH.
 environment := env("VIRTUAL_ENV", justfile_directory() / ".venv")
@@ -11,7 +11,7 @@ default:
 # all that must pass
 check: lint types test docs
 
-# tests, and every example in docstrings, README and docs
+# tests, and every example in docstrings, README and docs; CI=true adds the slow ones
 test *arguments:
     python -m pytest {{ arguments }}
 

@@ -1,4 +1,4 @@
-"""What all tests share: the engines' constructors, and a skip that CI does not forgive."""
+"""What all tests share: the two speeds of a run, the engines' constructors, a skip that CI does not forgive."""
 
 import os
 from collections import Counter
@@ -112,9 +112,32 @@ def at(tmp_path: Any, monkeypatch: Any, request: pytest.FixtureRequest) -> Calla
     return found
 
 
+# The long run, `CI=true pytest`, runs everything; `pytest` alone leaves out what is marked slow.
+IN_CI = bool(os.environ.get("CI"))
+# Tests that start one of these are slow without being marked so by hand: either they use the fixture,
+# or one of their parameters is its name.
+SLOW_FIXTURES = {"server", "browser", "spark"}
+SLOW_PARAMETERS = {"postgres", "spark"}
+
+
+def pytest_itemcollected(item: Any) -> None:
+    """Mark as slow what starts PostgreSQL, a browser or Spark."""
+    parameters = getattr(item, "callspec", None)
+    values = (
+        [value for value in parameters.params.values() if isinstance(value, str)]
+        if parameters
+        else []
+    )
+    if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())) or SLOW_PARAMETERS & set(values):
+        item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Have groups of xdist hold: 3.8 writes them where pytest 9.2 does not look; try without at 3.9."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> None:
+    """Leave slow tests to the long run, and make groups of xdist hold."""
+    if not IN_CI and not config.option.markexpr:
+        _leave_out_slow(config, items)
+    # xdist 3.8 writes groups where pytest 9.2 does not look; try without at 3.9.
     for item in items:
         if (grouped := getattr(item, "_nodeid", item.nodeid)) != item.nodeid:
             from _pytest.nodeid import coerce_node_id
@@ -122,17 +145,34 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
             item._id = coerce_node_id(grouped)
 
 
+def _leave_out_slow(config: pytest.Config, items: list[Any]) -> None:
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+    config.stash[LEFT_OUT] = len(slow)
+
+
+# How many tests are left to the long run. Every worker of xdist collects, and so counts, all of them.
+LEFT_OUT = pytest.StashKey[int]()
 # What the oracle's tests drew, by flavour of frame and by what; each worker of xdist hands over its own.
 DRAWN: Counter[tuple[str, str]] = Counter()
 
 
 def pytest_testnodedown(node: Any) -> None:
-    for key, count in getattr(node, "workeroutput", {}).get("drawn", []):
+    output = getattr(node, "workeroutput", {})
+    for key, count in output.get("drawn", []):
         DRAWN[tuple(key)] += count
+    if "left_out" in output:
+        node.config.stash[LEFT_OUT] = output["left_out"]
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what was drawn, so that a strategy that draws nothing odd is seen."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print how many tests were left out, and what was drawn: a strategy may draw nothing odd."""
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{left_out:,} slow tests are left to the long run: CI=true pytest"
+        )
     for flavour in dict.fromkeys(flavour for flavour, _ in DRAWN):
         counts = {what: count for (of, what), count in DRAWN.items() if of == flavour}
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
@@ -144,6 +184,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI everything is there that a test may need: a skip is a failure."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["drawn"] = [(list(key), n) for key, n in DRAWN.items()]
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, 0)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") and reporter and reporter.stats.get("skipped"):
+    if IN_CI and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

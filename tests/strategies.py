@@ -1,8 +1,22 @@
 """Records drawn from the catalogue: any subset of fields, nulls anywhere, odd text, huge numbers."""
 
+import os
+
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from tidyusage.catalogue import CHARGE_TYPES, Field, tree
+
+# The short run draws a few examples for each law, the long one, in CI, as many as the law names.
+settings.register_profile("short", max_examples=4)
+if not os.environ.get("CI"):
+    settings.load_profile("short")
+
+
+def draws(count):
+    """How many examples to draw: `count` in the long run, a few in the short one."""
+    return count if os.environ.get("CI") else min(count, settings.default.max_examples)
+
 
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12

@@ -18,6 +18,7 @@ import tidyusage as tu
 from conftest import rows
 from flavours import FEW
 from flavours import FLAVOURS as EVERY
+from strategies import draws
 from tidyusage.catalogue import CHARGE_TYPES, MEASURES
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
 
@@ -27,7 +28,7 @@ EACH = pytest.mark.parametrize("flavour", FLAVOURS)
 SOME = pytest.mark.parametrize("flavour", FEW)
 
 
-LAW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=draws(6), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def frame_of(records, flavour="polars", sep=".", **own):

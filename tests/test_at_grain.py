@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
+from strategies import draws
 from test_grain import fetched, record, roll_up, two_reports
 from tidyusage import engines
 from tidyusage.errors import FrameError, OptionError, RecordError
@@ -345,7 +346,7 @@ def roll(parts, draw, day, user=None):
 
 
 @SOME
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(drawn=days(), which=st.sampled_from(["finest", "coarsest"]))
 def test_the_total_stays_the_roll_ups(flavour, drawn, which):
     records, cost, tokens = drawn

@@ -22,6 +22,7 @@ def run(*args, stdin=None, width="100"):
     return command(*args, environment=environment, stdin=stdin)
 
 
+@pytest.mark.slow
 def test_the_command_is_installed():
     path = shutil.which("tidyusage", path=str(Path(sys.executable).parent))
     for words in ([path], COMMAND):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
+from strategies import draws
 from test_oracle import RECORDS
 from tidyusage.errors import FrameError, OptionError
 
@@ -442,7 +443,7 @@ SECOND = dt.timedelta(microseconds=1)
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@settings(max_examples=3, **LAW)
+@settings(max_examples=draws(3), **LAW)
 @given(records=SPANS, zone=st.sampled_from(ZONES), seed=st.randoms())
 def test_pieces_are_the_days_and_add_up_to_the_whole(flavour, records, zone, seed: random.Random):
     frame = frame_of(records, flavour)
@@ -473,7 +474,7 @@ def test_pieces_are_the_days_and_add_up_to_the_whole(flavour, records, zone, see
 ENDS = st.sampled_from(
     ["exclusive", "inclusive", {"cursor": "inclusive"}, {"cursor": "exclusive", "*": "inclusive"}]
 )
-POLARS = settings(max_examples=10, **LAW)
+POLARS = settings(max_examples=draws(10), **LAW)
 
 
 def answered(answer):

@@ -13,7 +13,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 ROOT = Path(__file__).parents[1]
-pytestmark = pytest.mark.xdist_group("pages")  # which are built once
+pytestmark = [
+    pytest.mark.slow,  # Sphinx builds the pages, and a browser opens them
+    pytest.mark.xdist_group("pages"),  # which are built once
+]
 
 # What pages may link to. Whether these answer is not asked: a test needs no network.
 SITES = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from strategies import batches
+from strategies import batches, draws
 from tidyusage.errors import FrameError, OptionError
 
 COLUMNS = ["product.id", "what", "column", "before", "after", "change", "message"]
@@ -356,7 +356,7 @@ def test_other_frames_say_so():
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.UsageWarning")
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches(3), batches(3), st.sampled_from(["pandas", "polars", "pyarrow"]))
 def test_the_way_back_is_the_way_there_turned_round(before, after, backend):
     left, right = (tu.flatten_usage(records, backend="polars") for records in (before, after))

@@ -480,6 +480,7 @@ def asked(server, query):
         return connection.execute(query).fetchall()
 
 
+@pytest.mark.slow
 def test_tables_have_keys_types_and_comments(at):
     target, _ = at("postgres")
     tu.export_usage(frame(*FIRST), target, tables="star")
@@ -514,6 +515,7 @@ def test_tables_have_keys_types_and_comments(at):
     assert comments[0][0]
 
 
+@pytest.mark.slow
 def test_lists_are_jsonb_that_the_metrics_sql_can_read(at):
     target, _ = at("postgres")
     example = tu.load_example(backend="polars")
@@ -525,6 +527,7 @@ def test_lists_are_jsonb_that_the_metrics_sql_can_read(at):
     assert costs == pytest.approx(dict(zip(wanted["resources.id"], wanted["cost"], strict=True)))
 
 
+@pytest.mark.slow
 def test_views_on_a_table_outlive_an_overwrite(at):
     target, _ = at("postgres")
     tu.export_usage(frame(*FIRST), target)
@@ -539,6 +542,7 @@ def test_views_on_a_table_outlive_an_overwrite(at):
     assert sorted(asked(target, f'select id from "{schema}".v')) == [("b",), ("c",)]
 
 
+@pytest.mark.slow
 def test_rows_that_are_there_cannot_be_added_again(at):
     target, reader = at("postgres")
     tu.export_usage(frame(*FIRST), target)
@@ -627,6 +631,7 @@ def test_own_columns_called_like_those_of_a_table_are_refused(at):
         tu.export_usage(own, "a.csv", tables="long")
 
 
+@pytest.mark.slow
 def test_the_load_of_a_table_can_be_checked_in_the_database(at):
     target, _ = at("postgres")
     tu.export_usage(frame(*FIRST), target)

@@ -69,6 +69,7 @@ def test_overwrite_takes_another_type(at, kind):
     assert column(reader(target, "usage_wide")) == [10.5, None, 30.0]
 
 
+@pytest.mark.slow
 def test_the_error_of_another_type_says_what_to_do(at):
     target, _ = at("postgres")
     tu.export_usage(rows(own=WHOLE), target)
@@ -153,6 +154,7 @@ def test_pandas_own_dates_and_decimals_are_not_text(at):
     assert column(reader(target), "price") == DECIMALS
 
 
+@pytest.mark.slow
 def test_postgres_has_types_for_them(at):
     target, _ = at("postgres")
     own = {"day": pl.Series(DAYS), "clock": pl.Series(CLOCK), "price": pl.Series(DECIMALS)}
@@ -167,6 +169,7 @@ def test_postgres_has_types_for_them(at):
     assert dict(found) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", range(-12, 22))
 def test_a_decimal_of_any_size_is_the_same_in_postgres(at, exponent):
     # Binary decimals are groups of four digits: a group that is empty must not shift the others.
@@ -308,6 +311,7 @@ def test_a_polars_column_of_objects_is_told_by_name(at):
         tu.export_usage(frame, target)
 
 
+@pytest.mark.slow
 def test_postgres_says_that_it_keeps_no_nul(at):
     target, _ = at("postgres")
     with pytest.raises(ExportError, match="keeps no NUL character"):

@@ -77,6 +77,7 @@ def test_what_focus_cannot_hold_is_counted(tmp_path):
     assert (tmp_path / "focus.set_aside.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_database_is_filled_and_its_password_never_shown():
     with postgres() as url:
         address = url.replace("tidyusage@", f"tidyusage:{PASSWORD}@")
@@ -119,6 +120,7 @@ def peak(source, target):
     return int(done.stdout.split()[-1])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_is_streamed(tmp_path):
     small, large = tmp_path / "small.ndjson", tmp_path / "large.ndjson"
     lines = EXAMPLE.read_text().splitlines()

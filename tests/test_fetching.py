@@ -98,6 +98,7 @@ def test_what_is_wrong_is_said_in_the_words_of_a_command(
     assert "wrong-token" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_how_far_it_has_come(service, tmp_path):
     service.delay = 0.3
     reader, terminal = pty.openpty()
@@ -122,6 +123,7 @@ def test_a_terminal_shows_how_far_it_has_come(service, tmp_path):
     assert TOKEN not in text
 
 
+@pytest.mark.slow
 def test_a_kernel_shows_a_bar_of_tqdm(service):
     code = f"""
 import warnings
@@ -142,6 +144,7 @@ with warnings.catch_warnings(action="error"):
     assert "3 pages, up to 2026-01-28" in said["stderr"]
 
 
+@pytest.mark.slow
 def test_what_is_printed_beside_a_bar_goes_where_it_was_sent(service, tmp_path):
     script = (
         "import tidyusage as tu\n"
@@ -159,6 +162,7 @@ def test_what_is_printed_beside_a_bar_goes_where_it_was_sent(service, tmp_path):
     assert (tmp_path / "out").read_text().splitlines() == [f"a1-{n:06}" for n in range(280)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_and_it_can_be_gone_on_with(service, tmp_path):
     # The second page is to be waited for a minute.
     late = (*api_server.refusal(429, "Too Many Requests", "slow"), {"retry-after": "60"})
@@ -178,6 +182,7 @@ def test_ctrl_c_ends_it_at_once_and_it_can_be_gone_on_with(service, tmp_path):
     assert len(tu.read_usage(into, duplicates="raise")) == 280
 
 
+@pytest.mark.slow
 def test_nothing_is_left_running(service):
     found = tu.iter_usage(integrated_account_id="a1", base_url=service.url, token=TOKEN)
     next(found)

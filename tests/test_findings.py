@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from findings_cases import CASES, charged, cost, tokens, user
+from strategies import draws
 from tidyusage import engines
 from tidyusage.checks.findings.report import CHECKS
 from tidyusage.currencies import ISO_4217, WITHDRAWN
@@ -398,7 +399,7 @@ def fair_records(draw):
     return records
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(records=fair_records(), is_long=st.booleans())
 def test_frames_that_keep_the_catalogues_rules_have_no_finding(records, is_long):
     frame = flat(records)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import BACKENDS, columns, present, rows
 from plain import LEAVES, charges, long, resources, tool_actions, wide
-from strategies import batches
+from strategies import batches, draws
 
 CALM = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=draws(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 
@@ -46,7 +48,7 @@ def test_long_is_what_plain_python_makes_of_the_records(records):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@settings(CALM, max_examples=15)
+@settings(CALM, max_examples=draws(15))
 @given(batches())
 def test_child_tables_rebuild_the_lists(records):
     for layout, lists in (
@@ -78,7 +80,7 @@ def _entry(layout, row):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@settings(CALM, max_examples=8)
+@settings(CALM, max_examples=draws(8))
 @given(
     batches(), batches(), st.sampled_from(["wide", "long", "charges", "resources", "tool_actions"])
 )
@@ -94,7 +96,7 @@ def test_flattening_two_lists_is_flattening_their_sum(first, second, layout):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@settings(CALM, max_examples=12)
+@settings(CALM, max_examples=draws(12))
 @given(batches())
 def test_wide_to_long_to_wide_gives_the_same_numbers(records):
     frame = flat(records, backend="polars")
@@ -107,7 +109,7 @@ def test_wide_to_long_to_wide_gives_the_same_numbers(records):
 
 
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.ChargeTypeWarning")
-@settings(CALM, max_examples=8)
+@settings(CALM, max_examples=draws(8))
 @given(batches())
 def test_every_library_gets_the_same_rows(records):
     for layout in ("wide", "long"):

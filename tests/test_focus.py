@@ -16,7 +16,7 @@ from hypothesis import given, settings
 import oracle
 import tidyusage as tu
 from focus_cases import MESSY, charge, exported, flat, plain, present, record, resource, staged
-from strategies import batches
+from strategies import batches, draws
 from tidyusage import engines
 from tidyusage.currencies import NATIONAL
 from tidyusage.errors import FrameError, OptionError
@@ -444,7 +444,7 @@ def test_the_tables_sums_are_those_of_its_rows():
     assert sums["BilledCost"] == pytest.approx({"USD": 139.75 + 1.9 - 9, "EUR": 7.0})
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=draws(15), deadline=None)
 @given(batches())
 def test_every_charge_is_exported_or_set_aside_once(records):
     frame = flat(records)

@@ -24,6 +24,8 @@ from focus_cases import MESSY, staged
 from tidyusage.export import focus
 from tidyusage.export.focus_services import SUBCATEGORIES
 
+pytestmark = pytest.mark.slow  # it installs the validator
+
 REQUIREMENTS = ("focus-validator==2.2.1", "pyarrow<22")
 MODEL = "1.2.0.1"
 # What usage records can tell; the validator takes all of their columns for given then.

@@ -145,6 +145,7 @@ def start(target, service, folder, *arguments):
     return processes.run(target, service.url, folder, *landing_process.OF, *arguments)
 
 
+@pytest.mark.slow
 def test_killed_at_random_fifty_times_it_ends_with_the_same_rows(long_service, whole, tmp_path):
     frame, duration = whole
     draw = random.Random(4)  # noqa: S311 - points in time are no secret
@@ -166,6 +167,7 @@ def test_killed_at_random_fifty_times_it_ends_with_the_same_rows(long_service, w
     assert len(set(landed)) > 5
 
 
+@pytest.mark.slow
 def test_killed_before_every_step_of_writing_it_ends_with_the_same_rows(
     long_service, whole, tmp_path
 ):
@@ -544,6 +546,7 @@ def test_options_of_reading_have_no_meaning_with_into(service, folder, option):
         fetch(service, folder, **option)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(tmp_path):
     with serving() as (server, url):
         server.zip = False  # packing is the server's work

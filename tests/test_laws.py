@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
+from strategies import draws
 from test_oracle import (
     BY,
     METRICS,
@@ -23,7 +24,7 @@ from test_oracle import (
     questions,
 )
 
-LAW = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=draws(20), deadline=None, suppress_health_check=list(HealthCheck))
 LONG_BY = st.lists(st.sampled_from(SCALARS), max_size=2, unique=True)
 # A record without any measure is not in long: what counts records, or the days they cover, differs.
 LONG = sorted(METRICS.keys() - {"summary", "stickiness"})

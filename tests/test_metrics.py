@@ -418,6 +418,7 @@ def test_a_user_whose_window_crosses_a_bound_cannot_be_placed():
 # Frames
 
 
+@pytest.mark.slow
 def test_no_answer_depends_on_the_session_zone():
     code = (
         "import os, time; os.environ['TZ'] = '{zone}'; time.tzset()\n"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
+from strategies import draws
 from tidyusage.errors import FrameError, ModelWarning, OptionError, UnknownFieldError
 from tidyusage.prepare import names
 
@@ -320,7 +321,7 @@ def test_a_relation_keeps_the_order_of_its_rows():
     assert set(found["model.id"].to_pylist()) == {"gpt-4o"}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=draws(8), deadline=None)
 @given(
     st.lists(st.none() | st.text(max_size=6) | st.sampled_from(sorted(names.known())), max_size=15)
 )

@@ -24,6 +24,7 @@ def test_there_are_notebooks():
     assert NOTEBOOKS
 
 
+@pytest.mark.slow
 @each
 def test_outputs_are_what_a_run_gives(path):
     stored = read(path)

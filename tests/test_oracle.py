@@ -17,6 +17,7 @@ import oracle
 import tidyusage as tu
 from conftest import DRAWN, rows
 from flavours import FLAVOURS
+from strategies import draws
 
 AMOUNT = st.integers(0, 40).map(lambda quarter: quarter / 4)
 COUNT = st.none() | st.integers(0, 30)
@@ -408,7 +409,7 @@ def leaves(value):
 
 
 # Records are flattened once, and each flavour of them is asked a question of its own.
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(120), deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), records=RECORDS, sep=st.sampled_from("._"))
 def test_every_metric_is_what_the_oracle_says(data, records, sep):
     table = tu.flatten_usage(records, backend="pyarrow", sep=sep)

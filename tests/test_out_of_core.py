@@ -308,6 +308,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_is_read(tmp_path, spill):
     peaks = []
     for times in (7, 70):
@@ -483,6 +484,7 @@ CALLS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0.1, 0.6])
 @pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path, spill, call, moment):
@@ -507,6 +509,7 @@ def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path, spill, call, moment):
         assert pl.read_parquet(f"{target}/usage_wide/").height == 20 * 310
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_command(tmp_path, spill):
     path = copies(tmp_path / "a.ndjson", 10)
     many = [tmp_path / f"{n}.ndjson" for n in range(40)]

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 import oracle
 import tidyusage as tu
 from conftest import FRAMES, rows
+from strategies import draws
 from test_metrics import frame as frame  # noqa: PLC0414 - a fixture, used by its name
 from test_metrics import wide
 from test_oracle import RECORDS as DRAWN
@@ -184,7 +185,7 @@ def test_what_is_estimated_is_told():
     assert (savings["savings.considered"], savings["savings.priced"]) == (4, 2)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=draws(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(records=DRAWN)
 def test_the_counts_are_those_of_the_answers(records):
     every = {"overlap": "ignore"}  # drawn rows overlap; test_grain asks of that

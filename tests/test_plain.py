@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import tidyusage as tu
-from strategies import batches
+from strategies import batches, draws
 from tidyusage import catalogue, connections, engines, scan, sources, spool, wide
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.options import Options
@@ -188,7 +188,7 @@ def test_every_pair_of_entries(tmp_path, options):
 
 @settings(
     deadline=None,
-    max_examples=20,
+    max_examples=draws(20),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(batches())

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
+from strategies import draws
 from test_oracle import RECORDS
 from tidyusage.errors import (
     FrameError,
@@ -439,7 +440,7 @@ def test_rows_that_count_twice_are_told_of_either_side():
             tu.reconcile(*sides_, overlap="raise")
 
 
-LAW = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=draws(10), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def added(found, name):

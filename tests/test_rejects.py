@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
-from strategies import records
+from strategies import draws, records
 from tidyusage import connections, rejects, sources, wide
 from tidyusage.errors import OptionError
 from tidyusage.options import Options
@@ -336,7 +336,7 @@ PATHS = st.sampled_from(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=draws(80), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PATHS, SCALARS)
 def test_the_fast_path_and_the_judge_agree(path, value):
     text = value
@@ -351,7 +351,7 @@ def test_the_fast_path_and_the_judge_agree(path, value):
     assert (rejects.judge(*row) is None) == accepted
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=draws(15), deadline=None)
 @given(st.lists(records(), min_size=1, max_size=4, unique_by=lambda r: r["id"]), st.data())
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.UsageWarning")
 def test_bad_records_change_nothing_for_the_good_ones(good, data):

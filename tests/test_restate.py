@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
+from strategies import draws
 from test_daily import LAW
 from tidyusage.errors import FrameError, OptionError, UnknownOptionError
 
@@ -366,7 +367,7 @@ def in_order(records):
 
 
 @pytest.mark.parametrize("flavour", ["pandas", "duckdb"])
-@settings(max_examples=8, **LAW)
+@settings(max_examples=draws(8), **LAW)
 @given(records=VERSIONS)
 def test_changes_lead_from_the_first_version_to_the_last(flavour, records):
     frame = frame_of(records, flavour, duplicates="keep")

@@ -292,6 +292,7 @@ print("at the end")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spark", ["import pyspark\n", ""])
 def test_pandera_is_imported_without_spark_warnings_or_an_early_end(spark):
     """Importing pandera.pyspark without grpcio ends the interpreter, and its status is 0."""

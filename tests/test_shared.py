@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
+from strategies import draws
 from test_allocate import EACH, SOME, frame_of, names, plain
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import (
@@ -26,7 +27,7 @@ from tidyusage.errors import (
     UnknownFieldError,
 )
 
-LAW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=draws(6), deadline=None, suppress_health_check=list(HealthCheck))
 ANYONE = {"user.id": None}
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import strategies
 import tidyusage as tu
+from strategies import draws
 from tidyusage import connections, schema
 from tidyusage.columns import columns
 from tidyusage.errors import ChargeTypeWarning, FrameError
@@ -36,7 +37,7 @@ NAMES = [
     "fact_measures",
     "bridge_resources",
 ]
-LAW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=draws(15), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def flat(records, **options):
@@ -348,7 +349,7 @@ def test_the_rows_of_every_table_are_in_an_order_of_their_own():
     assert all(ours[name].equals(theirs[name]) for name in NAMES)
 
 
-@settings(LAW, max_examples=10)
+@settings(LAW, max_examples=draws(10))
 @given(records=strategies.batches(), seed=st.randoms())
 def test_the_order_of_records_does_not_matter(records, seed):
     shuffled = records.copy()

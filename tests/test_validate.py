@@ -15,7 +15,7 @@ import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW
 from flavours import FLAVOURS as EVERY
-from strategies import batches
+from strategies import batches, draws
 from tidyusage import checks, engines, schema
 from tidyusage.checks import quiet
 from tidyusage.testing import sample_records
@@ -708,7 +708,7 @@ def test_clean_and_empty_frames_have_no_bad_rows(flavour):
 
 
 EDITS = st.tuples(st.sampled_from("abcd"), st.sampled_from(WIDE), st.booleans())
-LAW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=draws(8), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("flavour", FEW)
@@ -729,7 +729,7 @@ def test_good_and_bad_are_all_rows(flavour, edits):
     assert failures(good) == []
 
 
-@settings(LAW, max_examples=4)
+@settings(LAW, max_examples=draws(4))
 @given(records=batches(4))
 @pytest.mark.filterwarnings("ignore::tidyusage.errors.UsageWarning")
 def test_drawn_records_part_into_valid_and_invalid_ones(records, tmp_path_factory):

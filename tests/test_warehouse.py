@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import servers
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, OPTIONS, ask
+from strategies import draws
 from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
 from tidyusage.answers import GUARD
 from tidyusage.errors import OptionError, UnknownFieldError, UnknownOptionError
@@ -119,7 +120,9 @@ def check(engine, records, question, zone):
 
 
 def drawn(examples):
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(
+        max_examples=draws(examples), deadline=None, suppress_health_check=list(HealthCheck)
+    )
 
 
 @pytest.mark.parametrize("engine", ["duckdb", "postgres"], indirect=True)
