@@ -453,6 +453,35 @@ LATE = Case(
     + [day(n, "fell before", **cost(2 if n in {7, 23} else 10)) for n in WORKDAYS if n <= 23],
 )
 
+
+def dated(id_, start, end):
+    return {
+        "id": id_,
+        "start_date": start,
+        "end_date": end,
+        "usage": {"requests": {"total": 1}},  # without a measure it would not be in long
+    }
+
+
+BACKWARDS = Case(
+    [
+        dated("a", "2026-03-05", "2026-03-04"),
+        dated("b", "2026-03-05T20:08:00Z", "2026-03-05"),  # an inclusive end of the same day
+        dated("c", "2026-03-05T20:08:00Z", "2026-03-05T20:07:59Z"),
+    ],
+    [
+        finding("a", "end_date", "2026-03-04T00:00:00Z", "after 2026-03-05T00:00:00Z"),
+        finding("b", "end_date", "2026-03-05T00:00:00Z", "after 2026-03-05T20:08:00Z"),
+        finding("c", "end_date", "2026-03-05T20:07:59Z", "after 2026-03-05T20:08:00Z"),
+    ],
+    [
+        dated("a", "2026-03-05", "2026-03-05"),
+        dated("b", "2026-03-05", None),
+        dated("c", "2026-03-05T20:08:00Z", "2026-03-05T20:08:00Z"),
+        dated("d", None, "2026-03-05"),
+        dated("e", "2026-03-05", "2026-03-06"),
+    ],
+)
 CASES = {
     "parts_not_total": [PARTS_NOT_TOTAL],
     "net_not_total_less_discount": [NET],
@@ -468,6 +497,7 @@ CASES = {
     "api_key_users": [KEYS],
     "email_with_several_ids": [IDS],
     "id_with_several_emails": [EMAILS],
+    "end_before_start": [BACKWARDS],
     "missing_days": [MISSING],
     "late_days": [LATE],
 }

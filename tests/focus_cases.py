@@ -110,6 +110,7 @@ MESSY = [
     record("no end", charge("net", 1), charge("tax", 1), end_date=None),
     record("backwards", charge("net", 1), start_date=DAY["end_date"], end_date=DAY["start_date"]),
     record("at once", charge("net", 1), end_date=DAY["start_date"]),
+    record("event", charge("net", 1), start_date="2026-03-04T23:59:59.5Z", end_date=None),
     record("no currency", charge("net", 1, None)),
     record("odd currency", charge("net", 1, "US$")),
     record("gold", charge("net", 1, "XAU")),
@@ -237,7 +238,11 @@ def place(record):
 
 def window(record):
     """Return the windows: of the charge in whole seconds, and the month in which it begins."""
-    start, end = instant(record["start_date"]), instant(record["end_date"])
+    start, end = instant(record["start_date"]), record["end_date"]
+    end = instant(end) if end else start
+    if end <= start:  # a day from midnight on, else an event
+        is_midnight = (start.hour, start.minute, start.second, start.microsecond) == (0, 0, 0, 0)
+        end = start + (timedelta(days=1) if is_midnight else timedelta(microseconds=1))
     first = start.replace(microsecond=0)
     last = end if end.microsecond == 0 else end.replace(microsecond=0) + timedelta(seconds=1)
     month = first.replace(day=1, hour=0, minute=0, second=0)

@@ -97,7 +97,10 @@ def window(record):
         return None
     start = datetime.fromisoformat(start).astimezone(UTC)
     end = datetime.fromisoformat(end).astimezone(UTC) if end else None
-    return start, end if end and end > start else start + timedelta(days=1)
+    if end and end > start:
+        return start, end
+    is_midnight = start.time() == datetime.min.time()  # a day from there on, else an instant
+    return start, start + (timedelta(days=1) if is_midnight else timedelta(microseconds=1))
 
 
 def ended(record, end):

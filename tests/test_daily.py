@@ -208,14 +208,11 @@ def test_nothing_is_lost_where_clocks_go_back_over_midnight(end):
     assert tu.daily(frame, tz="America/Goose_Bay").equals(frame)
 
 
-def test_a_window_without_an_end_is_cut_as_24_hours(make):
+def test_an_event_is_not_cut(make):
     record = {"id": "a", "start_date": "2026-01-31T18:00:00Z", "usage": {"requests": {"chat": 4}}}
     found = cut(make(record))
-    assert windows(found) == [
-        ("2026-01-31T18:00", "2026-02-01T00:00"),
-        ("2026-02-01T00:00", "2026-02-01T18:00"),
-    ]
-    assert [row["usage.requests.chat"] for row in found] == [1, 3]  # 6 hours of 24, and 18
+    assert windows(found) == [("2026-01-31T18:00", None)]
+    assert [row["usage.requests.chat"] for row in found] == [4]
 
 
 CURSOR = {
@@ -302,7 +299,8 @@ def test_columns_of_other_dtypes_and_absent_ones():
         {
             "id": [1, 2],
             "start_date": pd.to_datetime(["2026-01-01 12:00", "2026-01-05 00:00"]),  # naive: UTC
-            "usage.requests.total": [5, 3],
+            "end_date": pd.to_datetime(["2026-01-03 00:00", None]),
+            "usage.requests.total": [6, 3],
             "usage.activity.is_active": [True, False],
             "usage.sessions.distinct": [4, 1],
             "team": pd.Categorical(["x", "y"]),
@@ -312,9 +310,9 @@ def test_columns_of_other_dtypes_and_absent_ones():
     before = table.copy()
     found = tu.daily(table)
     pd.testing.assert_frame_equal(table, before)
-    # 24 hours from noon: half on each side.
+    # 36 hours: 12 of the first day, 24 of the second.
     assert found["id"].tolist() == [1, 1, 2]
-    assert found["usage.requests.total"].tolist() == [2.5, 2.5, 3]
+    assert found["usage.requests.total"].tolist() == [2, 4, 3]
     assert found["usage.activity.is_active"].tolist() == [pd.NA, pd.NA, False]
     assert found["usage.sessions.distinct"].isna().tolist() == [True, True, False]
     assert found["end_date"].isna().tolist() == [False, False, True]

@@ -141,8 +141,6 @@ def _reason() -> str:
         "no amount to pay": "tu__charge.amount is null",
         "amount is not finite": "not (isfinite(tu__charge.amount) and isfinite(tu__charge.listed))",
         "no start_date": "tu__start is null",
-        "no end_date": "tu__end is null",
-        "end_date not after start_date": "tu__end <= tu__start",
         "no currency": f"{policy.code('tu__currency')} is null",
         "no ISO currency": f'"BillingCurrency" is null or {is_odd}',
         "no account": '"BillingAccountId" is null',

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage.export import focus_columns, focus_currencies, focus_services, focus_units
 from tidyusage.metrics import policy
+from tidyusage.metrics.time import DATES, window_end_sql
 from tidyusage.sqltext import added, literal, quote, trimmed
 
 if TYPE_CHECKING:
@@ -68,12 +69,14 @@ def _account(options: Options) -> dict[str, str]:
 
 def _period() -> dict[str, str]:
     """Return the windows: FOCUS knows no part of a second, so what is touched is covered."""
+    start, end = (f"timezone('UTC', {name})" for name in DATES)
+    until = f"timezone('UTC', {window_end_sql(start=start, end=end)})"
     month = "date_trunc('month', timezone('UTC', start_date))"
     return {
         "tu__start": "start_date",
         "tu__end": "end_date",
         "ChargePeriodStart": "date_trunc('second', start_date)",
-        "ChargePeriodEnd": "date_trunc('second', end_date + interval 999999 microseconds)",
+        "ChargePeriodEnd": f"date_trunc('second', {until} + interval 999999 microseconds)",
         "BillingPeriodStart": f"timezone('UTC', {month})",
         "BillingPeriodEnd": f"timezone('UTC', {month} + interval 1 month)",
     }

@@ -23,6 +23,7 @@ _SCALARS: Final = (*_USER, "model.id", "surface")
 _LIST: Final = "resources"
 _DATES: Final = ("start_date", "end_date")
 _QUARTER: Final = 900_000_000  # of an hour, in microseconds
+_DAY: Final = 86_400_000_000
 
 
 def products(frame: Any, found: Columns) -> list[str | None]:
@@ -76,13 +77,19 @@ def _is_one_of(names: list[str | None]) -> pl.Expr:
 def _nests(rows: pl.DataFrame, product: str | None) -> bool:
     """Tell whether a window of a product, on quarters of an hour, has a shorter one in it."""
     those = rows.filter(_is_one_of([product]), pl.col("start_date").is_not_null())
-    day = pl.col("start_date") + 86_400_000_000
-    end = pl.when(pl.col("end_date") > pl.col("start_date")).then("end_date").otherwise(day)
+    end = window_end(pl.col("start_date"), pl.col("end_date"))
     windows = those.select("start_date", end.alias("end_date")).unique()
     ordered = windows.sort("start_date", "end_date", descending=[False, True])
     is_calendar = (pl.col("start_date") % _QUARTER == 0) & (pl.col("end_date") % _QUARTER == 0)
     reach = pl.when(is_calendar).then("end_date").cum_max().forward_fill().shift()
     return bool(ordered.select((reach >= pl.col("end_date")).any()).item())
+
+
+def window_end(start: pl.Expr, end: pl.Expr) -> pl.Expr:
+    """Return what `time.window_end_sql` does, of microseconds; a test compares the two."""
+    is_midnight = start % _DAY == 0
+    length = pl.when(is_midnight).then(_DAY).otherwise(1)
+    return pl.when(end > start).then(end).otherwise(start + length)
 
 
 def _of_several_reports(seen: pl.DataFrame, of: dict[str, pl.Expr]) -> set[str | None]:

@@ -30,6 +30,9 @@ BEGIN: Final = "tu__begin"
 UNTIL: Final = "tu__until"
 PRODUCT: Final = "product.id"
 INCLUSIVE: Final = "inclusive"
+# An instant is a window of the smallest length that engines know, so it never crosses a bound.
+_NEXT: Final = "{start} + interval '1 microsecond'"
+AT_START: Final = "{start}"  # where lengths are measured, an instant has none
 DATES: Final = ("start_date", "end_date")
 _UNITS: Final[dict[Freq, str]] = {
     "1h": "hour",
@@ -39,6 +42,25 @@ _UNITS: Final[dict[Freq, str]] = {
     "1q": "quarter",
     "1y": "year",
 }
+
+
+def window_end_sql(
+    *, start: str = "start_date", end: str = "end_date", instant: str = _NEXT
+) -> str:
+    """Return the SQL of the first moment after a window: the one definition of windows.
+
+    A window whose end is missing or not after its start is
+
+    - one day, if it starts at 00:00 UTC (vendors write days as a bare date),
+    - else an instant, as vendors write events.
+
+    Both times are timestamps without a zone, in UTC.
+    """
+    return f"""case
+      when {end} > {start} then {end}
+      when {start} = date_trunc('day', {start}) then {start} + interval '1 day'
+      else {instant.format(start=start)}
+    end"""
 
 
 @cache
@@ -185,12 +207,12 @@ pieces as (
             "Choose a longer freq=, the zone of the windows as tz=, or leave those records out."
         )
 
-    def ends(self) -> str:
-        """Return the SQL of the first instant after a record's window."""
+    def ends(self, *, instant: str = _NEXT) -> str:
+        """Return the SQL of the first moment after a record's window."""
         end = "end_date"
         if is_moved := self.moved():
             end = f"case when {is_moved} then end_date + interval '1 day' else end_date end"
-        return f"case when {end} > start_date then {end} else start_date + interval '1 day' end"
+        return window_end_sql(end=end, instant=instant)
 
     def moved(self) -> str:
         """Return the test of an end that means a whole day; empty if none does."""

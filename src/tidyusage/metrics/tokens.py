@@ -46,8 +46,9 @@ def tokens_by(
         exclusive if neither tells.
     freq
         Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
-        window that crosses a bound holds is split by the seconds on each side; a window without
-        an end, or that ends before it begins, is one day.  Records without dates have period null.
+        window that crosses a bound holds is split by the seconds on each side.  A window without
+        an end after its start is one day if it starts at 00:00 UTC, else an instant, which counts
+        whole.  Records without dates have period null.
     tz
         The zone whose calendar counts, an IANA name.
     end

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.errors import OptionError, known_options
-from tidyusage.metrics.time import DATES, PRODUCT, Periods
+from tidyusage.metrics.time import AT_START, DATES, PRODUCT, Periods
 from tidyusage.prepare import frames
 from tidyusage.sqltext import clauses, literal, quote
 
@@ -48,8 +48,8 @@ def complete_until(
     -------
     frame
         Of the same library; lazy frames and relations stay lazy.  Some of its rows, as they are
-        and in their order, with their index in pandas.  A window without an end is the 24 hours
-        from its start; records without dates are kept.
+        and in their order, with their index in pandas.  A window without an end is one day
+        if it starts at 00:00 UTC, else an instant; records without dates are kept.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def complete_until(
     bound = _bound(_lags(lag), _instant(as_of))
     # A window without dates has no end, and a product without a lag no bound.
     steps = f"""bounded as (
-  select *, {days.ends()} as tu__to, {bound} as tu__bound
+  select *, {days.ends(instant=AT_START)} as tu__to, {bound} as tu__bound
   from usage
 )"""
     is_whole = "tu__to is null or tu__bound is null or tu__to <= tu__bound"

@@ -57,8 +57,9 @@ def daily(frame: FrameT, *, end: Ends = "exclusive", tz: str = "UTC") -> FrameT:
 
     Notes
     -----
-    A window without an end, or that ends before it begins, is the 24 hours from its start.  After
-    this all ends are exclusive: an inclusive `end_date` is written as the instant after its day.
+    A window without an end after its start is one day if it starts at 00:00 UTC, else an instant,
+    which is never cut.  After this all ends are exclusive: an inclusive `end_date` is written as
+    the instant after its day.
     `start_date` tells the rows of one `id` apart.
 
     Examples

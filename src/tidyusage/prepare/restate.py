@@ -11,7 +11,7 @@ from tidyusage.answers import Query
 from tidyusage.errors import known_options
 from tidyusage.metrics import source
 from tidyusage.metrics.policy import code
-from tidyusage.metrics.time import DATES, FROM, TO, Periods
+from tidyusage.metrics.time import AT_START, DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
 from tidyusage.sqltext import FRAME, quote
@@ -68,10 +68,10 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
 
     Of "id": a row without an id is kept.  Of "natural": null agrees with null; a user is
     `user.id`, else the e-mail in lower case, else the name, all trimmed; a model is its id and
-    provider; resources are the set of their ids, in any order; a window without an end is the 24
-    hours from its start.  The currency is no part of the key.  What the schema has no field for
-    cannot tell records apart: a vendor's rows by terminal, or two events of one instant without an
-    id of their own, would be taken for versions of one.
+    provider; resources are the set of their ids, in any order; a window without an end is
+    one day if it starts at 00:00 UTC, else an instant.  The currency is no part of the key.  What
+    the schema has no field for cannot tell records apart: a vendor's rows by terminal, or two
+    events of one instant without an id of their own, would be taken for versions of one.
 
     Examples
     --------
@@ -227,7 +227,7 @@ changes as (
   group by {KEY}, {VERSION}, metric, unit
 ),
 windows as (
-  select *, start_date as {FROM}, {days.ends()} as {TO},
+  select *, start_date as {FROM}, {days.ends(instant=AT_START)} as {TO},
     coalesce(updated_at, created_at) as restated_at,
     last_value("id") over (
       partition by {KEY} order by {VERSION}

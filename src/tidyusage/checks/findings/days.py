@@ -225,7 +225,35 @@ late_days as (
 )"""
 
 
+def _end_before_start(asked: Usage) -> str:
+    start, end = (f"strftime({date}, '%Y-%m-%dT%H:%M:%SZ')" for date in (_START, _END))
+    said = found(
+        id_="id",
+        column=spelled(asked, "end_date"),
+        value=end,
+        expected=f"'after ' || {start}",
+        message=sentence(
+            "The window ends at {}, before it starts at {}. Metrics ignore the end: a start at"
+            " midnight counts as one day, any other as an instant. Correct the dates.",
+            end,
+            start,
+        ),
+    )
+    return f"""end_before_start as (
+  select {said}
+  from usage
+  where {_END} < {_START}
+)"""
+
+
 CHECKS: Final = (
+    Check(
+        "end_before_start",
+        "warning",
+        ("id", *_DATES),
+        (("start_date",), ("end_date",)),
+        (_end_before_start,),
+    ),
     Check("missing_days", "warning", _FIELDS, (("start_date",),), (_covered, _missing_days)),
     Check("late_days", "info", DAILY, (("start_date",),), (daily, _late_days)),
 )

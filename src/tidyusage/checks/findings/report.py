@@ -83,6 +83,7 @@ def findings(
     api_key_users                warning   users who are keys or machines
     email_with_several_ids       warning   one e-mail that counts as several people
     id_with_several_emails       warning   one id that several people may share
+    end_before_start             warning   a window that ends before it starts
     missing_days                 warning   days without a record within a daily series
     currency_not_iso             info      amounts in what is no currency, such as credits
     late_days                    info      a last day that falls far below those before
