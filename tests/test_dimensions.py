@@ -155,7 +155,7 @@ def test_blanks_that_are_no_spaces_are_told_apart_everywhere(backend):
         (
             lambda df: tu.cost_by(df, by="model.id"),
             UnknownOptionError,
-            r"cost_by\(df, 'model.id'\)",
+            r"cost_by\(df, 'model.id', 'user.id'\)",
         ),
         (lambda df: tu.cost_by(None), FrameError, "NoneType is no frame"),
         (lambda df: tu.cost_by(df["id"]), FrameError, "Series is no frame"),
@@ -163,7 +163,7 @@ def test_blanks_that_are_no_spaces_are_told_apart_everywhere(backend):
         (lambda df: tu.cost_by(df, charge={1: "net"}), OptionError, "names the product 1"),
         (lambda df: tu.cost_by(df, tz="localtime"), OptionError, "tz='localtime'"),
         (lambda df: tu.tokens_by(df, token_convention={1: "auto"}), OptionError, "names 1"),
-        (lambda df: tu.top(df, 3, ["model.id"]), OptionError, "no name of a dimension"),
+        (lambda df: tu.top(df, 3, ["model.id"]), OptionError, "Expected the name of a dimension"),
         (lambda df: tu.cost_per(df, ["commits"]), OptionError, "no name of a measure"),
         (lambda df: tu.cost_per(df, "users", "product.id", seats={}), OptionError, "is empty"),
         (lambda df: tu.cost_per_token(df, per=10**400), OptionError, "no positive number"),

@@ -145,7 +145,7 @@ def test_a_star_that_is_upserted_is_the_star_of_all_records(at, kind):
     bridge = reader(target, "bridge_resources")
     assert sorted(keys[row["usage_key"]] for row in bridge) == ["a", "c"]
     users = reader(target, "dim_user")
-    assert sorted(str(row["user_id"]) for row in users) == ["Unknown", "u1", "u2"]
+    assert sorted(str(row["user_id"]) for row in users) == ["None", "u1", "u2"]
     assert len({row["user_key"] for row in users}) == 3
 
 

@@ -150,7 +150,7 @@ def test_every_metric_is_explained_with_and_without_a_frame(name):
         (
             lambda: tu.explain(wide(), "cost_by", ["model.id"]),
             OptionError,
-            "no name of a dimension",
+            "Expected the name of a dimension",
         ),
         (
             lambda: tu.explain(wide(), "top", 3, "user.id", measure="sessions"),

@@ -181,9 +181,9 @@ def test_further_dimensions_and_ones_own():
         first = by if len(by) > 1 else ("product.id", *by)
         assert columns(found) == [*first, "currency", *FIGURES]
         assert len(rows(found)) == 4
-    with pytest.raises(UnknownFieldError, match="Of the other frame: There is no dimension 'team'"):
+    with pytest.raises(UnknownFieldError, match="Of the other frame: Unknown dimension 'team'"):
         tu.reconcile(ours, THEIRS, "team")
-    with pytest.raises(UnknownFieldError, match="There is no dimension 'tea'"):
+    with pytest.raises(UnknownFieldError, match="Unknown dimension 'tea'"):
         tu.reconcile(ours, theirs, "tea")
     with pytest.raises(OptionError, match="is called like a column of the answer"):
         tu.reconcile(ours.rename({"team": "ours"}), theirs.rename({"team": "ours"}), "ours")

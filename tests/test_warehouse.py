@@ -183,7 +183,7 @@ def test_a_week_begins_on_monday_in_bigquery():
         (["cost_by"], {"sep": "-"}, OptionError, "sep='-' is not a value"),
         (["cost_by"], {"table": "a b; drop"}, OptionError, "'a b; drop' is no name of a table"),
         (["cost_by"], {"charges": "net"}, UnknownOptionError, "Did you mean 'charge'?"),
-        (["cost_by", "model"], {}, UnknownFieldError, "There is no dimension 'model'"),
+        (["cost_by", "model"], {}, UnknownFieldError, "Unknown dimension 'model'"),
     ],
 )
 def test_what_cannot_be_asked_is_said(arguments, options, error, text):

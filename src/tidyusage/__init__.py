@@ -1,5 +1,10 @@
 """Nested Usage records become tidy pandas and Polars frames."""
 
+from importlib.metadata import version as _version
+from sys import modules as _modules
+from types import ModuleType as _ModuleType
+from typing import Any as _Any
+
 # pandas and Polars are imported plainly, so that `.usage` is there in any order of imports.
 from tidyusage import accessor as _accessor
 from tidyusage import errors, plot, schemas
@@ -46,6 +51,8 @@ from tidyusage.tables import table
 from tidyusage.warehouse import sql
 
 _accessor.register()
+
+__version__ = _version("tidyusage")
 
 __all__ = [
     "acceptance_rate",
@@ -99,3 +106,30 @@ __all__ = [
     "usage",
     "validate_usage",
 ]
+
+
+def __dir__() -> list[str]:
+    """List the public names, for completion; submodules are an implementation detail."""
+    return [*__all__]
+
+
+def __getattr__(name: str) -> _Any:
+    """Suggest the nearest public name for one that does not exist."""
+    if name.startswith("_"):  # Python and its tools look for dunder names
+        raise AttributeError(f"module 'tidyusage' has no attribute {name!r}")
+    hint = errors.nearest(name, __all__)
+    raise AttributeError(f"module 'tidyusage' has no attribute {name!r}. {hint}")
+
+
+class _Uncallable(_ModuleType):
+    """A submodule that is easily taken for a function, as in `tu.flatten(records)`."""
+
+    def __call__(self, *_args: object, **_options: object) -> _Any:
+        name = self.__name__.rpartition(".")[2]
+        raise TypeError(
+            f"tidyusage.{name} is a module, not a function. {errors.nearest(name, __all__)}"
+        )
+
+
+for _name in ("export", "flatten", "read"):
+    _modules[f"tidyusage.{_name}"].__class__ = _Uncallable

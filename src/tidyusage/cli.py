@@ -17,8 +17,8 @@ from tidyusage import (
     pages,
     questions,
 )
+from tidyusage.atomic import replacing
 from tidyusage.console import height, plainly, records, show
-from tidyusage.interrupts import LEFT, remove
 from tidyusage.questions import (
     MemoryLimit,
     TempDirectory,
@@ -123,19 +123,14 @@ def _check_folder(output: str) -> None:
 
 
 def _write(frame: Any, output: str) -> None:
-    """Write a table or relation whole or not at all."""
-    partial = f"{output}.{os.getpid()}.partial"
-    LEFT.add(partial)
-    try:
+    """Write a table or relation to a file that is complete or absent."""
+    with replacing(output) as partial:
         if engines.backend_of(frame) == "duckdb":
             with bounded.asked(frame):
                 _copy(frame, output, partial)
         else:
             with connections.connect() as connection:
                 _copy(connection.from_arrow(frame), output, partial)
-        os.replace(partial, output)
-    finally:
-        remove(partial)
 
 
 def _copy(rows: duckdb.DuckDBPyRelation, output: str, partial: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LAYOUTS: Final = get_args(Layout)
+# The schema's nested objects: a frame with such a column was not flattened.
+_OBJECTS: Final = frozenset(field.keys[0] for field in catalogue.SCALARS if len(field.keys) > 1)
 # Columns by which a layout is known; wide has none that it must have.
 _MARKS: Final[dict[Layout, tuple[str, ...]]] = {
     "long": ("metric", "value"),
@@ -61,6 +63,13 @@ def columns(frame: Any) -> Columns:
     spelled = {schema.rename(name, sep): name for name in layout_types(layout)}
     known = {spelled[name]: name for name in names if name in spelled}
     own = tuple(name for name in names if name not in spelled)
+    nested = [name for name in own if name in _OBJECTS]
+    if nested and not any("." in path for path in known):
+        raise FrameError(
+            f"The column {nested[0]!r} holds nested records: "
+            "the frame was made from them without being flattened.",
+            "Flatten it first: tu.flatten_usage(df), or tu.flatten_usage(records).",
+        )
     if set(known) <= {"id"} or "id" not in known:
         raise FrameError(
             f"This is no usage frame: of its columns {names[:5]} "

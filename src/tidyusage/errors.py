@@ -23,6 +23,7 @@
     ├── OverlapWarning       rows at several grains count the same twice
     ├── AllocationWarning    shared rows that nothing bears
     ├── ModelWarning         models of whose names nothing is known
+    ├── SeatsWarning         seats of a product or group that no row has
     └── PartialWarning       records that a service has not sent, or a fetch has not got
 """
 
@@ -33,15 +34,44 @@ import numbers
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import ParamSpec, TypeVar, cast
 
+__all__ = [
+    "AllocationWarning",
+    "ApiError",
+    "ChargeTypeWarning",
+    "DuplicateWarning",
+    "ExportError",
+    "FrameError",
+    "MemoryLimitError",
+    "MissingExtraError",
+    "ModelWarning",
+    "OptionError",
+    "OverlapError",
+    "OverlapWarning",
+    "PartialWarning",
+    "RecordError",
+    "RejectWarning",
+    "SeatsWarning",
+    "SourceError",
+    "UnknownFieldError",
+    "UnknownKeyWarning",
+    "UnknownOptionError",
+    "UsageError",
+    "UsageWarning",
+]
+
 _SHOWN = 20
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def __dir__() -> list[str]:
+    return [*__all__]
 
 
 class UsageError(Exception):
@@ -146,6 +176,10 @@ class ModelWarning(UsageWarning):
     """Nothing is known of the names of models."""
 
 
+class SeatsWarning(UsageWarning):
+    """Seats are given for a value that no row has."""
+
+
 class PartialWarning(UsageWarning):
     """Records are missing that a service has not sent, or a fetch has not got."""
 
@@ -161,7 +195,9 @@ def require_packages(needing: str, packages: Iterable[str], extra: str) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name was probably meant, or list what there is."""
     known = list(dict.fromkeys(known))
-    matches = get_close_matches(name, known, n=1)
+    # `export` means `export_usage`, though `report` is nearer by its letters
+    longer = [one for one in known if name and one.startswith((f"{name}_", f"{name}."))]
+    matches = longer if len(longer) == 1 else get_close_matches(name, known, n=1)
     if matches:
         return f"Did you mean {matches[0]!r}?"
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
@@ -182,13 +218,17 @@ def is_count(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) > 0
 
 
-def one_of(option: str, value: object, allowed: Iterable[object]) -> None:
-    """Raise if an option's value is none of the allowed ones."""
+def one_of(
+    option: str, value: object, allowed: Iterable[object], aliases: Mapping[str, str] | None = None
+) -> None:
+    """Raise if an option's value is not allowed; ``aliases`` are other words for allowed ones."""
     allowed = list(allowed)
     if not any(value is one or (isinstance(value, str) and value == one) for one in allowed):
         listed = ", ".join(map(repr, allowed))
+        meant = (aliases or {}).get(str(value).lower())
         raise OptionError(
-            f"{option}={value!r} is not a value of {option}.", f"Use one of {listed}."
+            f"{option}={value!r} is not a value of {option}.",
+            f"{f'Did you mean {meant!r}? ' if meant else ''}Use one of {listed}.",
         )
 
 
@@ -203,12 +243,13 @@ def known_options(function: Callable[P, R]) -> Callable[P, R]:
         for keyword in kwargs:
             if keyword in lists:
                 raise UnknownOptionError(
-                    f"{function.__name__}() takes no keyword {keyword!r}.",
-                    f"Give what it names by position, as in {function.__name__}(df, 'model.id').",
+                    f"{function.__name__}() got an unexpected keyword argument {keyword!r}.",
+                    "Pass dimensions by position, one by one, as in "
+                    f"{function.__name__}(df, 'model.id', 'user.id').",
                 )
             if keyword not in parameters:
                 raise UnknownOptionError(
-                    f"{function.__name__}() has no option {keyword!r}.",
+                    f"{function.__name__}() got an unexpected keyword argument {keyword!r}.",
                     nearest(keyword, parameters),
                 )
         return function(*args, **kwargs)

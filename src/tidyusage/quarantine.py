@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from tidyusage.atomic import replacing
 from tidyusage.errors import OptionError, RecordError, RejectWarning, warn
 
 if TYPE_CHECKING:
@@ -129,14 +129,11 @@ def _counted(rejects: Sequence[Reject] | Spilled) -> str:
 
 
 def write(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str]) -> None:
-    """Write rejects as NDJSON, whole or not at all."""
-    folder = os.path.dirname(os.fspath(target)) or "."
-    handle, path = tempfile.mkstemp(dir=folder, prefix=".rejects-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            for reject in rejects:
-                stream.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
-        os.replace(path, target)
-    except BaseException:
-        os.remove(path)
-        raise
+    """Write rejects as NDJSON, to a file that is complete or absent."""
+    with (
+        replacing(target) as partial,
+        open(partial, "w", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
+        stream.writelines(
+            json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in rejects
+        )

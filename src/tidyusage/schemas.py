@@ -77,6 +77,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return [*__all__]
+
+
 @known_options
 def wide(
     backend: Library = "pandas", *, sep: Separator = ".", currencies: Iterable[str] = ()
@@ -293,7 +297,3 @@ def __getattr__(name: str) -> Any:
         layout, backend = _MODELS[name]
         return model(layout, backend)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

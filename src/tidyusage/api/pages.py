@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # So many pages in a row without a record are no data any more.
 EMPTY: Final = 1_000
+# A cursor goes into an address, and few servers take longer ones.
+_LONGEST_CURSOR: Final = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,12 @@ def page(query: Query, number: int, body: bytes) -> Page:
             "Report it to the service's support.",
         )
     following = None if cursor is None else str(cursor)
+    if following and len(following) > _LONGEST_CURSOR:
+        raise ApiError(
+            f"Page {number:,} of {query} has a cursor of {len(following):,} characters, "
+            f"more than the {_LONGEST_CURSOR:,} that fit into an address.",
+            "Report it to the service's support.",
+        )
     return Page(query, number, body, records, following, is_partial(envelope))
 
 

@@ -133,6 +133,8 @@ class _Ruled:
     @classmethod
     def ruled(cls, made: Any, kind: Any) -> Any:
         """Return pandera's schema of a model with the rules added, as a schema of ours."""
+        if not cls._usage_of:  # a base class, whose schema `help()` builds when it lists attributes
+            return made
         layout, backend, sep = cls._usage_of
         for path in layout_types(layout):
             column = made.columns[schema.rename(path, sep)]

@@ -13,8 +13,12 @@ if TYPE_CHECKING:
     from tidyusage.export.table import Column, Table
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
-# What spreadsheets take for the beginning of a formula, after quotes of our own.
-FORMULA: Final = r"^'*[=+\-@\t\r\n]"
+# Spaces and control characters, which spreadsheets drop before they look at a cell.
+_BLANK: Final = r"\x00-\x20\x7f\xa0" + "\u1680\u2000-\u200b\u202f\u205f\u3000\ufeff"
+# What spreadsheets take for the beginning of a formula, full-width signs included, after quotes of
+# our own.  Python, DuckDB and Polars read this pattern alike.
+_SIGNS: Final = r"=+\-@" + "\uff1d\uff0b\uff0d\uff20"
+FORMULA: Final = rf"^'*([\t\r\n\x00]|[{_BLANK}]*[{_SIGNS}])"
 _CLOCK: Final = pa.timestamp("us")
 _PLAIN: Final = (pa.string(), pa.float64(), pa.int64(), pa.bool_(), pa.date32(), _INSTANT, _CLOCK)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage import warehouse
 from tidyusage.export import manifest, upsert
 from tidyusage.export.usage import WIDE
-from tidyusage.export.whole import failed, telling
+from tidyusage.export.whole import LOG, failed, telling
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _attached(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[None
     import duckdb
 
     is_new = not os.path.exists(path)
+    size, had_log = 0 if is_new else os.path.getsize(path), os.path.exists(path + LOG)
     try:
         _attach(connection, path)
     except duckdb.Error as error:  # it is open elsewhere, or no database
@@ -91,7 +92,22 @@ def _attached(connection: duckdb.DuckDBPyConnection, path: str) -> Iterator[None
             _attach(connection, path)  # an empty log goes when the file is opened anew
             connection.execute(f"checkpoint {_FILE}")
             _detach(connection)
+        if not is_new and not had_log:
+            _shrink(path, size)
         raise
+
+
+def _shrink(path: str, size: int) -> None:
+    """Give back the room that a failed transaction took.
+
+    DuckDB writes rows behind the end of the file before it commits, and its header, which it writes
+    last, still describes the file of before.  On a full disk its log stays too; it holds nothing
+    that was committed.  DuckDB 2.0; try without at the next version.
+    """
+    with suppress(OSError):
+        if os.path.getsize(path) > size:
+            os.truncate(path, size)
+        os.remove(path + LOG)
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, path: str) -> None:

@@ -92,8 +92,10 @@ def _may_begin_formula(name: str) -> pl.Expr:
     """Tell whether a text of a column may be one; comparing costs far less than the pattern."""
     import polars as pl
 
-    text = pl.col(name)  # before 0 are tabs, ends of lines, the apostrophe, plus and minus
-    return ((text < "0") | ((text >= "=") & (text < "A"))).any()
+    # Before 0 are control characters, blanks, the apostrophe, plus and minus; beyond ASCII are
+    # other blanks and full-width signs.
+    text = pl.col(name)
+    return ((text < "0") | ((text >= "=") & (text < "A")) | (text >= "\x7f")).any()
 
 
 def _harmless(name: str) -> pl.Expr:

@@ -182,7 +182,13 @@ select {_unknown(dimension, columns)}
 
 
 def _unknown(dimension: Dimension, columns: tuple[Column, ...]) -> str:
-    """Return the unknown member as it is shown, in the order of the columns."""
+    """Return the member for facts without one, in the order of the columns.
+
+    Its label says so; its attributes are null, as those that any other member lacks.
+    """
     given = {column.name: value for column, _, value in dimension.derived}
-    given[dimension.key] = UNKNOWN
-    return ", ".join(literal(given.get(column.name, _UNKNOWN_LABEL)) for column in columns)
+    given |= {dimension.key: UNKNOWN, f"{dimension.subject}_label": _UNKNOWN_LABEL}
+    return ", ".join(
+        literal(given[column.name]) if column.name in given else "cast(null as varchar)"
+        for column in columns
+    )

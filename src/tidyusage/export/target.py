@@ -66,7 +66,7 @@ class Target:
         if not text.endswith((os.sep, "/")) and not os.path.isdir(text):
             if kind := _of_file(text):
                 _require_folder(text)
-                return cls(kind, os.path.abspath(text))
+                return cls(kind, os.path.realpath(text))  # a link stays, its target is written
             if "." in os.path.basename(text):
                 raise OptionError(f"The target {text!r} does not say its kind.", _SAY)
         return cls("folder", _folder(text))
@@ -141,7 +141,7 @@ def _of_file(text: str) -> Kind | None:
 def _folder(text: str) -> str:
     if not text.strip():
         raise OptionError("The target names no folder.", _SAY)
-    path = os.path.abspath(text)
+    path = os.path.realpath(text)
     _require_folder(path)
     if os.path.exists(path) and not os.path.isdir(path):
         raise OptionError(f"The target {text!r} is a file, and no folder.", _SAY)

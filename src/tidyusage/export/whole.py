@@ -11,6 +11,7 @@ import errno
 import itertools
 import os
 import re
+import secrets
 import shutil
 import tempfile
 import zlib
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _SUFFIX: Final = ".partial"
 _OLD: Final = ".old"  # what stood in the place, until all is done
-_LOG: Final = ".wal"  # what DuckDB writes beside its file
+LOG: Final = ".wal"  # what DuckDB writes beside its file
 # Threads write the same target under names of their own, which no other of them removes.
 _NUMBERS: Final = itertools.count()
 _OURS: Final[set[str]] = set()
@@ -94,7 +95,7 @@ class Files:
     def clear(self) -> None:
         """Remove what took no place."""
         for partial in self._partials.values():
-            for name in (partial, partial + _OLD, partial + _LOG):
+            for name in (partial, partial + _OLD, partial + LOG):
                 _remove(name)
             _OURS.discard(os.path.basename(partial))
             LEFT.discard(partial)
@@ -134,7 +135,7 @@ def together(*, keeps: bool = False) -> Iterator[Files]:
 @contextmanager
 def replaced(path: str) -> Iterator[str]:
     """Yield the path to write a file or a folder to; it takes its place if nothing is raised."""
-    with together() as files, files.written(path) as partial:
+    with together() as files, files.written(os.path.realpath(path)) as partial:
         yield partial
 
 
@@ -185,14 +186,15 @@ def sweep(path: str) -> None:
 
 
 def _name(path: str) -> str:
-    return f".{os.path.basename(path)}.{HOST}-{os.getpid()}-{next(_NUMBERS)}{_SUFFIX}"
+    number = f"{next(_NUMBERS)}-{secrets.token_hex(8)}"  # random: nobody can plant a link there
+    return f".{os.path.basename(path)}.{HOST}-{os.getpid()}-{number}{_SUFFIX}"
 
 
 def _pattern(path: str) -> str:
     """Return the pattern of names beside a path under which it may be written."""
     before = re.escape(f".{os.path.basename(path)}.{HOST}-")
-    ends = "|".join(map(re.escape, (_OLD, _LOG)))
-    return rf"{before}(?P<process>\d+)(-\d+)?{re.escape(_SUFFIX)}({ends})?"
+    ends = "|".join(map(re.escape, (_OLD, LOG)))
+    return rf"{before}(?P<process>\d+)(-\d+)?(-[0-9a-f]+)?{re.escape(_SUFFIX)}({ends})?"
 
 
 def _is_alive(process: int, name: str) -> bool:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import answers
-from tidyusage.errors import OptionError, is_number, known_options
+from tidyusage import answers, engines
+from tidyusage.errors import OptionError, SeatsWarning, is_number, known_options, nearest, warn
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.metrics.unit_cost import check_per, unit_costs
+from tidyusage.metrics.unit_cost import check_per, cost_per_token_query, unit_costs
 from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from tidyusage.answers import Query
     from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates
 
     Seats = float | Mapping[Any, float]
 
 USERS: Final = "users"
+TOKENS: Final = "tokens"
+_SHOWN: Final = 5
 
 
 @known_options
@@ -52,10 +56,11 @@ def cost_per(
     frame
         A wide or long frame of any library, of either spelling; absent columns count as null.
     measure
-        "users", "commits", "pull_requests", "accepted_lines" (`code.lines_accepted_added`),
-        "requests" (`requests.total`, else the sum by kind, else by billing), "sessions",
-        "conversations" (`conversations.distinct`, else `conversations.thread_count`), or a count
-        by its field.  A session or conversation that runs over two windows counts in both.
+        "users", "tokens" (as in `cost_per_token`), "commits", "pull_requests",
+        "accepted_lines" (`code.lines_accepted_added`), "requests" (`requests.total`, else the sum
+        by kind, else by billing), "sessions", "conversations" (`conversations.distinct`, else
+        `conversations.thread_count`), or a count by its field.  A session or conversation that
+        runs over two windows counts in both.
     *by
         Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
         Money and counts of a record that names several resources or tools are split evenly.
@@ -63,7 +68,7 @@ def cost_per(
         How many the figure is for: 1_000 gives the cost of a thousand.
     seats
         With "users", how many seats are paid for: a number, or with one dimension a mapping from
-        its values.
+        its values.  A value that no row has is named in a `SeatsWarning`.
     charge
         As in `cost_by`.
     rates
@@ -117,12 +122,12 @@ def cost_per(
     """
     check_per(per)
     money, periods = Money.of(charge, rates, to), Periods.of(freq, tz, end)
-    if measure != USERS:
-        for option, value in (("seats", seats), ("people", people)):
-            if value is not None:
-                raise OptionError(
-                    f"{option}= is about users, and {measure!r} is asked for.", "Ask for 'users'."
-                )
+    if measure == TOKENS:
+        _only_users(measure, seats=seats, people=people)
+        asked = usage(frame, by, periods, overlap=overlap)
+        query = cost_per_token_query(asked, money, per=per, name="cost_per")
+    elif measure != USERS:
+        _only_users(measure, seats=seats, people=people)
         query = _of_count(usage(frame, by, periods, overlap=overlap), money, measure, per)
     elif periods is not None:
         raise OptionError(
@@ -131,13 +136,44 @@ def cost_per(
         )
     else:
         query = _of_users(usage(frame, by, overlap=overlap), money, per, seats, people)
-    return answers.answer(frame, query)
+    answer = answers.answer(frame, query)
+    return _check_seats(answer, by[0], seats) if isinstance(seats, Mapping) else answer
+
+
+def _check_seats(answer: FrameT, dimension: str, seats: Mapping[Any, float]) -> FrameT:
+    """Warn of values that `seats=` names and the answer lacks; a relation cannot warn."""
+    if engines.backend_of(answer) in {"duckdb", "pyspark"}:
+        return answer
+    if engines.is_lazy(answer):
+        lazy = cast("pl.LazyFrame", answer)
+        return cast("FrameT", lazy.map_batches(lambda eager: _check_seats(eager, dimension, seats)))
+    values = engines.to_arrow(answer).column(0).to_pylist()
+    known = [_spelled(value) for value in values if value is not None]
+    absent = [name for name in seats if name is not None and _spelled(name) not in known]
+    if absent:
+        names = ", ".join(map(repr, absent[:_SHOWN]))
+        warn(
+            f"seats= names {len(absent)} of {dimension} that no row has: {names}.\n\n"
+            f"{nearest(_spelled(absent[0]), known)}",
+            SeatsWarning,
+        )
+    return answer
+
+
+def _only_users(measure: str, **options: object) -> None:
+    """Raise if an option is given that only "users" has."""
+    for option, value in options.items():
+        if value is not None:
+            raise OptionError(
+                f"{option}= applies to users, not to {measure!r}.",
+                "Pass 'users' as the measure, or leave the option out.",
+            )
 
 
 def _of_count(asked: Usage, money: Money, measure: str, per: float) -> Query:
     keys = asked.keys
     asked.require(money.charges, "cost_per")
-    counted = countable(asked, measure, others=(USERS,))
+    counted = countable(asked, measure, others=(USERS, TOKENS))
     name = quote(counted.name)
     both = f"cost is not null and {name} is not null"
     sql = f"""{money.amounts()},
@@ -258,7 +294,12 @@ def _text(value: object) -> str:
     """Return the SQL of a dimension's value as text."""
     if not isinstance(value, str | int):
         raise OptionError(f"seats= names {value!r}.", "Name the dimension's values as text.")
-    return literal(str(value).lower() if isinstance(value, bool) else str(value))
+    return literal(_spelled(value))
+
+
+def _spelled(value: object) -> str:
+    """Return a dimension's value as SQL casts it to text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _number(seats: Any) -> float:

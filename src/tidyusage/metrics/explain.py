@@ -144,7 +144,8 @@ def _chosen(
     signature = inspect.signature(function)
     if unknown := [name for name in options if name not in signature.parameters]:
         raise UnknownOptionError(
-            f"{metric}() has no option {unknown[0]!r}.", nearest(unknown[0], signature.parameters)
+            f"{metric}() got an unexpected keyword argument {unknown[0]!r}.",
+            nearest(unknown[0], signature.parameters),
         )
     is_whole = frame is not None or arguments or options
     bound = (
@@ -192,7 +193,9 @@ def _line(topic: Topic, name: str, counts: Mapping[str, int]) -> str:
 def _topics_of(metric: str, chosen: Mapping[str, Any]) -> list[Topic]:
     """Return the topics of a metric that is asked with certain options."""
     measure = chosen.get("measure", "cost")
-    made = [topic(chosen) for topic in _FIRST.get(metric, ())]
+    is_of_tokens = metric == "cost_per" and measure == "tokens"
+    first = _FIRST.get("cost_per_token" if is_of_tokens else metric, ())
+    made = [topic(chosen) for topic in first]
     if metric in {"top", "trend"}:
         made = [_MEASURES.get(measure, topics.measure_topic)(chosen)]
     if metric == "cost_per" and measure == "users":

@@ -94,7 +94,7 @@ def _path(asked: Usage, name: str, others: tuple[str, ...]) -> str:
             return path
         raise OptionError(*_refusal(path, field))
     known = (*others, *_COUNTS, *(p.removeprefix("usage.") for p, f in _FIELDS.items() if f.unit))
-    raise UnknownFieldError(f"There is no measure {name!r}.", nearest(str(name), known))
+    raise UnknownFieldError(f"Unknown measure {name!r}.", nearest(str(name), known))
 
 
 def _refusal(path: str, field: catalogue.Field) -> tuple[str, str]:

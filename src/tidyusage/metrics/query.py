@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ from tidyusage.metrics.source import RECORD, Dimension, Folded
 from tidyusage.metrics.time import PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
 from tidyusage.sqltext import quote
+from tidyusage.typing import Freq
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -236,7 +237,10 @@ def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
         found = _dimension(columns, name.name, place)
         return replace(found, alias=f"tu__folded_{place}", folded=name)
     if not isinstance(name, str):
-        raise OptionError(f"{name!r} is no name of a dimension.", "Give names as text.")
+        is_list = isinstance(name, list | tuple | set) and name
+        names = ", ".join(map(repr, name)) if is_list else "'model.id'"
+        hint = f"Pass names one by one, as text: {names}."
+        raise OptionError(f"Expected the name of a dimension, got {name!r}.", hint)
     if name in columns.own:
         return Dimension(name, name, alias=f"tu__own_{place}")
     spelled = {column: path for path, column in columns.known.items()}
@@ -251,7 +255,8 @@ def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
     if name == TOOL:
         return _of_child(columns, TOOL, TOOL, "tool_actions")
     known = [*columns.own, *_PATHS, *(p.removeprefix("usage.") for p in _PATHS), *_RESOURCES, TOOL]
-    raise UnknownFieldError(f"There is no dimension {name!r}.", nearest(name, known))
+    hint = f"Pass it as freq={name!r}." if name in get_args(Freq) else nearest(name, known)
+    raise UnknownFieldError(f"Unknown dimension {name!r}.", hint)
 
 
 def _of_child(columns: Columns, name: str, path: str, child: str) -> Dimension:

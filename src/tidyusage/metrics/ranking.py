@@ -66,8 +66,8 @@ def top(
         Of the same library; a lazy one stays lazy.  After the dimensions: `rank` (int64, from 1;
         null for the others, whose dimensions are null too), of costs `currency` (str), the measure
         under its name (float64), `share` (float64, of all groups in that currency), `records`
-        (int64, those that have a figure), `groups` (int64, how many the row holds).  By currency,
-        then by rank.
+        (int64, those that have a figure), `groups` (int64, how many the row combines).  The
+        currency with the largest total comes first; within it, rows are ordered by rank.
 
     Raises
     ------
@@ -233,11 +233,15 @@ places as (
     {records} as records, count(*) as groups
   from folded
   group by {listed(*keys)}tu__place, currency
+),
+sized as (
+  select *, sum(tu__value) over (partition by currency) as tu__total
+  from places
 )
 select {listed(*keys)}case when tu__place <= {n} then tu__place end as rank,
   {measured.currency}tu__value as {value}, share, records, groups{measured.unrated}
-from places
-order by {ordered("currency", "tu__place")}"""
+from sized
+order by {ordered("tu__total desc", "currency", "tu__place")}"""
     types = {"rank": INTEGER, **measured.types, "share": NUMBER}
     types |= {"records": INTEGER, "groups": INTEGER}
     return asked.query(sql, measured.fields, types, nullable=("rank",), **measured.limits)

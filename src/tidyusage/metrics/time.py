@@ -42,6 +42,19 @@ _UNITS: Final[dict[Freq, str]] = {
     "1q": "quarter",
     "1y": "year",
 }
+# What pandas, Polars and people call these lengths, in lower case.
+_ALIASES: Final[dict[str, str]] = {
+    alias: freq
+    for freq, aliases in {
+        "1h": "h hour hourly",
+        "1d": "d day daily",
+        "1w": "w week weekly w-mon 7d",
+        "1mo": "m me ms month monthly 1m 1month",
+        "1q": "q qe qs quarter quarterly 3mo",
+        "1y": "y ye ys a year yearly annual 12mo",
+    }.items()
+    for alias in aliases.split()
+}
 
 
 def window_end_sql(
@@ -79,7 +92,7 @@ class Periods:
 
     def __post_init__(self) -> None:
         """Refuse what is no length, no zone, no kind of end."""
-        one_of("freq", self.freq, get_args(Freq))
+        one_of("freq", self.freq, get_args(Freq), _ALIASES)
         _by_product(self.end)  # raises for what is none
         if self.tz != UTC and self.tz not in _zones():
             raise OptionError(

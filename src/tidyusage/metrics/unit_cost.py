@@ -121,8 +121,9 @@ def cost_per_token_query(
     per: float = 1,
     tokens: Tokens = "total",
     convention: Conventions = conventions.AUTO,
+    name: str = "cost_per_token",
 ) -> Query:
-    """Return the query of `cost_per_token`."""
+    """Return the query of `cost_per_token`; ``name`` is the column of the unit cost."""
     asked.require(money.charges, "cost_per_token")
     asked.require(conventions.FIELDS[:-1], "cost_per_token")
     keys = asked.keys
@@ -150,12 +151,12 @@ sums as (
   from conventions
   group by {listed(*keys)}currency
 ),
-{unit_costs(asked, money, "tokens", "cost_per_token", per)}"""
+{unit_costs(asked, money, "tokens", name, per)}"""
     types = {
         "currency": TEXT,
         "cost": NUMBER,
         "tokens": NUMBER,
-        "cost_per_token": NUMBER,
+        name: NUMBER,
         "records": INTEGER,
     }
     return asked.query(sql, (*conventions.FIELDS, *money.fields), types, **money.limits)

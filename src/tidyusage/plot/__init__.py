@@ -19,3 +19,7 @@ __all__ = [
     "tokens_by",
     "trend",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

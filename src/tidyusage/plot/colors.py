@@ -79,9 +79,11 @@ def assign(
         For a given colour that is none of the form `#rrggbb`.
     """
     fixed = _checked(fixed or {})
-    every = _given({}, names, fixed)
-    asked = set(every if shown is None else shown)
-    first = {name: every[name] for name in _unlike(every) if name in asked}
+    every = set(names)
+    asked = every if shown is None else set(shown)
+    # Only the names that have a colour to themselves: the others give way to what is shown.
+    owners = _given({}, every, fixed, only_owners=True)
+    first = {name: owners[name] for name in _unlike(owners) if name in asked}
     return _given(first, asked, fixed)
 
 
@@ -94,14 +96,25 @@ def _checked(fixed: Mapping[str, str]) -> dict[str, str]:
     return dict(fixed)
 
 
-def _given(taken: dict[str, str], names: Iterable[str], fixed: Mapping[str, str]) -> dict[str, str]:
-    """Give each name the first colour it wants that is free; its favourite where none is."""
+def _given(
+    taken: dict[str, str],
+    names: Iterable[str],
+    fixed: Mapping[str, str],
+    *,
+    only_owners: bool = False,
+) -> dict[str, str]:
+    """Give each name the first colour it wants that is free; its favourite where none is free.
+
+    With ``only_owners``, names that find no free colour are left out.
+    """
     found = dict(taken)
+    free = set(PALETTE) - {*found.values(), *fixed.values()}
     for name in sorted(set(names) - set(found), key=lambda name: (name not in _PINNED, name)):
-        wanted = sorted(PALETTE, key=lambda color: _wish(color, name))
-        used = {*found.values(), *fixed.values()}
-        free = (color for color in wanted if color not in used)
-        found[name] = fixed.get(name) or next(free, wanted[0])
+        if name in fixed:
+            found[name] = fixed[name]
+        elif free or not only_owners:
+            found[name] = min(free or PALETTE, key=lambda color: _wish(color, name))
+            free.discard(found[name])
     return found
 
 
@@ -112,8 +125,10 @@ def _wish(color: str, name: str) -> tuple[bool, bool, bytes]:
 
 def _unlike(colors: Mapping[str, str]) -> list[str]:
     """Return the names of which none before has the same colour."""
-    seen = list(colors.values())
-    return [name for place, name in enumerate(colors) if colors[name] not in seen[:place]]
+    first: dict[str, str] = {}
+    for name, color in colors.items():
+        first.setdefault(color, name)
+    return list(first.values())
 
 
 def _hash(text: str) -> bytes:

@@ -6,9 +6,9 @@ import html
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage.atomic import replacing
 from tidyusage.errors import OptionError, SourceError
 from tidyusage.htmltext import json_text, script_text
-from tidyusage.interrupts import remove
 from tidyusage.plot.draw import altair, vega
 
 if TYPE_CHECKING:
@@ -102,17 +102,13 @@ def save(chart: Any, path: Path, *, scale: float = 2.0) -> str:
         )
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise SourceError(f"There is no folder {os.path.dirname(path)!r}.", "Make it first.")
-    partial = f"{path}.{os.getpid()}.partial"
-    try:
+    with replacing(path) as partial:
         if format_ == ".html":
             with open(partial, "w", encoding="utf-8") as file:
                 file.write(_page(chart))
         else:
             options = {"scale_factor": scale} if format_ == ".png" else {}
             _padded(chart).save(partial, format=format_[1:], **options)
-        os.replace(partial, path)
-    finally:
-        remove(partial)
     return path
 
 

@@ -1,0 +1,35 @@
+"""Files that are complete or absent: they are written under another name, then renamed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tidyusage.interrupts import LEFT, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MODE = 0o666  # less the umask, as for any new file
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield the path of an empty file that replaces ``path`` if the block succeeds.
+
+    The file is in the same folder.  Its name is random and it is created exclusively, so that
+    nobody can plant a link there.  A symbolic link keeps pointing to its target, and the target is
+    replaced.
+    """
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    partial = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.partial")
+    LEFT.add(partial)
+    try:
+        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
+        yield partial
+        os.replace(partial, target)
+    finally:
+        remove(partial)
