@@ -114,21 +114,17 @@ def at(tmp_path: Any, monkeypatch: Any, request: pytest.FixtureRequest) -> Calla
 
 # The long run, `CI=true pytest`, runs everything; `pytest` alone leaves out what is marked slow.
 IN_CI = bool(os.environ.get("CI"))
-# Tests that start one of these are slow without being marked so by hand: either they use the fixture,
-# or one of their parameters is its name.
+# What needs one of these is slow without a mark: a test with the fixture, or with the parameter "postgres".
 SLOW_FIXTURES = {"server", "browser", "spark"}
-SLOW_PARAMETERS = {"postgres", "spark"}
 
 
 def pytest_itemcollected(item: Any) -> None:
     """Mark as slow what starts PostgreSQL, a browser or Spark."""
-    parameters = getattr(item, "callspec", None)
-    values = (
-        [value for value in parameters.params.values() if isinstance(value, str)]
-        if parameters
-        else []
-    )
-    if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())) or SLOW_PARAMETERS & set(values):
+    fixtures = getattr(item, "fixturenames", ())
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    if SLOW_FIXTURES & {*fixtures} or any(
+        isinstance(v, str) and v == "postgres" for v in parameters
+    ):
         item.add_marker(pytest.mark.slow)
 
 
@@ -171,7 +167,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print how many tests were left out, and what was drawn: a strategy may draw nothing odd."""
     if left_out := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(
-            f"{left_out:,} slow tests are left to the long run: CI=true pytest"
+            f"{left_out:,} slow tests left out; run them with CI=true pytest"
         )
     for flavour in dict.fromkeys(flavour for flavour, _ in DRAWN):
         counts = {what: count for (of, what), count in DRAWN.items() if of == flavour}

@@ -132,6 +132,7 @@ def test_the_text_gives_what_the_oracle_says(engine, records, question, zone):
     check(engine, records, question, zone)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("spark")
 @pytest.mark.parametrize("engine", ["spark"], indirect=True)
 @drawn(15)
