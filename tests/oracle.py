@@ -761,8 +761,9 @@ def trend(
         if period is not None:
             earlier, _ = groups.get(((before(period, freq, tz), *dims), code), (None, None))
         change = None if earlier is None else value - earlier
+        rate = ratio(change, earlier) if earlier is not None and earlier > 0 else None
         row = {"key": (period, *dims)} | ({"currency": code} if measure == "cost" else {})
-        row |= {measure: value, "change": change, "change_rate": ratio(change, earlier)}
+        row |= {measure: value, "change": change, "change_rate": rate}
         row["share"] = ratio(value, fsum(whole[period, code]))
         answer.append(row | {"records": len(numbers)})
     return answer

@@ -116,7 +116,7 @@ def test_a_record_within_one_day_stays_as_it_is(make):
     ]
     records[1]["end_date"] = "2022-10-12T06:00:00Z"
     frame = make(records)
-    assert rows(tu.daily(frame)) == rows(frame)
+    assert rows(tu.daily(frame)) == [{**row, "window_cut": False} for row in rows(frame)]
 
 
 def test_rows_stand_as_they_did_and_pieces_by_time(make):
@@ -205,7 +205,8 @@ def test_nothing_is_lost_where_clocks_go_back_over_midnight(end):
         "usage": {"tokens": {"total": 5}},
     }
     frame = tu.flatten_usage(record, backend="polars")
-    assert tu.daily(frame, tz="America/Goose_Bay").equals(frame)
+    found = tu.daily(frame, tz="America/Goose_Bay")
+    assert found.equals(frame.with_columns(window_cut=False))
 
 
 def test_an_event_is_not_cut(make):
@@ -272,16 +273,18 @@ def test_dtypes_columns_and_own_columns_stay(make_each):
         frame = frame.project("*, 'x' as period")
     answer = tu.daily(frame)
     assert type(answer) is type(frame)
-    assert columns(answer) == columns(frame)
+    assert columns(answer) == [*columns(frame), "window_cut"]
     assert [row["period"] for row in rows(answer)] == ["x", "x", "x"]
+    assert [row["window_cut"] for row in rows(answer)] == [True, True, True]
     if isinstance(frame, pd.DataFrame):
-        assert list(answer.dtypes) == list(frame.dtypes)
+        assert list(answer.dtypes)[:-1] == list(frame.dtypes)
     elif isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        assert answer.lazy().collect_schema() == frame.lazy().collect_schema()
+        expected_schema = {**frame.lazy().collect_schema(), "window_cut": pl.Boolean}
+        assert dict(answer.lazy().collect_schema()) == expected_schema
     elif hasattr(frame, "schema"):
-        assert answer.schema.types == frame.schema.types
+        assert answer.schema.types[:-1] == frame.schema.types
     else:
-        assert answer.types == frame.types
+        assert answer.types[:-1] == frame.types
 
 
 def test_no_rows_and_lists_without_values(make):
@@ -330,7 +333,8 @@ def test_columns_without_any_value_and_dates_without_a_time():
     nothing = frame.with_columns(pl.lit(None).alias("end_date"))
     assert tu.daily(nothing)["end_date"].to_list() == [None]
     undated = frame.drop("start_date")
-    assert tu.daily(undated) is undated
+    found = tu.daily(undated).select("id", "end_date", "window_cut").row(0)
+    assert found == ("a", dt.datetime(2026, 1, 3, tzinfo=UTC), False)
 
 
 @pytest.mark.parametrize(
@@ -424,8 +428,9 @@ def figures(row):
 def expected(record, zone):
     """Return begin and end of each piece, by the zone's calendar."""
     start, end = (dt.datetime.fromisoformat(record[name]) for name in ("start_date", "end_date"))
-    if end <= start:
-        end = start + dt.timedelta(days=1)
+    if end <= start:  # a day from midnight on, else an instant
+        is_midnight = start.time() == dt.time()
+        end = start + (dt.timedelta(days=1) if is_midnight else SECOND)
     found, at = [], start
     while at < end:
         day = at.astimezone(ZoneInfo(zone)).date() + dt.timedelta(days=1)
@@ -450,7 +455,7 @@ def test_pieces_are_the_days_and_add_up_to_the_whole(flavour, records, zone, see
         mine = [piece for piece in pieces if piece["id"] == record["id"]]
         bounds = expected(record, zone)
         if len(bounds) == 1:
-            assert mine == [row]
+            assert mine == [{**row, "window_cut": False}]
             continue
         assert [(piece["start_date"], piece["end_date"]) for piece in mine] == bounds
         assert {piece["usage.sessions.distinct"] for piece in mine} == {None}

@@ -175,6 +175,7 @@ QUESTIONS = [
     ("allocate_shared", ({"user.id": None}, "user.id"), {}),
     ("cache_hit_rate", ("surface",), {}),
     ("cache_savings", (), {"prices": PRICES}),
+    ("between", ("2026-03",), {}),
     ("charges", (), {"duplicates": "keep"}),
     ("complete_until", ({"{tu__spark}": "2d", "*": "30d"},), {"as_of": "2026-03-10"}),
     ("cost_by", ("model.id",), {"freq": "1mo", "tz": "Asia/Kolkata", "end": "inclusive"}),

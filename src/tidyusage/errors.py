@@ -24,6 +24,8 @@
     ├── AllocationWarning    shared rows that nothing bears
     ├── ModelWarning         models of whose names nothing is known
     ├── SeatsWarning         seats of a product or group that no row has
+    ├── UndatedWarning       records without dates were left out of a date range
+    ├── SpreadWarning        windows longer than a period are spread evenly over several
     └── PartialWarning       records that a service has not sent, or a fetch has not got
 """
 
@@ -178,6 +180,14 @@ class ModelWarning(UsageWarning):
 
 class SeatsWarning(UsageWarning):
     """Seats are given for a value that no row has."""
+
+
+class UndatedWarning(UsageWarning):
+    """Records without dates were left out of a date range."""
+
+
+class SpreadWarning(UsageWarning):
+    """Most windows are longer than the period, so figures are spread evenly over several."""
 
 
 class PartialWarning(UsageWarning):

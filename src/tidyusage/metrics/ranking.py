@@ -120,7 +120,8 @@ def trend(
     """Return a measure by period, with its change from the period before.
 
     `change` is the figure less that of the same group (and currency) in the calendar period just
-    before; `change_rate` is the change over that earlier figure.
+    before; `change_rate` is the change divided by that earlier figure.  A rate of change from zero
+    or from a negative figure has no meaning, so it is null there.
 
     Parameters
     ----------
@@ -159,9 +160,9 @@ def trend(
         Of the same library; a lazy one stays lazy.  `period`, the dimensions, of costs `currency`
         (str), the measure under its name (float64), `change` (float64, in the same unit; null if
         the group has no figure in the period before), `change_rate` (float64; 0.1 is a tenth
-        more), `share` (float64, of that period and currency), `records` (int64, those that have a
-        figure).  Groups without a figure in a period have no row there.  By period, then the
-        largest first.
+        more; null unless the figure before is above zero), `share` (float64, of that period and
+        currency), `records` (int64, those that have a figure).  Groups without a figure in a
+        period have no row there.  By period, then the largest first.
 
     Raises
     ------
@@ -269,7 +270,8 @@ compared as (
   from earlier
 )
 select {listed(*keys)}{measured.currency}tu__value as {value}, tu__value - tu__before as change,
-  (tu__value - tu__before) / nullif(tu__before, 0) as change_rate, share, records{measured.unrated}
+  case when tu__before > 0 then (tu__value - tu__before) / tu__before end as change_rate,
+  share, records{measured.unrated}
 from compared
 order by {ordered("period", "tu__value desc", *dims, "currency")}"""
     types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}

@@ -11,7 +11,7 @@ from tidyusage.answers import GUARD, Query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import grain, mixed
 from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
-from tidyusage.metrics.time import DATES
+from tidyusage.metrics.time import DATES, window_end_sql
 from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.reports import GUARD_WORDS, one_report
@@ -101,9 +101,11 @@ def _is_of_one_length(frame: Any, found: Columns) -> bool:
     """Tell whether all windows of a Spark frame are of one length, by looking at once."""
     if not {*DATES} <= set(found.known):
         return False
-    start, end = (f"epoch_us({quote(found.known[name])})" for name in DATES)
+    start, end = (quote(found.known[name]) for name in DATES)
     sql = f"""with lengths as (
-  select distinct coalesce({end} - {start}, -1) as length
+  select distinct coalesce(
+    epoch_us({window_end_sql(start=start, end=end)}) - epoch_us({start}), -1
+  ) as length
   from {FRAME}
 )
 select count(*) as lengths

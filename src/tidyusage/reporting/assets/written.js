@@ -25,7 +25,7 @@ const plural = (count, one) => `${number(count)} ${one}${count === 1 ? "" : "s"}
 
 /** How a figure has changed, in words. */
 function change(now, before, write) {
-  if (before === 0) return now === 0 ? "no change" : `from ${write(before)} to ${write(now)}`;
+  if (before <= 0) return now === before ? "no change" : `from ${write(before)} to ${write(now)}`;
   return signed((now - before) / Math.abs(before) * 100, "%");
 }
 
