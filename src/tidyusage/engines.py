@@ -70,13 +70,47 @@ def to_arrow(frame: Any) -> pa.Table:
 
 
 def _arrow_of_polars(frame: pl.DataFrame) -> pa.Table:
-    """Return a frame as Arrow; of Python's objects Polars would hand over the addresses."""
+    """Return a frame as Arrow, which has no type for Polars' 128-bit integers.
+
+    Of Python objects Polars would hand over the addresses.
+    """
     if objects := [name for name, dtype in frame.schema.items() if dtype.is_object()]:
         raise FrameError(
             f"The column {objects[0]!r} holds Python's objects, which no engine reads.",
             "Bring it to text first, or drop it.",
         )
+    import polars as pl
+
+    wide = [name for name, dtype in frame.schema.items() if dtype in {pl.Int128, pl.UInt128}]
+    if wide:
+        try:
+            frame = frame.with_columns(pl.col(wide).cast(pl.Decimal(38, 0)))
+        except pl.exceptions.InvalidOperationError as error:
+            raise FrameError(
+                f"One of the columns {wide} holds integers of more than 38 digits.",
+                "Convert them to text first.",
+            ) from error
     return frame.to_arrow()
+
+
+def readable(table: pa.Table) -> pa.Table:
+    """Return a table in types that DuckDB reads: it has neither halves nor 256-bit decimals."""
+    for place, field in enumerate(table.schema):
+        column_: Any = table[place]
+        if pa.types.is_float16(field.type):
+            column_ = column_.cast(pa.float32())
+        elif pa.types.is_decimal256(field.type):
+            try:
+                column_ = column_.cast(pa.decimal128(38, field.type.scale))
+            except pa.ArrowInvalid as error:
+                raise FrameError(
+                    f"The column {field.name!r} holds decimals of more than 38 digits.",
+                    "Convert it to float64 or to text first.",
+                ) from error
+        else:
+            continue
+        table = table.set_column(place, field.name, column_)
+    return table
 
 
 def column(frame: Any, name: str) -> Any:
@@ -130,17 +164,10 @@ def height(frame: Any) -> int:
     return len(frame) if hasattr(frame, "__len__") and backend_of(frame) != "duckdb" else 0
 
 
-def run(
-    frame: FrameT,
-    query: Query,
-    types: Types,
-    sep: Separator,
-    *,
-    before: Callable[[pa.Table], pa.Table] = lambda table: table,
-) -> FrameT:
+def run(frame: FrameT, query: Query, types: Types, sep: Separator) -> FrameT:
     """Run a query over a frame and return its answer in the frame's kind.
 
-    A lazy frame stays lazy, and so does a relation.  ``before`` readies an eager frame.
+    A lazy frame stays lazy, and so does a relation.
     """
     if backend_of(frame) == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
@@ -150,12 +177,10 @@ def run(
     if is_lazy(frame):
         return cast(
             "FrameT",
-            map_lazily(
-                frame, lambda eager: run(eager, query, types, sep, before=before), types, sep
-            ),
+            map_lazily(frame, lambda eager: run(eager, query, types, sep), types, sep),
         )
     backend = cast("Backend", backend_of(frame))
-    table = before(to_arrow(frame))
+    table = to_arrow(frame)
     with connections.connect(few=is_few(table), form=backend) as connection:
         prepare(connection, backend)
         answer = ask(connection, table, query)
@@ -177,6 +202,7 @@ def refusals() -> tuple[type[Exception], ...]:
         duckdb.ConversionException,
         duckdb.BinderException,
         duckdb.InvalidInputException,
+        duckdb.NotImplementedException,
         pa.ArrowInvalid,
         pa.ArrowNotImplementedError,
     )
@@ -219,7 +245,7 @@ def is_few(table: pa.Table) -> bool:
 
 def ask(connection: duckdb.DuckDBPyConnection, table: pa.Table, query: Query) -> pa.Table:
     """Run a query over an Arrow table."""
-    connection.register(FRAME, table)
+    connection.register(FRAME, readable(table))
     try:
         return rows(connection, query(FRAME), few=is_few(table))
     finally:
