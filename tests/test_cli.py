@@ -171,6 +171,8 @@ def test_cost_is_a_table(records):
         ["opus|1", "USD", "7.50", "100.0%", "2", "1"],
         ["opus|1", "EUR", "1.00", "100.0%", "2", "1"],
         ["gpt", "1", "0"],
+        ["total", "USD", "7.50", "100.0%", "3", "1"],  # three records, one with a cost in USD
+        ["total", "EUR", "1.00", "100.0%", "3", "1"],
     ]
 
 
@@ -222,7 +224,7 @@ def test_summary_of_a_folder_says_what_it_covers(records):
         (["--rate", "EUR"], 2, "Write --rate EUR=1.08."),
         (["--rate", "GBP=2", "--to", "USD"], 1, "There is no rate of EUR to USD."),
         (["--to", "USD"], 2, "converted with both, as --rate EUR=1.08 --to USD"),
-        (["--tz", "Mars"], 2, "--tz 'Mars' is no time zone."),
+        (["--tz", "Mars"], 2, "Invalid time zone: 'Mars'."),
         (["--freq", "1m"], 2, "--freq"),
         (["--format", "xml"], 2, "--format"),
     ],
@@ -292,7 +294,7 @@ def test_findings_tell_what_is_suspect():
     assert done.stdout.split()[:5] == ["severity", "check", "id", "records", "message"]
     assert "currency_missing" in done.stdout
     found = json.loads(run("findings", "-", "--format", "json", stdin=lines(BROKEN)).stdout)
-    assert [row["check"] for row in found] == ["currency_missing"]
+    assert [row["check"] for row in found] == ["currency_missing", "end_before_start"]
     assert set(found[0]) >= {"severity", "column", "value", "expected", "records"}
     none = run("findings", "-", "--only", "missing_days", "--format", "json", stdin=lines(BROKEN))
     assert json.loads(none.stdout) == []

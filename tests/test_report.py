@@ -552,7 +552,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(frame, tmp_path):
     faults = {
         "freq='1h' is not a value of freq": {"freq": "1h"},
         "charge='nett' is no policy": {"charge": "nett"},
-        "tz='Mars' is no time zone": {"tz": "Mars"},
+        "Invalid time zone: 'Mars'": {"tz": "Mars"},
         "overlap='look' is not a value of overlap": {"overlap": "look"},
         "users='no' is not a value of users": {"users": "no"},
         "title=5 is no text": {"title": 5},

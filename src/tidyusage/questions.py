@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+import functools
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
 
@@ -12,101 +14,227 @@ from tidyusage.typing import (
     AcceptanceKind,
     Duplicates,
     Freq,
+    Overlap,
     Policy,
     Unknown,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
 Form: TypeAlias = Literal["table", "csv", "json", "md"]
 Sources: TypeAlias = Annotated[
     list[str],
-    typer.Argument(metavar="SOURCE...", help="Files, folders or patterns; - is standard input."),
+    typer.Argument(metavar="SOURCE...", help="Files, folders or patterns; - reads standard input."),
 ]
 By: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--by", help="A dimension such as model.id; may be given several times."),
+    typer.Option("--by", help="A dimension such as model.id; several with commas, or repeated."),
 ]
 Periods: TypeAlias = Annotated[Freq | None, typer.Option("--freq", help="The length of a period.")]
-Zone: TypeAlias = Annotated[str, typer.Option("--tz", help="The zone whose calendar counts.")]
-Format: TypeAlias = Annotated[Form, typer.Option("--format", help="How the answer is written.")]
+Zone: TypeAlias = Annotated[str, typer.Option("--tz", help="The time zone of the calendar.")]
+Format: TypeAlias = Annotated[Form, typer.Option("--format", help="The format of the answer.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Rates: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--rate", metavar="EUR=1.08", help="What a currency is worth in that of --to."),
+    typer.Option("--rate", metavar="EUR=1.08", help="The value of a currency in that of --to."),
 ]
 To: TypeAlias = Annotated[str | None, typer.Option("--to", help="The currency to convert to.")]
-Which: TypeAlias = Annotated[Policy, typer.Option("--charge", help="What of the charges counts.")]
+Which: TypeAlias = Annotated[
+    Policy, typer.Option("--charge", help="Which charge counts as the cost.")
+]
+Overlaps: TypeAlias = Annotated[
+    Overlap, typer.Option("--overlap", help="What to do if rows look counted twice.")
+]
 Rejects: TypeAlias = Annotated[
-    str | None, typer.Option("--rejects", help="Where records that cannot be read are set aside.")
+    str | None, typer.Option("--rejects", help="File for records that cannot be read.")
 ]
 Currency: TypeAlias = Annotated[
-    str | None, typer.Option("--currency", help="What an absent currency means, such as USD.")
+    str | None, typer.Option("--currency", help="The currency of charges without one, e.g. USD.")
 ]
 Repeated: TypeAlias = Annotated[
-    Duplicates, typer.Option("--duplicates", help="One id on several records.")
+    Duplicates, typer.Option("--duplicates", help="What to do with repeated ids.")
 ]
 Keys: TypeAlias = Annotated[
-    Unknown, typer.Option("--unknown", help="Keys that the schema does not know.")
+    Unknown, typer.Option("--unknown", help="What to do with keys that the schema lacks.")
 ]
-
 MemoryLimit: TypeAlias = Annotated[
     str | None,
-    typer.Option("--memory-limit", metavar="2GB", help="Hold no more; the rest goes to disk."),
+    typer.Option(
+        "--memory-limit", metavar="2GB", help="Memory limit; anything above it spills to disk."
+    ),
 ]
 TempDirectory: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--temp-directory", metavar="DIR", help="The folder for what is not held."),
+    str | None, typer.Option("--temp-directory", metavar="DIR", help="The folder to spill to.")
+]
+Measure: TypeAlias = Annotated[
+    str, typer.Option("--measure", help="cost, tokens, requests, commits, or a counted field.")
 ]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    for function in (summary, cost, tokens, users, acceptance):
+    for function in (summary, cost, tokens, users, acceptance, top, trend):
         examples = _EXAMPLES[function.__name__]
         epilog = "\n\n".join(["**Examples**", *(f"`tidyusage {line}`" for line in examples)])
-        app.command(epilog=epilog)(function)
+        app.command(epilog=epilog)(_with_reading(function))
 
 
 _EXAMPLES = {
     "summary": ("summary usage.ndjson", "summary exports/ --by organization.id --format csv"),
     "cost": (
-        "cost usage.ndjson --by model.id --freq 1mo",
+        "cost usage.ndjson --by product.id,model.id --freq 1mo",
         "cost usage.ndjson --by user.email --charge net --rate EUR=1.08 --to USD",
+        "cost usage.ndjson --by model.id --json",
     ),
-    "tokens": ("tokens usage.ndjson --by model.id", "tokens usage.ndjson --freq 1d --format json"),
+    "tokens": ("tokens usage.ndjson --by model.id", "tokens usage.ndjson --freq 1d --json"),
     "users": ("users usage.ndjson --freq 1w", "users usage.ndjson --freq 1d --rolling 7"),
     "acceptance": ("acceptance usage.ndjson --by user.email --kind edit",),
+    "top": (
+        "top usage.ndjson --by user.email",
+        "top usage.ndjson -n 5 --by model.id --measure tokens",
+    ),
+    "trend": (
+        "trend usage.ndjson --freq 1w",
+        "trend usage.ndjson --by product.id --measure tokens",
+    ),
 }
 
 
+class Question:
+    """What a metric is computed on, and how its answer is printed."""
+
+    def __init__(self, frame: Any, by: list[str] | None, form: Form, overlap: Overlap) -> None:
+        self._frame, self._form, self._overlap = frame, form, overlap
+        self._by = _names(by, frame)
+
+    def answer(self, metric: str, *first: Any, totals: bool = True, **options: Any) -> None:
+        """Compute a metric and print it; ``totals`` adds the metric of all rows to a table."""
+        from tidyusage import metrics
+
+        ask = functools.partial(getattr(metrics, metric), self._frame, *first)
+        found = answered(ask(*self._by, overlap=self._overlap, **options))
+        has_totals = totals and self._form in {"table", "md"} and found.num_rows > 1
+        places = len(self._by) + ("period" in found.column_names)
+        if not found.num_rows and self._form == "table":
+            return  # a bare header tells nothing that the note on an empty source has not told
+        show_answer(
+            found,
+            self._form,
+            dimensions=found.column_names[:places],
+            total=self._total(ask, options) if has_totals else None,
+        )
+
+    def _total(self, ask: Callable[..., Any], options: dict[str, Any]) -> pa.Table | None:
+        """Return the metric without dimensions and periods; a sum of ratios means nothing."""
+        is_split = bool(self._by) or options.get("freq") is not None
+        whole = {name: value for name, value in options.items() if name not in {"freq", "rolling"}}
+        return answered(ask(overlap="ignore", **whole)) if is_split else None
+
+
+def _names(by: list[str] | None, frame: Any) -> list[str]:
+    """Return the dimensions of `--by a,b --by c`; a column's own name may hold a comma."""
+    from tidyusage import engines
+
+    columns = engines.columns(frame)
+    listed = ([text] if text in columns else text.split(",") for text in by or ())
+    return [name.strip() for names in listed for name in names]
+
+
 def summary(
-    sources: Sources,
+    ask: Question,
     *,
-    by: By = None,
     charge: Which = "billed",
     rate: Rates = None,
     to: To = None,
-    format_: Format = "table",
-    rejects: Rejects = None,
-    currency: Currency = None,
-    duplicates: Repeated = "latest",
-    unknown: Keys = "warn",
-    memory_limit: MemoryLimit = None,
-    temp_directory: TempDirectory = None,
 ) -> None:
-    """Show what the records hold: users, models, tokens, cost, and how many tell of each."""
-    how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
-    _ask("summary", sources, by, format_, how, charge=charge, rates=rate, to=to)
+    """Show what the records hold: users, models, tokens, cost, and the coverage of each."""
+    ask.answer("summary", charge=charge, rates=rated(rate), to=to)
 
 
 def cost(
-    sources: Sources,
+    ask: Question,
     *,
-    by: By = None,
     charge: Which = "billed",
     freq: Periods = None,
     tz: Zone = "UTC",
     rate: Rates = None,
     to: To = None,
+) -> None:
+    """Show the cost of each group, by currency."""
+    options = {"charge": charge, "rates": rated(rate), "to": to}
+    ask.answer("cost_by", freq=freq, tz=tz, **options)
+
+
+def tokens(ask: Question, *, freq: Periods = None, tz: Zone = "UTC") -> None:
+    """Show the tokens of each group, by kind."""
+    ask.answer("tokens_by", freq=freq, tz=tz)
+
+
+def users(
+    ask: Question,
+    *,
+    freq: Periods = None,
+    rolling: Annotated[
+        int | None, typer.Option(help="Count the users of the last N periods.")
+    ] = None,
+    tz: Zone = "UTC",
+) -> None:
+    """Show how many users were active in each group."""
+    ask.answer("active_users", freq=freq, rolling=rolling, tz=tz)
+
+
+def acceptance(
+    ask: Question,
+    *,
+    kind: Annotated[
+        AcceptanceKind | None, typer.Option(help="One kind of suggestion; all by default.")
+    ] = None,
+    freq: Periods = None,
+    tz: Zone = "UTC",
+) -> None:
+    """Show how much of what was suggested was accepted."""
+    ask.answer("acceptance_rate", kind=kind, freq=freq, tz=tz)
+
+
+def top(
+    ask: Question,
+    *,
+    n: Annotated[int, typer.Option("-n", help="How many groups; the others are one row.")] = 10,
+    measure: Measure = "cost",
+    charge: Which = "billed",
+    rate: Rates = None,
+    to: To = None,
+) -> None:
+    """Show the largest groups, and all others as one row."""
+    options = {"charge": charge, "rates": rated(rate), "to": to}
+    ask.answer("top", n, totals=False, measure=measure, **options)
+
+
+def trend(
+    ask: Question,
+    *,
+    measure: Measure = "cost",
+    freq: Annotated[Freq, typer.Option("--freq", help="The length of a period.")] = "1mo",
+    tz: Zone = "UTC",
+    charge: Which = "billed",
+    rate: Rates = None,
+    to: To = None,
+) -> None:
+    """Show a measure by period, and its change from the period before."""
+    options = {"charge": charge, "rates": rated(rate), "to": to}
+    ask.answer("trend", totals=False, measure=measure, freq=freq, tz=tz, **options)
+
+
+def _reading(
+    sources: Sources,
+    *,
+    by: By = None,
     format_: Format = "table",
+    json: AsJson = False,
+    overlap: Overlaps = "warn",
     rejects: Rejects = None,
     currency: Currency = None,
     duplicates: Repeated = "latest",
@@ -114,68 +242,34 @@ def cost(
     memory_limit: MemoryLimit = None,
     temp_directory: TempDirectory = None,
 ) -> None:
-    """Show what each group cost, by currency."""
-    how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
-    options = {"charge": charge, "freq": freq, "tz": tz, "rates": rate, "to": to}
-    _ask("cost_by", sources, by, format_, how, **options)
+    """Declare the options that every metric's command has."""
 
 
-def tokens(
-    sources: Sources,
-    *,
-    by: By = None,
-    freq: Periods = None,
-    tz: Zone = "UTC",
-    format_: Format = "table",
-    rejects: Rejects = None,
-    duplicates: Repeated = "latest",
-    unknown: Keys = "warn",
-    memory_limit: MemoryLimit = None,
-    temp_directory: TempDirectory = None,
-) -> None:
-    """Show how many tokens each group used, by sort."""
-    how = reading(rejects, None, duplicates, unknown, memory_limit, temp_directory)
-    _ask("tokens_by", sources, by, format_, how, freq=freq, tz=tz)
+def _with_reading(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command of a metric, which has the options of `_reading` too."""
+    shared, own = (inspect.signature(each).parameters for each in (_reading, function))
+    hints = {
+        **get_type_hints(_reading, include_extras=True),
+        **get_type_hints(function, include_extras=True),
+    }
+
+    @functools.wraps(function)
+    def command(sources: list[str], **given: Any) -> None:
+        options = {name: given[name] for name in own if name in given}
+        with plainly():
+            frame = records(sources, reading(**{name: given[name] for name in _HOW}))
+            form = "json" if given["json"] else given["format_"]
+            function(Question(frame, given["by"], form, given["overlap"]), **options)
+
+    ordered = {name: shared[name] for name in ("sources", "by")} | {**own, **shared}
+    parameters = {name: of for name, of in ordered.items() if name != "ask"}
+    annotated = [of.replace(annotation=hints[name]) for name, of in parameters.items()]
+    command.__annotations__ = {of.name: of.annotation for of in annotated} | {"return": None}
+    setattr(command, "__signature__", inspect.Signature(annotated))  # noqa: B010 - typer reads it
+    return command
 
 
-def users(
-    sources: Sources,
-    *,
-    by: By = None,
-    freq: Periods = None,
-    rolling: Annotated[
-        int | None, typer.Option(help="Count users of so many periods up to each.")
-    ] = None,
-    tz: Zone = "UTC",
-    format_: Format = "table",
-    rejects: Rejects = None,
-    duplicates: Repeated = "latest",
-    unknown: Keys = "warn",
-    memory_limit: MemoryLimit = None,
-    temp_directory: TempDirectory = None,
-) -> None:
-    """Show how many users were active in each group."""
-    how = reading(rejects, None, duplicates, unknown, memory_limit, temp_directory)
-    _ask("active_users", sources, by, format_, how, freq=freq, rolling=rolling, tz=tz)
-
-
-def acceptance(
-    sources: Sources,
-    *,
-    by: By = None,
-    kind: Annotated[AcceptanceKind | None, typer.Option(help="Of what; all if not given.")] = None,
-    freq: Periods = None,
-    tz: Zone = "UTC",
-    format_: Format = "table",
-    rejects: Rejects = None,
-    duplicates: Repeated = "latest",
-    unknown: Keys = "warn",
-    memory_limit: MemoryLimit = None,
-    temp_directory: TempDirectory = None,
-) -> None:
-    """Show how much of what was offered was accepted."""
-    how = reading(rejects, None, duplicates, unknown, memory_limit, temp_directory)
-    _ask("acceptance_rate", sources, by, format_, how, kind=kind, freq=freq, tz=tz)
+_HOW = ("rejects", "currency", "duplicates", "unknown", "memory_limit", "temp_directory")
 
 
 def reading(  # noqa: PLR0917 - one of each that commands have
@@ -192,24 +286,6 @@ def reading(  # noqa: PLR0917 - one of each that commands have
     return {**options, "duplicates": duplicates, "unknown": unknown, **bounds}
 
 
-def _ask(
-    metric: str,
-    sources: list[str],
-    by: list[str] | None,
-    format_: Form,
-    how: dict[str, Any],
-    **options: Any,
-) -> None:
-    """Read records, ask a metric of them, and print the answer."""
-    from tidyusage import metrics
-
-    with plainly():
-        if "rates" in options:
-            options["rates"] = rated(options["rates"])
-        frame = records(sources, how)
-        show_answer(answered(getattr(metrics, metric)(frame, *(by or ()), **options)), format_)
-
-
 def rated(rates: list[str] | None) -> dict[str, float] | None:
     """Return the rates that a command is given by currency, None for none."""
     return dict(map(_rate, rates)) if rates else None
@@ -220,4 +296,4 @@ def _rate(text: str) -> tuple[str, float]:
     try:
         return currency, float(rate)
     except ValueError as error:
-        raise OptionError(f"--rate {text} is no rate.", "Write --rate EUR=1.08.") from error
+        raise OptionError(f"Invalid rate: --rate {text}.", "Write --rate EUR=1.08.") from error

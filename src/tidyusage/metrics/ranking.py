@@ -97,7 +97,7 @@ def top(
         hint = "Give one before the dimensions: top(10, 'user.id')."
         raise OptionError(f"n={n!r} is no number of groups.", hint)
     if not by:
-        raise OptionError("There is no dimension.", "Name one, as in top(10, 'user.id').")
+        raise OptionError("top() needs a dimension.", "Name one, as in top(10, 'user.id').")
     check_by(by, engines.columns(frame))
     asked, money = usage(frame, by, overlap=overlap), Money.of(charge, rates, to)
     return answers.answer(frame, top_query(asked, n, measure, money, token_convention))

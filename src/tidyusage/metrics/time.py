@@ -96,7 +96,7 @@ class Periods:
         _by_product(self.end)  # raises for what is none
         if self.tz != UTC and self.tz not in _zones():
             raise OptionError(
-                f"tz={self.tz!r} is no time zone.", "Give an IANA name such as 'Europe/Berlin'."
+                f"Invalid time zone: {self.tz!r}.", "Give an IANA name such as 'Europe/Berlin'."
             )
 
     @classmethod
