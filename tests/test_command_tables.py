@@ -73,6 +73,24 @@ def test_markdown_ends_with_a_total_in_bold(source):
     assert lines[-1].startswith("| **total** | **USD** | **20.00** | **100.0%** | **4** |")
 
 
+@pytest.mark.parametrize(
+    ("options", "cost"),
+    [
+        (["--since", "2026-01"], "20.00"),
+        (["--since", "2026-01-05", "--until", "2026-01-05"], "20.00"),  # the last day is included
+        (["--until", "2026-01-05T12:00:00Z"], "10.00"),  # half of a day's 20
+    ],
+)
+def test_since_and_until_clip_the_records(source, options, cost):
+    assert table(run("cost", source, *options))[1][:2] == ["USD", cost]
+
+
+def test_an_invalid_date_is_said_to_be_one(source):
+    done = run("cost", source, "--since", "January")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: Invalid date: --since January.")
+
+
 def test_dimensions_are_separated_by_commas_or_repeated(source):
     together = run("cost", source, "--by", "product.id, user.id").stdout
     assert together == run("cost", source, "--by", "product.id", "--by", "user.id").stdout

@@ -96,6 +96,13 @@ def test_every_file_has_the_mode_that_the_umask_gives(usage, tmp_path):
     assert set(modes.values()) == {0o640}, modes  # 0666 less 027
 
 
+def test_what_an_export_returns_is_a_dict_that_shows_itself_in_a_few_lines(usage, tmp_path):
+    target = os.path.realpath(tmp_path / "usage.parquet")
+    made = usage.usage.export(target)
+    assert repr(made) == f"Export to {target}\n  usage_wide: 1 row, USD 5.00"
+    assert made["tables"]["usage_wide"]["rows"] == 1
+
+
 FORMULAS = [
     "=1+1", "+1", "-1", "@a", "\t=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20a",
     "\0=1", " =1", "\xa0=1", "\u3000\uff1d1", "\ufeff=1", "'=1", "\x7f@a",

@@ -14,9 +14,12 @@ from tidyusage.questions import (
     MemoryLimit,
     Rejects,
     Repeated,
+    Since,
     Sources,
     TempDirectory,
+    Until,
     reading,
+    within,
 )
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ def findings(
     sources: Sources,
     *,
     only: Only = None,
+    since: Since = None,
+    until: Until = None,
     format_: Format = "table",
     rejects: Rejects = None,
     currency: Currency = None,
@@ -99,7 +104,7 @@ def findings(
 
     with plainly():
         how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
-        frame = records(sources, how)
+        frame = within(records(sources, how), since, until)
         found: pa.Table = answered(checks.findings(frame, only=only))
         if not found.num_rows and format_ == "table":
             typer.echo(f"Nothing is suspect in {height(frame):,} records.", err=True)

@@ -14,9 +14,12 @@ from tidyusage.questions import (
     MemoryLimit,
     Rejects,
     Repeated,
+    Since,
     Sources,
     TempDirectory,
+    Until,
     reading,
+    within,
 )
 from tidyusage.typing import Mode, Tables  # noqa: TC001 - typer reads them
 
@@ -54,6 +57,8 @@ def export(
     mode: Annotated[
         Mode, typer.Option("--mode", help="What becomes of what is there already.")
     ] = "error",
+    since: Since = None,
+    until: Until = None,
     partition_by: Annotated[
         list[str] | None,
         typer.Option("--partition-by", help="year, month, day, or a column; several times."),
@@ -86,7 +91,7 @@ def export(
         limit = memory_limit or _limit_of(sources)
         how = reading(rejects, currency, duplicates, unknown, limit, temp_directory)
         told = export_usage(
-            records(sources, how),
+            within(records(sources, how), since, until),
             target,
             tables=tables,
             mode=mode,

@@ -30,11 +30,16 @@ def fetch(
         typer.Option("--account", help="The integrated account; may be given several times."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="2026-01-01", help="The first day.")
+        str | None,
+        typer.Option("--since", metavar="2026-01-01", help="The first day asked of the service."),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="2026-02-01", help="The end; without it, today."),
+        typer.Option(
+            "--until",
+            metavar="2026-02-01",
+            help="The day after the last, asked of the service; today by default.",
+        ),
     ] = None,
     report: Annotated[
         list[str] | None,

@@ -14,13 +14,16 @@ from tidyusage.questions import (
     Rates,
     Rejects,
     Repeated,
+    Since,
     Sources,
     TempDirectory,
     To,
+    Until,
     Which,
     Zone,
     rated,
     reading,
+    within,
 )
 from tidyusage.typing import End, Overlap  # noqa: TC001 - typer reads them
 
@@ -45,6 +48,8 @@ def report(
         str, typer.Option("-o", "--output", help="The page to write: a file that ends with .html.")
     ],
     title: Annotated[str | None, typer.Option("--title", help="The page's heading.")] = None,
+    since: Since = None,
+    until: Until = None,
     freq: Annotated[
         Lengths | None, typer.Option("--freq", help="The length of a period; chosen if not given.")
     ] = None,
@@ -75,7 +80,7 @@ def report(
     with plainly():
         how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
         rates = rated(rate)
-        frame = records(sources, how)
+        frame = within(records(sources, how), since, until, tz)
         with progress.bar("Reporting"):
             path = written(
                 frame,

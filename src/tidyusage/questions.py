@@ -37,6 +37,13 @@ Periods: TypeAlias = Annotated[Freq | None, typer.Option("--freq", help="The len
 Zone: TypeAlias = Annotated[str, typer.Option("--tz", help="The time zone of the calendar.")]
 Format: TypeAlias = Annotated[Form, typer.Option("--format", help="The format of the answer.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+Since: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--since", metavar="DATE", help="The first day, or a period such as 2026-01."),
+]
+Until: TypeAlias = Annotated[
+    str | None, typer.Option("--until", metavar="DATE", help="The last day, which is included.")
+]
 Rates: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--rate", metavar="EUR=1.08", help="The value of a currency in that of --to."),
@@ -87,7 +94,7 @@ _EXAMPLES = {
     "cost": (
         "cost usage.ndjson --by product.id,model.id --freq 1mo",
         "cost usage.ndjson --by user.email --charge net --rate EUR=1.08 --to USD",
-        "cost usage.ndjson --by model.id --json",
+        "cost usage.ndjson --since 2026-01-01 --until 2026-01-31 --json",
     ),
     "tokens": ("tokens usage.ndjson --by model.id", "tokens usage.ndjson --freq 1d --json"),
     "users": ("users usage.ndjson --freq 1w", "users usage.ndjson --freq 1d --rolling 7"),
@@ -98,7 +105,7 @@ _EXAMPLES = {
     ),
     "trend": (
         "trend usage.ndjson --freq 1w",
-        "trend usage.ndjson --by product.id --measure tokens",
+        "trend usage.ndjson --by product.id --since 2026-Q1",
     ),
 }
 
@@ -164,7 +171,7 @@ def cost(
     to: To = None,
 ) -> None:
     """Show the cost of each group, by currency."""
-    options = {"charge": charge, "rates": rated(rate), "to": to}
+    options: dict[str, Any] = {"charge": charge, "rates": rated(rate), "to": to}
     ask.answer("cost_by", freq=freq, tz=tz, **options)
 
 
@@ -209,7 +216,7 @@ def top(
     to: To = None,
 ) -> None:
     """Show the largest groups, and all others as one row."""
-    options = {"charge": charge, "rates": rated(rate), "to": to}
+    options: dict[str, Any] = {"charge": charge, "rates": rated(rate), "to": to}
     ask.answer("top", n, totals=False, measure=measure, **options)
 
 
@@ -224,7 +231,7 @@ def trend(
     to: To = None,
 ) -> None:
     """Show a measure by period, and its change from the period before."""
-    options = {"charge": charge, "rates": rated(rate), "to": to}
+    options: dict[str, Any] = {"charge": charge, "rates": rated(rate), "to": to}
     ask.answer("trend", totals=False, measure=measure, freq=freq, tz=tz, **options)
 
 
@@ -232,6 +239,8 @@ def _reading(
     sources: Sources,
     *,
     by: By = None,
+    since: Since = None,
+    until: Until = None,
     format_: Format = "table",
     json: AsJson = False,
     overlap: Overlaps = "warn",
@@ -257,8 +266,13 @@ def _with_reading(function: Callable[..., None]) -> Callable[..., None]:
     def command(sources: list[str], **given: Any) -> None:
         options = {name: given[name] for name in own if name in given}
         with plainly():
-            frame = records(sources, reading(**{name: given[name] for name in _HOW}))
-            form = "json" if given["json"] else given["format_"]
+            frame = within(
+                records(sources, reading(**{name: given[name] for name in _HOW})),
+                given["since"],
+                given["until"],
+                given.get("tz", "UTC"),
+            )
+            form: Form = "json" if given["json"] else given["format_"]
             function(Question(frame, given["by"], form, given["overlap"]), **options)
 
     ordered = {name: shared[name] for name in ("sources", "by")} | {**own, **shared}
@@ -270,6 +284,15 @@ def _with_reading(function: Callable[..., None]) -> Callable[..., None]:
 
 
 _HOW = ("rejects", "currency", "duplicates", "unknown", "memory_limit", "temp_directory")
+
+
+def within(frame: Any, since: str | None, until: str | None, tz: str = "UTC") -> Any:
+    """Return the part of a frame between two dates, or in the period that `--since` names."""
+    from tidyusage import prepare
+
+    if since is None and until is None:
+        return frame
+    return prepare.between(frame, since, until, tz=tz)
 
 
 def reading(  # noqa: PLR0917 - one of each that commands have

@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 NAME: Final = "_manifest.json"
 
 
+class ExportManifest(dict[str, Any]):
+    """What an export wrote, as a dict that shows itself in a few lines."""
+
+    def __repr__(self) -> str:
+        lines = [f"Export to {self['target']}"]
+        for name, table in self["tables"].items():
+            money = (
+                f"{currency} {sums['cost']:,.2f}"
+                for currency, sums in table.get("money", {}).items()
+                if sums.get("cost") is not None
+            )
+            rows = f"{table['rows']:,} row{'s' * (table['rows'] != 1)}"
+            lines.append(", ".join([f"  {name}: {rows}", *money]))
+        return "\n".join(lines)
+
+
 @dataclass(slots=True)
 class Manifest:
     """The manifest of one export, which learns what became of it."""
@@ -37,13 +53,13 @@ class Manifest:
         """Note the types that a table's columns have in the target."""
         self.tables[table.name]["columns"] = _types(table)
 
-    def told(self, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def told(self, before: Mapping[str, Any] | None = None) -> ExportManifest:
         """Return all of it; tables of an earlier export that stayed are named as they were."""
         stayed = {
             name: {**_hidden(before or {}, name), **entry}
             for name, entry in (before or {}).get("tables", {}).items()
         }
-        return {**self.head, "tables": {**stayed, **self.tables}}
+        return ExportManifest({**self.head, "tables": {**stayed, **self.tables}})
 
     def text(self, before: Mapping[str, Any] | None = None) -> str:
         """Return all of it as JSON."""
