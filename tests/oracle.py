@@ -360,6 +360,9 @@ def conventions(records, chosen="auto"):
         if named == "auto":
             majority = "inclusive" if provider is not None and votes[provider] > 0 else "exclusive"
             named = shown(record) or majority
+        given = sorts(record)
+        if given["input"] is not None and given["input"] < cached(given):
+            named = "exclusive"
         found.append(named)
     return found
 
@@ -852,9 +855,11 @@ def price_list(record, prices, counts):
     return {sort: price for sort, price in found.items() if price is not None}
 
 
-def cache_savings(records, by=(), *, prices, per=1_000_000, chosen="auto", code="USD"):
+def cache_savings(
+    records, by=(), *, prices, per=1_000_000, chosen="auto", freq=None, tz="UTC", code="USD"
+):
     groups = defaultdict(lambda: ([], []))
-    for number, record, key, weight in rows(records, by):
+    for number, record, key, weight in rows(records, by, freq, tz):
         part, unpriced = groups[key]
         counts = kept(record)
         in_all = sorts(record)["cache_write"] or 0
@@ -882,6 +887,7 @@ def cache_savings(records, by=(), *, prices, per=1_000_000, chosen="auto", code=
                 "savings": saved - spent if part else None,
                 "records": len({number for number, _, _ in part}),
                 "unpriced": joined(unpriced),
+                "tier_unknown": 0,
             }
         )
     return answer
@@ -896,10 +902,12 @@ def estimate_cost(
     scope="unbilled",
     chosen="auto",
     charge="billed",
+    freq=None,
+    tz="UTC",
     code="USD",
 ):
     named, groups = conventions(records, chosen), defaultdict(lambda: ([], {}))
-    for number, record, key, weight in rows(records, by):
+    for number, record, key, weight in rows(records, by, freq, tz):
         part, unpriced = groups[key]
         given, found = sorts(record), tokens(record, named[number])
         is_billed = cost(record, charge) is not None
@@ -907,7 +915,10 @@ def estimate_cost(
             continue
         counts = {"input": found["input"] or 0, "output": found["output"] or 0, **kept(record)}
         list_ = price_list(record, prices, counts)
-        if list_ is None or all(n is None for sort, n in given.items() if sort != "total"):
+        parts = counts["input"] + counts["output"] + cached(given)
+        is_whole = given["total"] is None or abs(parts - given["total"]) <= 1e-6 * given["total"]
+        has_parts = any(n is not None for sort, n in given.items() if sort != "total")
+        if list_ is None or not has_parts or not is_whole:
             unpriced[number] = get(record, "model.id")
             continue
         amount = fsum(n * list_.get(sort, 0) for sort, n in counts.items()) / per
@@ -923,6 +934,7 @@ def estimate_cost(
                 "records": len({number for number, _, _ in part}),
                 "unpriced_records": len(unpriced),
                 "unpriced": joined(unpriced.values()),
+                "tier_unknown": 0,
             }
         )
     return answer

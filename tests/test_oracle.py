@@ -185,13 +185,17 @@ METRICS = {
         },
         "cost_per",
     ),
-    "cache_savings": ({"prices": PRICES, "per": st.sampled_from([1, 1000])}, "savings"),
+    "cache_savings": (
+        {"prices": PRICES, "per": st.sampled_from([1, 1000]), **PERIODS},
+        "savings",
+    ),
     "estimate_cost": (
         {
             "prices": PRICES,
             "scope": st.sampled_from(["unbilled", "all"]),
             "charge": CHARGE,
             "token_convention": CONVENTION,
+            **PERIODS,
         },
         "estimated_cost",
     ),

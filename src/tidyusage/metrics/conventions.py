@@ -26,7 +26,9 @@ def counted(asked: Usage, *more: str, source: str = "usage") -> str:
     """Return the steps to ``counted``: each record's tokens, and what it tells of its input.
 
     ``tu__own`` is 1 if its input holds the cached tokens, 0 if not, null if it does not show.
-    ``tu__separate`` and ``tu__within`` are its total if its input does not hold them, or does.
+    ``tu__apart`` is 1 if its input cannot hold them, because it is smaller: taken as inclusive,
+    the fresh input would be negative and a rate above 1.  ``tu__separate`` and ``tu__within`` are
+    its total if its input does not hold them, or does.
     """
     keys = asked.keys
     names = {name: quote(f"usage.tokens.{name}") for name in (*_NAMES, *_TTL)}
@@ -51,6 +53,7 @@ cached as (
 ),
 counted as (
   select {listed(*keys, *asked.marks, *kept)}tu__cached,
+    case when input < tu__cached then 1 else 0 end as tu__apart,
     case
       when not tu__cached > 0 then null
       when {is_about(f"{within} + tu__cached", "total")} then 0
@@ -84,7 +87,8 @@ decided as (
 def decision(convention: Conventions, source: str = "sums") -> str:
     """Return the step that decides for each group of records whether input holds cached tokens.
 
-    A record's own figures decide; else the majority of its provider's records that tell.
+    A record's own figures decide; else the majority of its provider's records that tell; else
+    input is exclusive.  An input smaller than the cached tokens is exclusive whatever is chosen.
     """
     chosen = dict(convention) if isinstance(convention, Mapping) else {"*": convention}
     for name, value in chosen.items():
@@ -99,6 +103,6 @@ def decision(convention: Conventions, source: str = "sums") -> str:
     cases = " ".join(f"when {literal(name)} then {sql[value]}" for name, value in chosen.items())
     decided = f"case provider {cases} else {default} end" if cases else default
     return f"""conventions as (
-  select *, {decided} as tu__inclusive
+  select *, case when tu__apart = 1 then 0 else {decided} end as tu__inclusive
   from {source}
 )"""

@@ -120,7 +120,9 @@ def savings_topic(chosen: Mapping[str, Any]) -> Topic:
     def steps(asked: Usage) -> tuple[str, str]:
         return estimates.savings_steps(asked, _prices(chosen)), "users"
 
-    return Topic("savings", title, rules, steps, lambda _: prices.FIELDS, ("priced", "unpriced"))
+    return Topic(
+        "savings", title, rules, steps, lambda _: _prices(chosen).fields, ("priced", "unpriced")
+    )
 
 
 def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
@@ -137,7 +139,7 @@ def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
         return estimates.estimate_steps(asked, of, money, scope, convention), "users"
 
     def fields(_: Usage) -> tuple[str, ...]:
-        return (*prices.FIELDS, *money.fields)
+        return (*_prices(chosen).fields, *money.fields)
 
     return Topic("estimate", title, rules, steps, fields, ("priced", "unpriced"))
 
@@ -145,7 +147,10 @@ def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
 def _priced(used: str) -> dict[str, tuple[str, str]]:
     return {
         "priced": (f"have every price that they need, and are {used}", "tu__is_priced = 1"),
-        "unpriced": ("lack one, and are named", "tu__is_priced = 0"),
+        "unpriced": (
+            "lack one, or do not add up to their total, and are named",
+            "tu__is_priced = 0",
+        ),
     }
 
 

@@ -9,15 +9,16 @@ from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import conventions
 from tidyusage.metrics import prices as prices_
 from tidyusage.metrics.money import Money
-from tidyusage.metrics.prices import MILLION, SORTS, Prices
+from tidyusage.metrics.prices import MILLION, SORTS, UNKNOWN_TIER, Prices
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.time import Periods
 from tidyusage.metrics.unit_cost import check_per
-from tidyusage.sqltext import grouped, listed, literal, ordered
+from tidyusage.sqltext import grouped, is_about, listed, literal, ordered
 from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, FrameT, Overlap
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap
     from tidyusage.typing import Prices as PricesLike
 
 
@@ -28,6 +29,9 @@ def cache_savings(
     prices: PricesLike | None = None,
     per: float = MILLION,
     currency: str = "USD",
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what the prompt cache saved, at given prices.
@@ -46,12 +50,21 @@ def cache_savings(
     prices
         By model, the prices of "input", "output", "cache_read", "cache_write" (that lives five
         minutes) and "cache_write_1h": a mapping `{"claude-opus-4-1": {"input": 15, …}}`, or a
-        frame with a column `model.id` and those columns.  None takes today's from the package
-        genai-prices (`tidyusage[prices]`), as it was installed; of a frame that is not lazy.
+        frame with a column `model.id` and those columns.  With a column `date`, a price is valid
+        from that date (UTC) until the model's next one, and the latest at or before a record's
+        `start_date` counts; records before the first date, or without a date, are unpriced.  None
+        takes those of the package genai-prices (`tidyusage[prices]`) at each record's date; of a
+        frame that is not lazy.
     per
         How many tokens a price is for.
     currency
         That of the prices.
+    freq
+        Adds a column `period`, first, as in `tokens_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`, as in `tokens_by`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
@@ -63,7 +76,8 @@ def cache_savings(
         Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
         `saved`, `spent`, `savings` (float64, in that currency), `records` (int64, those that used
         the cache and could be priced), `unpriced` (str, the models of those that could not, null if
-        there are none).  No such record gives null.  The largest savings first.
+        there are none), `tier_unknown` (int64, as in `estimate_cost`).  No such record gives null.
+        By period, then the largest savings first.
 
     Raises
     ------
@@ -73,6 +87,11 @@ def cache_savings(
         For an option's value that it cannot have.
     MissingExtraError
         Without `prices`, if genai-prices is not installed.
+
+    Warns
+    -----
+    ModelWarning
+        For models without a price, and for records whose tier is unknown; not on DuckDB and Spark.
 
     Notes
     -----
@@ -86,12 +105,13 @@ def cache_savings(
     >>> df = tu.flatten_usage({"id": "a", "model": {"id": "m"}, "usage": {"tokens": tokens}})
     >>> prices = {"m": {"input": 10, "cache_read": 1, "cache_write": 12.5}}
     >>> tu.cache_savings(df, prices=prices)  # 2 × (10 - 1), 0.4 × (12.5 - 10)
-      currency  saved  spent  savings  records unpriced
-    0      USD   18.0    1.0     17.0        1      NaN
+      currency  saved  spent  savings  records unpriced  tier_unknown
+    0      USD   18.0    1.0     17.0        1      NaN             0
     """
     check_per(per)
-    asked = usage(frame, by, overlap=overlap)
-    return answers.answer(frame, savings_query(asked, Prices.of(prices, frame, per, currency)))
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    known = Prices.of(prices, frame, per, currency)
+    return known.warned(answers.answer(frame, savings_query(asked, known)), "cache_savings")
 
 
 @known_options
@@ -104,13 +124,16 @@ def estimate_cost(
     scope: Scope = "unbilled",
     charge: Charge = "billed",
     token_convention: Conventions = "auto",
+    freq: Freq | None = None,
+    tz: str = "UTC",
+    end: Ends = "exclusive",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what tokens without a cost would have cost, at given prices.
 
     The sum over sorts of tokens × price: fresh input, output, what the cache served, and what it
     took up for five minutes and for an hour.  It is an estimate, apart from what was billed: list
-    prices know no discount, no batch and no long prompts.
+    prices know no discount and no batch.
 
     Parameters
     ----------
@@ -132,6 +155,12 @@ def estimate_cost(
         Which cost tells that a record is billed, as in `cost_by`.
     token_convention
         As in `tokens_by`.
+    freq
+        Adds a column `period`, first, as in `tokens_by`.
+    tz
+        The zone whose calendar counts, an IANA name.
+    end
+        "inclusive" if vendors mean the last day by `end_date`, as in `tokens_by`.
     overlap
         Where rows at several grains look as if they count the same twice, as `overlaps` shows
         them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
@@ -143,8 +172,10 @@ def estimate_cost(
         Of the same library; a lazy one stays lazy.  After the dimensions: `currency` (str),
         `estimated_cost` (float64, in that currency), `tokens` (float64, of the records in it),
         `records` (int64, how many those are), `unpriced_records` (int64), `unpriced` (str, the
-        models of those, null if there are none).  What has no price is not 0, and is not in the
-        estimate: a group without any price is null.  The largest first.
+        models of those, null if there are none), `tier_unknown` (int64, priced records of several
+        requests that may have reached the dearer price of long prompts, and have that of short
+        ones).  What has no price is not 0, and is not in the estimate: a group without any price
+        is null.  By period, then the largest first.
 
     Raises
     ------
@@ -155,28 +186,34 @@ def estimate_cost(
     MissingExtraError
         Without `prices`, if genai-prices is not installed.
 
+    Warns
+    -----
+    ModelWarning
+        For models without a price, and for records whose tier is unknown; not on DuckDB and Spark.
+
     Notes
     -----
-    Vendors bill long prompts by the request; a sum of many tells nothing of each, so that their
-    dearer tier is left out.  FOCUS 1.2 knows such a figure as ListCost.
+    A record whose parts do not make its total is unpriced: pricing the parts alone would leave
+    tokens out.  Vendors bill long prompts by the request.  A record of one request
+    (`requests.total` is 1, or an event) has the price of its tier; the sum of several does not
+    tell how long each was.  FOCUS 1.2 knows such a figure as ListCost.
 
     Examples
     --------
     >>> import tidyusage as tu
-    >>> records = [
-    ...     {"id": model, "model": {"id": model}, "usage": {"tokens": {"input": 100, "output": 50}}}
-    ...     for model in ("m", "new")
-    ... ]
+    >>> tokens = {"input": 100, "output": 50}
+    >>> df = tu.flatten_usage({"id": "a", "model": {"id": "m"}, "usage": {"tokens": tokens}})
     >>> prices = {"m": {"input": 10, "output": 40}}
-    >>> tu.estimate_cost(tu.flatten_usage(records), prices=prices)  # (100 × 10 + 50 × 40) / 1e6
-      currency  estimated_cost  tokens  records  unpriced_records unpriced
-    0      USD           0.003   150.0        1                 1      new
+    >>> tu.estimate_cost(df, prices=prices).iloc[:, :5]  # (100 × 10 + 50 × 40) / 1e6
+      currency  estimated_cost  tokens  records  unpriced_records
+    0      USD           0.003   150.0        1                 0
     """
     one_of("scope", scope, get_args(Scope))
     check_per(per)
-    asked, money = usage(frame, by, overlap=overlap), Money.of(charge, None, None)
-    known = Prices.of(prices, frame, per, currency)
-    return answers.answer(frame, estimate_query(asked, known, money, scope, token_convention))
+    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    known, money = Prices.of(prices, frame, per, currency), Money.of(charge, None, None)
+    query = estimate_query(asked, known, money, scope, token_convention)
+    return known.warned(answers.answer(frame, query), "estimate_cost")
 
 
 def savings_steps(asked: Usage, prices: Prices) -> str:
@@ -185,7 +222,7 @@ def savings_steps(asked: Usage, prices: Prices) -> str:
         "coalesce(cache_read, 0) > 0 or coalesce(cache_write, 0) > 0 or coalesce(tu__hour, 0) > 0"
     )
     is_priced = f"tu__price_input is not null and {prices.needed(SORTS[2:])}"
-    return f"""{conventions.decided(asked, conventions.AUTO, *prices_.columns())},
+    return f"""{conventions.decided(asked, conventions.AUTO, *prices.columns)},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
@@ -209,14 +246,17 @@ def savings_query(asked: Usage, prices: Prices) -> Query:
     sql = _answer(
         asked,
         savings_steps(asked, prices),
-        f"{sums}, {asked.count('case when tu__is_priced = 1 then 1 end')} as records",
+        f"{sums}, {asked.count('case when tu__is_priced = 1 then 1 end')} as records, "
+        f"{_tiers_unknown(asked)}",
         f"case when records > 0 then {literal(prices.currency)} end as currency, saved, spent, "
-        "saved - spent as savings, coalesce(records, 0) as records, tu__names as unpriced",
+        "saved - spent as savings, coalesce(records, 0) as records, tu__names as unpriced, "
+        f"coalesce({UNKNOWN_TIER}, 0) as {UNKNOWN_TIER}",
         "savings desc",
     )
     money = dict.fromkeys(("saved", "spent", "savings"), NUMBER)
     types = {"currency": TEXT, **money, "records": INTEGER, "unpriced": TEXT}
-    return asked.query(sql, prices_.FIELDS, types, portable=False)
+    types |= {UNKNOWN_TIER: INTEGER}
+    return asked.query(sql, prices.fields, types, portable=False)
 
 
 def estimate_steps(
@@ -224,11 +264,13 @@ def estimate_steps(
 ) -> str:
     """Return the steps to ``users``: the records to estimate, and which are priced."""
     has_sorts = "coalesce(input, output, cache_read, cache_write) is not null"
-    is_priced = f"tu__priced is not null and {has_sorts} and {prices.needed(SORTS)}"
+    parts = "coalesce(tu__fresh, 0) + coalesce(output, 0) + tu__cached"
+    is_whole = f"(total is null or {is_about(parts, 'total')})"
+    is_priced = f"tu__priced is not null and {has_sorts} and {is_whole} and {prices.needed(SORTS)}"
     is_in = f"({has_sorts} or total is not null)"
     is_in += " and tu__cost is null" if scope == "unbilled" else ""
     return f"""{money.amounts()},
-{conventions.decided(asked, convention, "tu__cost", *prices_.columns(), source="amounts")},
+{conventions.decided(asked, convention, "tu__cost", *prices.columns, source="amounts")},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
@@ -249,21 +291,31 @@ def estimate_query(
         f"sum(case when tu__is_priced = 1 then {asked.share(cost)} end) as estimated_cost, "
         f"sum(case when tu__is_priced = 1 then {asked.share('tokens')} end) as tokens, "
         f"{asked.count('case when tu__is_priced = 1 then 1 end')} as records, "
-        f"{asked.count('case when tu__is_priced = 0 then 1 end')} as unpriced_records",
+        f"{asked.count('case when tu__is_priced = 0 then 1 end')} as unpriced_records, "
+        f"{_tiers_unknown(asked)}",
         f"case when records > 0 then {literal(prices.currency)} end as currency, estimated_cost, "
         "tokens, coalesce(records, 0) as records, "
-        "coalesce(unpriced_records, 0) as unpriced_records, tu__names as unpriced",
+        "coalesce(unpriced_records, 0) as unpriced_records, tu__names as unpriced, "
+        f"coalesce({UNKNOWN_TIER}, 0) as {UNKNOWN_TIER}",
         "estimated_cost desc",
     )
     types = {"currency": TEXT, "estimated_cost": NUMBER, "tokens": NUMBER}
     types |= {"records": INTEGER, "unpriced_records": INTEGER, "unpriced": TEXT}
-    return asked.query(sql, (*prices_.FIELDS, *money.fields), types, portable=False)
+    types |= {UNKNOWN_TIER: INTEGER}
+    return asked.query(sql, (*prices.fields, *money.fields), types, portable=False)
+
+
+def _tiers_unknown(asked: Usage) -> str:
+    """Return the SQL of how many priced records do not say which tier they reached."""
+    is_one = f"tu__is_priced = 1 and {UNKNOWN_TIER} = 1"
+    return f"{asked.count(f'case when {is_one} then 1 end')} as {UNKNOWN_TIER}"
 
 
 def _answer(asked: Usage, steps: str, sums: str, columns: str, main: str) -> str:
     """Return a query: the sums over ``users``, a row for every group, the unpriced named."""
     keys = asked.keys
     same = " and ".join(f"groups.{key} is not distinct from {{0}}.{key}" for key in keys) or "true"
+    others = (f"groups.{key}" for key in asked.dimensions)
     return f"""{steps},
 {prices_.unpriced(asked, "users", "tu__is_priced = 0")},
 sums as (
@@ -280,4 +332,4 @@ select {listed(*(f"groups.{key} as {key}" for key in keys))}{columns}
 from groups
 left join sums on {same.format("sums")}
 left join unpriced on {same.format("unpriced")}
-order by {ordered(main, *(f"groups.{key}" for key in keys))}"""
+order by {ordered(*(f"groups.{key}" for key in asked.period), main, *others)}"""

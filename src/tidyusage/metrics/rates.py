@@ -80,7 +80,8 @@ class Rates:
     def steps(self, cost: str, currency: str) -> str:
         """Return the steps from ``usage`` to ``amounts``, with what each record's cost is worth."""
         rows = ",\n    ".join(
-            f"({literal(code)}, {_instant(since)}, {_instant(until)}, cast({rate!r} as double))"
+            f"({literal(code)}, {instant_sql(since)}, {instant_sql(until)}, "
+            f"cast({rate!r} as double))"
             for code, since, until, rate in self.spans
         )
         is_then = "tu__since is null or start_date >= tu__since"
@@ -126,21 +127,23 @@ def _dated(rates: Any) -> Iterable[tuple[Any, Any, Any]]:
     if missing := [name for name in _COLUMNS if name not in table.column_names]:
         raise OptionError(f"rates= has no column {missing[0]!r}.", _SHAPE)
     for row in table.select(list(_COLUMNS)).to_pylist():
-        yield row["currency"], _naive(row["date"]), row["rate"]
+        yield row["currency"], instant("rates", row["date"]), row["rate"]
 
 
-def _naive(date: Any) -> dt.datetime | None:
+def instant(option: str, date: Any) -> dt.datetime:
     """Return an instant of UTC without a zone; a date is its midnight."""
     if isinstance(date, str):
         try:
             date = dt.datetime.fromisoformat(date)
         except ValueError as error:
-            raise OptionError(f"rates= has the date {date!r}.", "Write 2026-01-31.") from error
+            raise OptionError(f"{option}= has the date {date!r}.", "Write 2026-01-31.") from error
     if isinstance(date, dt.datetime):
         return date.astimezone(dt.UTC).replace(tzinfo=None) if date.tzinfo else date
     if isinstance(date, dt.date):
         return dt.datetime.combine(date, dt.time())
-    raise OptionError(f"rates= has the date {date!r}.", "Give dates, or text such as 2026-01-31.")
+    raise OptionError(
+        f"{option}= has the date {date!r}.", "Give dates, or text such as 2026-01-31."
+    )
 
 
 def _check(currency: Any, date: dt.datetime | None, rate: Any) -> None:
@@ -155,5 +158,6 @@ def _shown(date: dt.datetime | None) -> str:
     return "all times" if date is None else date.isoformat(" ")
 
 
-def _instant(date: dt.datetime | None) -> str:
+def instant_sql(date: dt.datetime | None) -> str:
+    """Return the SQL of an instant; null for None."""
     return f"cast({literal(date.isoformat(' ') if date else None)} as timestamp)"

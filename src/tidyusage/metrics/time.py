@@ -76,6 +76,12 @@ def window_end_sql(
     end"""
 
 
+def is_instant_sql(*, start: str = "start_date", end: str = "end_date") -> str:
+    """Return the SQL test of a window that is an instant; true or false."""
+    is_timed = f"{start} <> date_trunc('day', {start})"
+    return f"coalesce({is_timed} and not coalesce({end} > {start}, false), false)"
+
+
 @cache
 def _zones() -> frozenset[str]:
     # A system has names for the zone that it is set to, which mean nothing elsewhere.

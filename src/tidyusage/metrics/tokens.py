@@ -41,9 +41,9 @@ def tokens_by(
         Money and counts of a record that names several resources or tools are split evenly.
     token_convention
         Whether the frame's input holds cached tokens ("inclusive") or not ("exclusive"); or a
-        mapping from `model.provider` to either.  "auto" asks each record (`total` is `input +
-        output`, or that and the cached ones), then the majority of its provider's records, and is
-        exclusive if neither tells.
+        mapping from `model.provider` to either.  "auto" goes by each record (`total` is `input +
+        output`, or that and the cached ones), then by the majority of its provider's records, and
+        is exclusive if neither tells.  An input smaller than its cached tokens never holds them.
     freq
         Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
         window that crosses a bound holds is split by the seconds on each side.  A window without
@@ -183,9 +183,9 @@ def tokens_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Qu
     results = ",\n  ".join(f"sum({sql}) as {quote(name)}" for name, sql in totals.items())
     sql = f"""{conventions.counted(asked)},
 sums as (
-  select {listed(*keys)}provider, tu__own, {asked.votes} as tu__count, {added}
+  select {listed(*keys)}provider, tu__own, tu__apart, {asked.votes} as tu__count, {added}
   from counted
-  group by {listed(*keys)}provider, tu__own
+  group by {listed(*keys)}provider, tu__own, tu__apart
 ),
 {conventions.decision(convention)}
 select {listed(*keys)}{results}
@@ -202,12 +202,12 @@ def cache_hit_query(asked: Usage, convention: Conventions = conventions.AUTO) ->
     both = "input is not null and cache_read is not null"
     sql = f"""{conventions.counted(asked)},
 sums as (
-  select {listed(*keys)}provider, tu__own, {asked.votes} as tu__count,
+  select {listed(*keys)}provider, tu__own, tu__apart, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cache_read")} end) as tu__read,
     sum(case when {both} then {asked.share("input")} end) as tu__input,
     sum(case when {both} then {asked.share("tu__cached")} end) as tu__cached
   from counted
-  group by {listed(*keys)}provider, tu__own
+  group by {listed(*keys)}provider, tu__own, tu__apart
 ),
 {conventions.decision(convention)},
 rates as (

@@ -136,13 +136,13 @@ def cost_per_token_query(
     sql = f"""{money.amounts()},
 {conventions.counted(asked, *amount, source="amounts")},
 grouped as (
-  select {listed(*keys)}currency, provider, tu__own, {asked.votes} as tu__count,
+  select {listed(*keys)}currency, provider, tu__own, tu__apart, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cost")} end) as cost,
     sum(case when {both} then {asked.share(separate)} end) as tu__separate,
     sum(case when {both} then {asked.share(within)} end) as tu__within,
     {asked.count(f"case when {both} then 1 end")} as records
   from counted
-  group by {listed(*keys)}currency, provider, tu__own
+  group by {listed(*keys)}currency, provider, tu__own, tu__apart
 ),
 {conventions.decision(convention, source="grouped")},
 sums as (

@@ -74,7 +74,6 @@ def findings(
     net_not_total_less_discount  error     a net that is not the total less the discount
     tokens_not_total             error     a total of tokens that its parts make in no way
     cache_write_not_parts        error     cache writes that their two lifetimes do not make
-    cached_exceeds_input         error     more cached tokens than the input that holds them
     running_totals               error     amounts that run up over the month
     discount_without_net         warning   a total that may be before or after its discount
     duplicate_charge_types       warning   one type of charge twice in a record
@@ -83,6 +82,7 @@ def findings(
     api_key_users                warning   users who are keys or machines
     email_with_several_ids       warning   one e-mail that counts as several people
     id_with_several_emails       warning   one id that several people may share
+    cached_exceeds_input         warning   more cached tokens than the input should hold
     end_before_start             warning   a window that ends before it starts
     missing_days                 warning   days without a record within a daily series
     currency_not_iso             info      amounts in what is no currency, such as credits
