@@ -2,6 +2,8 @@
 
 import atexit
 import functools
+import pickle
+import warnings
 
 import duckdb
 import pandas as pd
@@ -42,4 +44,33 @@ FEW = ("pandas", "polars lazy", "duckdb")
 
 
 def frame_of(records, flavour="polars", **options):
-    return FLAVOURS[flavour](tu.flatten_usage(records, backend="pyarrow", **options))
+    return FLAVOURS[flavour](flattened(records, "pyarrow", **options))
+
+
+def flattened(records, backend="pandas", **options):
+    """`flatten_usage`, which reads the same records once per process, for tests of something else."""
+    read = functools.partial(tu.flatten_usage, records, **options)
+    return _delivered(read, pickle.dumps((records, sorted(options.items()))), backend)
+
+
+def example(backend="pandas", **options):
+    """`load_example`, read once per process."""
+    read = functools.partial(tu.load_example, **options)
+    return _delivered(read, pickle.dumps(("example", sorted(options.items()))), backend)
+
+
+_TABLES = {}
+
+
+def _delivered(read, key, backend):
+    """Return a new frame of a table that is read once; what warns is read, and warns, each time."""
+    if backend == "duckdb":  # a relation reads when it is queried
+        return read(backend=backend)
+    if key not in _TABLES:
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            table = read(backend="pyarrow")
+        if warned:
+            return read(backend=backend)
+        _TABLES[key] = table
+    return engines.deliver(_TABLES[key], backend)

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 import oracle
 import tidyusage as tu
+from flavours import flattened
 from tidyusage import columns, connections, schema
 from tidyusage.export import focus, table
 
@@ -124,7 +125,7 @@ def flat(records):
     """Return the wide frame, of odd records too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", tu.errors.UsageWarning)
-        return tu.flatten_usage(records, backend="pyarrow", duplicates="keep")
+        return flattened(records, "pyarrow", duplicates="keep")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import rows
-from flavours import FEW
+from flavours import FEW, flattened
 from flavours import FLAVOURS as EVERY
 from strategies import draws
 from tidyusage.catalogue import CHARGE_TYPES, MEASURES
@@ -32,7 +32,7 @@ LAW = settings(max_examples=draws(6), deadline=None, suppress_health_check=list(
 
 
 def frame_of(records, flavour="polars", sep=".", **own):
-    table = tu.flatten_usage(records, backend="pyarrow", sep=sep)
+    table = flattened(records, "pyarrow", sep=sep)
     for name, values in own.items():
         table = table.append_column(name, pa.array(values))
     return FLAVOURS[flavour](table)

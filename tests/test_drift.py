@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
+from flavours import example, flattened
 from strategies import batches, draws
 from tidyusage.errors import FrameError, OptionError
 
@@ -52,7 +53,7 @@ def many(count, product="claude", first=0, days=1, **more):
 
 
 def flat(records, **options):
-    return tu.flatten_usage(records, backend="polars", unknown="keep", **options)
+    return flattened(records, "polars", unknown="keep", **options)
 
 
 def told(before, after, *names, **options):
@@ -98,7 +99,7 @@ def test_every_library_tells_the_same(flavour, other):
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_pull_does_not_differ_from_itself(flavour):
-    frame = FLAVOURS[flavour](tu.load_example(backend="polars"))
+    frame = FLAVOURS[flavour](example(backend="polars"))
     found = tu.drift(frame, frame)
     assert columns(found) == [
         n.replace(".", "_") if flavour == "underscores" else n for n in COLUMNS
@@ -347,7 +348,7 @@ def test_wrong_options_say_so(options, words):
 
 
 def test_other_frames_say_so():
-    wide, long = tu.load_example(), tu.load_example(layout="long")
+    wide, long = example(), example(layout="long")
     for pair in ((wide, long), (long, wide)):
         with pytest.raises(FrameError, match=r"This is a frame of long; a wide one is needed"):
             tu.drift(*pair)

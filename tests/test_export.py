@@ -15,7 +15,7 @@ import pytest
 
 import tidyusage as tu
 from export_targets import EXACT, decoded, read_parquet
-from flavours import FLAVOURS
+from flavours import FLAVOURS, flattened
 from tidyusage import catalogue, schema
 from tidyusage.errors import ExportError
 
@@ -54,12 +54,12 @@ RECORDS = [
 
 
 def wide(backend="polars"):
-    return tu.flatten_usage(RECORDS, backend=backend)
+    return flattened(RECORDS, backend)
 
 
 def expected(layout="wide"):
     """Rows as dicts under exported names, as plain Python has them."""
-    frame = tu.flatten_usage(RECORDS, backend="pyarrow", sep="_", layout=layout)
+    frame = flattened(RECORDS, "pyarrow", sep="_", layout=layout)
     return by_id(frame.to_pylist(), layout)
 
 
@@ -115,7 +115,7 @@ def test_what_a_reader_reads_back_is_what_was_exported(place, layout):
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_library_exports_the_same(flavour, tmp_path):
-    frame = FLAVOURS[flavour](tu.flatten_usage(RECORDS, backend="pyarrow"))
+    frame = FLAVOURS[flavour](flattened(RECORDS, "pyarrow"))
     tu.export_usage(frame, tmp_path / "usage.parquet")
     same(read_parquet(tmp_path / "usage.parquet", ""), expected())
 

@@ -13,6 +13,7 @@ import pytest
 
 import tidyusage as tu
 from export_targets import ADDING, ALL, REPLACING, SEVERAL, read_folder, read_parquet
+from flavours import example, flattened
 from tidyusage.errors import (
     ExportError,
     FrameError,
@@ -39,7 +40,7 @@ def record(id_, net=1.0, *, user="u1", tokens=10, resources=("r1",), day=1, mont
 
 
 def frame(*records):
-    return tu.flatten_usage(list(records), backend="polars")
+    return flattened(list(records), "polars")
 
 
 FIRST = (record("a"), record("b", 2.0, resources=("r1", "r2")))
@@ -388,8 +389,8 @@ def test_a_manifest_tells_what_a_load_can_be_checked_by(at, kind):
 @pytest.mark.parametrize("tables", ["long", "star", "focus"])
 def test_every_form_tells_the_same_money_and_tokens(at, tables):
     at("folder")
-    told = tu.export_usage(tu.load_example(), "usage/", tables=tables)["tables"]
-    cost = tu.cost_by(tu.load_example())["cost"].item()
+    told = tu.export_usage(example(), "usage/", tables=tables)["tables"]
+    cost = tu.cost_by(example())["cost"].item()
     billed = {
         "long": lambda: cost,
         "star": lambda: told["fact_usage"]["money"]["USD"]["cost"],
@@ -397,7 +398,7 @@ def test_every_form_tells_the_same_money_and_tokens(at, tables):
     }[tables]()
     assert billed == pytest.approx(cost, rel=1e-12)
     if tables == "long":
-        net = tu.load_example()["charges.net"].sum()
+        net = example()["charges.net"].sum()
         assert told["usage_long"]["money"]["USD"]["charges_net"] == pytest.approx(net)
 
 
@@ -425,8 +426,8 @@ def test_what_is_set_aside_is_written_beside(at):
 
 def test_views_of_a_file_answer_as_the_metrics_do(at):
     target, _ = at("duckdb")
-    example = tu.load_example(backend="polars")
-    tu.export_usage(example, target)
+    usage = example(backend="polars")
+    tu.export_usage(usage, target)
     with duckdb.connect(target, read_only=True) as connection:
         cost = connection.sql("from cost_by_model").pl()
         days = connection.sql("from active_users_by_day").pl()
@@ -434,15 +435,15 @@ def test_views_of_a_file_answer_as_the_metrics_do(at):
             "select comment from duckdb_columns() where table_name = 'usage_wide' "
             "and column_name = 'usage_tokens_input'"
         ).fetchall()
-    wanted = tu.cost_by(example, "model.id")
+    wanted = tu.cost_by(usage, "model.id")
     assert cost["cost"].to_list() == pytest.approx(wanted["cost"].to_list())
-    assert days.height == tu.active_users(example, freq="1d").height
+    assert days.height == tu.active_users(usage, freq="1d").height
     assert comment[0].endswith("Unit: tokens.")
 
 
 def test_every_view_of_a_file_can_be_asked(at):
     target, _ = at("duckdb")
-    tu.export_usage(tu.load_example(), target)
+    tu.export_usage(example(), target)
     with duckdb.connect(target, read_only=True) as connection:
         views = connection.sql("select view_name from duckdb_views() where not internal").fetchall()
         counts = {name: len(connection.sql(f"from {name}").fetchall()) for (name,) in views}
@@ -518,12 +519,12 @@ def test_tables_have_keys_types_and_comments(at):
 @pytest.mark.slow
 def test_lists_are_jsonb_that_the_metrics_sql_can_read(at):
     target, _ = at("postgres")
-    example = tu.load_example(backend="polars")
-    tu.export_usage(example, target)
+    usage = example(backend="polars")
+    tu.export_usage(usage, target)
     schema = target.partition("?schema=")[2]
     sql = tu.sql("cost_by", "resources.id", table=f'"{schema}".usage_wide', dialect="postgres")
     costs = {row[0]: row[2] for row in asked(target, sql)}
-    wanted = tu.cost_by(example, "resources.id")
+    wanted = tu.cost_by(usage, "resources.id")
     assert costs == pytest.approx(dict(zip(wanted["resources.id"], wanted["cost"], strict=True)))
 
 

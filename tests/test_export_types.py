@@ -17,6 +17,7 @@ from deltalake import DeltaTable
 
 import tidyusage as tu
 from export_targets import ADDING, ALL, EXACT, REPLACING, read_csv, read_folder, read_sheet
+from flavours import flattened
 from tidyusage.errors import ExportError, FrameError, OptionError
 
 UTC = dt.UTC
@@ -30,7 +31,7 @@ def naive(*parts):
 def rows(**own):
     """Three records with columns of the caller's own."""
     records = [{"id": name, "product": {"id": "claude"}} for name in "abc"]
-    return tu.flatten_usage(records, backend="polars").with_columns(**own)
+    return flattened(records, "polars").with_columns(**own)
 
 
 def column(found, name="own"):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import columns, rows
 from findings_cases import CASES, charged, cost, tokens, user
+from flavours import flattened
 from strategies import draws
 from tidyusage import engines
 from tidyusage.checks.findings.report import CHECKS
@@ -75,7 +76,7 @@ def wide(name, place, kind, sep="."):
 def flat(records, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # charges without a type
-        return tu.flatten_usage(records, backend="polars", **options)
+        return flattened(records, "polars", **options)
 
 
 def told(frame):

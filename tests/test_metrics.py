@@ -16,6 +16,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, ask, rows
+from flavours import flattened
 from tidyusage import accessor, metrics
 from tidyusage.accessor import UsageAccessor
 from tidyusage.catalogue import CHARGE_TYPES
@@ -139,12 +140,12 @@ COST = {
 def frame(request):
     """The records as a frame of each kind."""
     if request.param == "lazy":
-        return tu.flatten_usage(RECORDS, backend="polars").lazy()
+        return flattened(RECORDS, backend="polars").lazy()
     if request.param == "underscored":
-        return tu.flatten_usage(RECORDS, sep="_")
+        return flattened(RECORDS, sep="_")
     if request.param == "long":
-        return tu.flatten_usage(RECORDS, layout="long", backend="polars")
-    return tu.flatten_usage(RECORDS, backend=request.param)
+        return flattened(RECORDS, layout="long", backend="polars")
+    return flattened(RECORDS, backend=request.param)
 
 
 def found(answer, *keys):
@@ -153,7 +154,7 @@ def found(answer, *keys):
 
 
 def wide(**options):
-    return tu.flatten_usage(RECORDS, **options)
+    return flattened(RECORDS, **options)
 
 
 def figures(answer, *names):

@@ -14,7 +14,7 @@ import pytest
 import vl_convert
 
 import tidyusage as tu
-from flavours import FLAVOURS, frame_of
+from flavours import FLAVOURS, example, flattened, frame_of
 from tidyusage.plot import colors
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -48,7 +48,7 @@ def record(
 
 
 def frame(*records, **options):
-    return tu.flatten_usage(records, **options)
+    return flattened(records, **options)
 
 
 def units(spec):
@@ -344,7 +344,7 @@ def test_groups_that_are_no_text_are_groups():
 
 
 def test_a_model_has_one_colour_in_every_chart():
-    df = tu.load_example()
+    df = example()
     found = [
         scale(tu.plot.cost_by(df, "model.id")),
         scale(tu.plot.cost_by(df, "model.id", freq="1w")),
@@ -654,7 +654,7 @@ def test_names_that_javascript_has_too_are_drawn(name, tmp_path):
 
 @functools.cache
 def charts():
-    df = tu.load_example()
+    df = example()
     return {
         "cost_by": df.usage.plot.cost_by("model.id", freq="1w"),
         "tokens_by": df.usage.plot.tokens_by("model.id"),
@@ -667,11 +667,11 @@ def charts():
 
 
 def test_the_accessor_has_every_chart():
-    df, found = tu.load_example(), charts()
+    df, found = example(), charts()
     assert sorted(found) == sorted(CHARTS)
     expected = tu.plot.cost_by(df, "model.id", freq="1w").to_dict()
     assert found["cost_by"].to_dict() == expected
-    table = tu.load_example(backend="pyarrow")
+    table = example(backend="pyarrow")
     assert tu.usage(table).plot.cost_by("model.id", freq="1w").to_dict() == expected
     assert "heatmap" in repr(df.usage.plot)
 

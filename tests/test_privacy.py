@@ -15,6 +15,7 @@ import pytest
 
 import tidyusage as tu
 from export_targets import ADDING, REPLACING, SEVERAL
+from flavours import flattened
 from tidyusage.errors import ExportError, FrameError, OptionError, UnknownFieldError
 from tidyusage.export.pseudonyms import Key
 
@@ -56,7 +57,7 @@ def of(text):
 
 def frame(**options):
     options = {"remote_data": "json", "backend": "polars", **options}
-    return tu.flatten_usage(RECORDS, **options)
+    return flattened(RECORDS, **options)
 
 
 def read(path):

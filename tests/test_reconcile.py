@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
+from flavours import flattened
 from strategies import draws
 from test_oracle import RECORDS
 from tidyusage.errors import (
@@ -55,7 +56,7 @@ def cost(product, day, amount, currency="USD", **more):
 
 def flat(*records):
     numbered = [{"id": f"{n}", **record} for n, record in enumerate(records)]
-    return tu.flatten_usage(numbered, backend="polars")
+    return flattened(numbered, "polars")
 
 
 def sides(found, *names):

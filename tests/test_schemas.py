@@ -11,6 +11,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import rows
+from flavours import example
 from test_validate import APART, CASES, FLAVOURS, LAYOUTS, cases, table
 from tidyusage import schema, schemas
 from tidyusage.checks import quiet
@@ -71,7 +72,7 @@ def test_pandera_says_what_validate_usage_says(layout):
 @pytest.mark.parametrize(("layout", "sep"), [*((layout, ".") for layout in LAYOUTS), ("wide", "_")])
 def test_frames_of_tidyusage_pass_and_are_given_back(layout, sep):
     for library in LIBRARIES:
-        frame = tu.load_example(layout=layout, backend=library, sep=sep)
+        frame = example(layout=layout, backend=library, sep=sep)
         assert getattr(schemas, layout)(library, sep=sep).validate(frame).shape == frame.shape
         empty = frame.head(0)
         assert schemas.model(layout, library, sep=sep).validate(empty).shape == empty.shape

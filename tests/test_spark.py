@@ -18,6 +18,7 @@ import servers
 import tidyusage as tu
 from conftest import PRICES
 from conftest import rows as rows_of
+from flavours import example, flattened
 from test_grain import roll_up
 from tidyusage import dialects
 from tidyusage.errors import FrameError, OptionError, RecordError, UsageError
@@ -90,7 +91,7 @@ VERSIONS = [
 
 
 def table(records):
-    return tu.flatten_usage(records, backend="pyarrow", sep="_", duplicates="keep")
+    return flattened(records, "pyarrow", sep="_", duplicates="keep")
 
 
 def narrow(found):
@@ -116,7 +117,7 @@ def with_own(found):
 
 
 FRAMES = {
-    "example": lambda: tu.load_example(backend="pyarrow", sep="_"),
+    "example": lambda: example(backend="pyarrow", sep="_"),
     "odd": lambda: with_own(table(ODD)),
     "none": lambda: table([]),
     "broken": lambda: table(BROKEN),
@@ -467,7 +468,7 @@ def test_what_cannot_be_done_is_said(frames, asked, error, text):
 
 @pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow", "duckdb"])
 def test_any_frame_has_the_functions_as_methods(backend):
-    frame = tu.load_example(backend=backend, sep="_")
+    frame = example(backend=backend, sep="_")
     assert rows(tu.usage(frame).cost_by("model_id")) == rows(tu.cost_by(frame, "model_id"))
 
 

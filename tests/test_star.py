@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import strategies
 import tidyusage as tu
+from flavours import flattened
 from strategies import draws
 from tidyusage import connections, schema
 from tidyusage.columns import columns
@@ -43,7 +44,7 @@ LAW = settings(max_examples=draws(15), deadline=None, suppress_health_check=list
 def flat(records, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ChargeTypeWarning)
-        return tu.flatten_usage(records, backend="pyarrow", **options)
+        return flattened(records, "pyarrow", **options)
 
 
 def frame_of(given_):

@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 import tidyusage as tu
 from conftest import FRAMES, ask
-from flavours import FLAVOURS, frame_of
+from flavours import FLAVOURS, example, frame_of
 from tidyusage import currencies, figures, markup
 from tidyusage.plot.colors import PALETTE
 
@@ -382,7 +382,7 @@ def test_all_other_groups_are_called_so():
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_every_column_of_every_metric_is_known(name):
-    answer = ask(name, tu.load_example(backend="polars"), "product.id")
+    answer = ask(name, example(backend="polars"), "product.id")
     own = {"product.id", "users"} if name == "cost_per" else {"product.id"}
     assert set(answer.columns) - own <= figures.RESULTS
 

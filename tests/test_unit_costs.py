@@ -9,6 +9,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import rows
+from flavours import flattened
 from test_metrics import RECORDS, wide
 from test_metrics import frame as frame  # noqa: PLC0414 - a fixture, used by its name
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError
@@ -19,7 +20,7 @@ USD = {"rates": {"EUR": 2}, "to": "USD"}
 
 
 def known(**options):
-    return tu.flatten_usage(KNOWN, **options)
+    return flattened(KNOWN, **options)
 
 
 def figures(answer, *names):
@@ -85,7 +86,7 @@ OF_DATES = [
 )
 @pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow", "duckdb"])
 def test_the_latest_rate_at_or_before_the_start_counts(backend, of):
-    usage = tu.flatten_usage(OF_DATES, backend=backend)
+    usage = flattened(OF_DATES, backend=backend)
     answer = tu.cost_by(usage, rates=of(DATED), to="USD")
     assert figures(answer, "cost", "records", "priced") == [(132, 4, 3)]  # 2 + 30 + 100
 
@@ -95,7 +96,7 @@ def test_a_date_in_a_zone_is_its_instant():
         pl.col("date").cast(pl.Datetime).dt.replace_time_zone("America/New_York")
     )
     # February begins in New York at 05:00 UTC: both amounts are at 2
-    frame = tu.flatten_usage(OF_DATES, backend="polars")
+    frame = flattened(OF_DATES, backend="polars")
     assert figures(tu.cost_by(frame, rates=zoned, to="USD"), "cost") == [(122,)]
 
 
@@ -241,14 +242,14 @@ COUNTED = [
     ],
 )
 def test_cost_per_count_is_of_the_records_that_have_both(measure, cost, count, records):
-    answer = tu.cost_per(tu.flatten_usage(COUNTED), measure)
+    answer = tu.cost_per(flattened(COUNTED), measure)
     name = {"requests.chat": "usage.requests.chat"}.get(measure, measure)
     names = ("currency", "cost", name, "cost_per", "records")
     assert figures(answer, *names) == [("USD", cost, count, pytest.approx(cost / count), records)]
 
 
 def test_a_count_by_its_field_is_named_as_the_frame_spells_it():
-    frame_ = tu.flatten_usage(COUNTED, sep="_", backend="polars")
+    frame_ = flattened(COUNTED, sep="_", backend="polars")
     answer = tu.cost_per(frame_, "requests.chat", per=100, freq="1mo")
     assert answer.columns[:4] == ["period", "currency", "cost", "usage_requests_chat"]
     assert figures(answer, "cost_per") == [(300,), (None,)]  # of January, and of no date

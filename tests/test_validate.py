@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tidyusage as tu
 from conftest import columns, rows
-from flavours import FEW
+from flavours import FEW, flattened
 from flavours import FLAVOURS as EVERY
 from strategies import batches, draws
 from tidyusage import checks, engines, schema
@@ -358,7 +358,7 @@ APART = [fetched("cost"), fetched("usage"), fetched("cost", account="b"), fetche
 @pytest.mark.parametrize("sep", [".", "_"])
 def test_an_id_is_unique_within_its_account_and_report(flavour, sep):
     make = lambda records: FLAVOURS[flavour](  # noqa: E731
-        tu.flatten_usage(records, backend="pyarrow", duplicates="keep", sep=sep)
+        flattened(records, "pyarrow", duplicates="keep", sep=sep)
     )
     assert failures(make(APART)) == []
     twice = make([*APART, fetched("usage")])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import servers
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, OPTIONS, ask
+from flavours import example
 from strategies import draws
 from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
 from tidyusage.answers import GUARD
@@ -158,8 +159,13 @@ def test_other_dialects_are_read_back_or_refused(name, dialect):
     tree = sqlglot.parse_one(text, read=dialect)
     assert {table.name for table in tree.find_all(sqlglot.exp.Table)} >= {TABLE}
     names = [name for name in tree.named_selects if name != GUARD]
-    frame = tu.load_example(backend="polars", sep="_")
-    assert names == ask(name, frame, "model.id").columns
+    assert names == columns_of(name)
+
+
+@functools.cache
+def columns_of(name):
+    """The columns of an answer, by model, to the example."""
+    return ask(name, example(backend="polars", sep="_"), "model.id").columns
 
 
 def test_the_table_is_named_as_it_is_written():

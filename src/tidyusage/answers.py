@@ -171,9 +171,12 @@ def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     found = _typed(_in_duckdb(table, query, cast("set[str]", without_nan)), query)
     answer_ = flavours.flavoured(found, needed, query.nullable)
     for name, own in query.dimensions.items():
-        if own is not None:
+        if own is None:
+            continue
+        dtype = needed.dtypes[own]
+        if dtype.kind == "O" or answer_[name].dtype != dtype:
             type_ = table.schema.field(own).type
-            answer_[name] = flavours.as_dtype(found[name], type_, frame[own].dtype)
+            answer_[name] = flavours.as_dtype(found[name], type_, dtype)
     return answer_
 
 

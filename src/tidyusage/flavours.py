@@ -23,7 +23,8 @@ def flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) -
     if not all(map(pa.types.is_nested, arrow)):
         return table.to_pandas(types_mapper=pd.ArrowDtype)
     plain = engines.to_pandas(_without_dates(table))
-    plain = plain.astype(dict.fromkeys(nullable, "Int64"))
+    if nullable:
+        plain = plain.astype(dict.fromkeys(nullable, "Int64"))
     if not any(isinstance(dtype, pd.Float64Dtype | pd.Int64Dtype) for dtype in dtypes):
         return plain
     masked = {"float64": "Float64", "int64": "Int64", "str": "string"}

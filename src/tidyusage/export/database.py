@@ -124,7 +124,7 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
     query = f"""select table_name
 from duckdb_tables()
 where database_name = {literal(_FILE)} and schema_name = 'main'"""
-    return {name for (name,) in connection.sql(query).fetchall()}
+    return {name for (name,) in connection.execute(query).fetchall()}
 
 
 def _put(connection: duckdb.DuckDBPyConnection, table: Table, path: str, mode: Mode) -> None:
@@ -159,13 +159,13 @@ def _add_views(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     counted = f"select count(*) from {_FILE}.main.{quote(table)}"
-    return int(connection.sql(counted).fetchall()[0][0])
+    return int(connection.execute(counted).fetchall()[0][0])
 
 
 def _told(connection: duckdb.DuckDBPyConnection, there: Collection[str]) -> list[dict[str, Any]]:
     """Return the manifests of earlier exports, the latest last, of the tables that are there."""
     noted = f"select manifest from {_FILE}.main.{_MANIFESTS} order by exported_at, rowid"
-    return [manifest.of_text(text, there) for (text,) in connection.sql(noted).fetchall()]
+    return [manifest.of_text(text, there) for (text,) in connection.execute(noted).fetchall()]
 
 
 def _note(connection: duckdb.DuckDBPyConnection, told: Manifest, *, is_new: bool) -> None:

@@ -93,7 +93,7 @@ def _fitting(connection: duckdb.DuckDBPyConnection, table: Table) -> int:
     texts = [sql for sql, type_ in map(cells.plain, table.columns) if type_ == pa.string()]
     longest = ", ".join(f"max({_length(sql)})" for sql in texts) or "0"
     counted = f"select count(*), greatest({longest}, 0) from ({table.sql})"
-    ((rows, length),) = connection.sql(counted).fetchall()
+    ((rows, length),) = connection.execute(counted).fetchall()
     found = {
         f"{rows:,} rows": rows > _ROWS,
         f"{len(table.columns):,} columns": len(table.columns) > _COLUMNS,
@@ -208,7 +208,7 @@ def _head(sheet: Worksheet, book: Workbook, names: Sequence[str], rows: int) -> 
 def _widths(connection: duckdb.DuckDBPyConnection, table: Table, query: str) -> Iterable[int]:
     """Return how wide the columns are: as their longest text, within reason."""
     lengths = ", ".join(f"max(length(cast({quote(name)} as varchar)))" for name in table.names)
-    (longest,) = connection.sql(f"select {lengths} from ({query})").fetchall()
+    (longest,) = connection.execute(f"select {lengths} from ({query})").fetchall()
     for name, length in zip(table.names, longest, strict=True):
         yield min(max(length or 0, len(name) + 2, _NARROWEST), _WIDEST)
 

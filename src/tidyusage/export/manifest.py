@@ -189,7 +189,7 @@ def _counts(connection: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, d
     """Return how many rows a table has, and its sums of tokens."""
     names = {name: sql for name, sql, currency in table.sums if currency is None}
     chosen = ", ".join(["count(*)", *map(_sum, names.values())])
-    ((rows, *counts),) = connection.sql(f"select {chosen} from ({table.sql})").fetchall()
+    ((rows, *counts),) = connection.execute(f"select {chosen} from ({table.sql})").fetchall()
     return rows, _told(table, names, counts)
 
 
@@ -200,7 +200,7 @@ def _money(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, dic
         names = {name: sql for name, sql, of in table.sums if of == currency}
         chosen = ", ".join([currency, *map(_sum, names.values())])
         query = f"select {chosen} from ({table.sql}) group by 1"
-        for code, *amounts in connection.sql(query).fetchall():
+        for code, *amounts in connection.execute(query).fetchall():
             if kept := _told(table, names, amounts):
                 found.setdefault(code or "unknown", {}).update(kept)
     return dict(sorted(found.items()))

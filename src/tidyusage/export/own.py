@@ -69,7 +69,7 @@ def require_lengths(connection: duckdb.DuckDBPyConnection, rows: str, names: Ite
         column = quote(name)
         months = f"extract(year from {column}) <> 0 or extract(month from {column}) <> 0"
         query = f"select {column}::varchar from {rows} where {months} limit 1"
-        if found := connection.sql(query).fetchall():
+        if found := connection.execute(query).fetchall():
             raise FrameError(
                 f"The column {name!r} holds {found[0][0]!r}: how many seconds a month has, nothing "
                 "says.",
@@ -101,7 +101,7 @@ def require_finite(connection: duckdb.DuckDBPyConnection, rows: str, names: Iter
     tests["charges"] = "len(list_filter(charges, lambda tu__e: isinf(tu__e.amount))) > 0"
     cases = " ".join(f"when {test} then {values([name])}" for name, test in tests.items())
     query = f"select id, tu__name from (select id, case {cases} end as tu__name from {rows})"
-    found = connection.sql(f"{query} where tu__name is not null limit 1").fetchall()
+    found = connection.execute(f"{query} where tu__name is not null limit 1").fetchall()
     if found:
         ((id_, name),) = found
         raise FrameError(

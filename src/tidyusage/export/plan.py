@@ -194,7 +194,7 @@ from {USAGE}
 group by {keys}
 having times > 1 or id is null
 order by times desc, id"""
-    if found := connection.sql(repeated).fetchall():
+    if found := connection.execute(repeated).fetchall():
         raise FrameError(
             f"{len(found):,} id{'s' if len(found) > 1 else ''} cannot tell records apart: "
             f"{named(found)}.",

@@ -54,7 +54,7 @@ def require_new(connection: duckdb.DuckDBPyConnection, there: str, table: Table)
     """Raise if rows that are to be appended are there already, and others point to them."""
     keys = ", ".join(map(quote, table.key))
     old, new = f"select {keys} from {there}", f"select {keys} from ({table.sql})"
-    ((count,),) = connection.sql(f"select count(*) from ({new} intersect {old})").fetchall()
+    ((count,),) = connection.execute(f"select count(*) from ({new} intersect {old})").fetchall()
     if count:
         raise ExportError(
             f"{count:,} of the records of {table.name} are there already.",
