@@ -38,12 +38,20 @@ Spool = Callable[[str], "list[Text]"]
 
 def assemble(spooled: Spool, options: Options) -> Any:
     """Return the frame that was asked for, of the texts that ``spooled`` puts into a folder."""
+
+    def checked(folder: str) -> list[Text]:
+        texts = spooled(folder)
+        if options.rejects is None:
+            for text in texts:
+                text.require_whole()
+        return texts
+
     with progress.bar("Reading", options.progress):
         if options.is_bounded:
-            return stored.relation(spooled, options)
+            return stored.relation(checked, options)
         if options.backend == "duckdb":
-            return lazy.relation(spooled, options)
-        return _frame(spooled, options)
+            return lazy.relation(checked, options)
+        return _frame(checked, options)
 
 
 def _frame(spooled: Spool, options: Options) -> Any:

@@ -26,6 +26,7 @@
     ├── SeatsWarning         seats of a product or group that no row has
     ├── UndatedWarning       records without dates were left out of a date range
     ├── SpreadWarning        windows longer than a period are spread evenly over several
+    ├── SkippedFileWarning   files in a folder or archive that are not read
     └── PartialWarning       records that a service has not sent, or a fetch has not got
 """
 
@@ -188,6 +189,10 @@ class UndatedWarning(UsageWarning):
 
 class SpreadWarning(UsageWarning):
     """Most windows are longer than the period, so figures are spread evenly over several."""
+
+
+class SkippedFileWarning(UsageWarning):
+    """Files in a folder or archive are not read, since their names are not those of data files."""
 
 
 class PartialWarning(UsageWarning):

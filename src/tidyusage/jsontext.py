@@ -97,6 +97,19 @@ def _opening_of_result(head: str, start: int) -> str:
         return ""
 
 
+def members(head: str, start: int) -> Iterator[tuple[str, int]]:
+    """Yield an object's keys, and where their values begin, as far as the text goes."""
+    place = _skip(head, start + 1)
+    try:
+        while True:
+            key, place = _member(head, place)
+            yield str(key), place
+            _, place = _decode(head, place)
+            place = _next(head, place, "}")
+    except _Malformed:
+        return
+
+
 def _spans_lines(head: str, start: int) -> bool:
     """Tell whether the object at ``start`` is written over several lines."""
     line, newline, rest = head[start:].partition("\n")

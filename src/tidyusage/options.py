@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tidyusage import bounded, catalogue, quarantine, reshape, schema
+from tidyusage import bounded, catalogue, places, quarantine, reshape, schema
 from tidyusage.errors import OptionError, one_of
 from tidyusage.flatten import FAULT
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
@@ -49,6 +49,7 @@ class Options:
         if self.rejects is not None and not isinstance(self.rejects, str | os.PathLike):
             raise OptionError(f"rejects={self.rejects!r} is no path.", "Give a path, or None.")
         if self.rejects is not None:
+            object.__setattr__(self, "rejects", places.expand(self.rejects))
             quarantine.check_target(self.rejects)
         if self.currency is not None and (
             not isinstance(self.currency, str) or not self.currency.strip()
@@ -84,6 +85,8 @@ class Options:
                 f"{names[0]}= is for a DuckDB of its own, and connection= is yours.",
                 "Leave one of them out; yours takes a limit by \"set memory_limit = '2GB'\".",
             )
+        if isinstance(self.temp_directory, str | os.PathLike):
+            object.__setattr__(self, "temp_directory", places.expand(self.temp_directory))
         bounded.check(self.memory_limit, self.temp_directory)
 
     @property

@@ -51,9 +51,11 @@ def read_usage(
     Parameters
     ----------
     source
-        A path, a glob, a folder, a list of them, or an open binary file.  Files hold NDJSON, a
-        JSON array, one record, API pages (``{"result": …}``), or Parquet of nested rows; gzip
-        and zstd are unpacked.  Spark takes every address that it can read, such as
+        A path, a glob, a folder, a list of them, a pipe, "-" for standard input, or an open
+        binary file.  Files hold NDJSON, a JSON array, one record, API pages
+        (``{"result": …}``), or Parquet of nested rows; gzip, zstd, bz2, xz and zip are unpacked,
+        and one that is damaged or cut off is an error.  Of a folder, names that begin with `.` or
+        `_` are not read.  Spark takes every address that it can read, such as
         ``s3a://bucket/*.ndjson.gz``; there, the first lines tell the shape of all files.
     layout
         "wide" (a row a record), "long" (a row a record and measure), or a child table:
@@ -115,7 +117,8 @@ def read_usage(
     -----
     UsageWarning
         For rejected records, unknown keys, repeated ids and unknown charge types: one a cause,
-        with counts; for a folder that `fetch_usage` has not finished.
+        with counts; for files of a folder that are not read, and for a folder that `fetch_usage`
+        has not finished.
 
     Examples
     --------
@@ -145,13 +148,23 @@ def read_usage(
     )
     if isinstance(source, IO) or hasattr(source, "read"):
         stream = cast("IO[bytes]", source)
-        return assemble(lambda folder: [spool.spool_stream(stream, folder)], options)
-    if options.backend == "pyspark":
+        return assemble(lambda folder: spool.texts_of_open_file(stream, folder), options)
+    if options.backend == "pyspark" and not _is_stream(source):
         return sparks.from_files(source, options)
     found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
-    paths = [path for path in found if not quarantine.is_same(path, rejects)]
+    paths = [path for path in found if not quarantine.is_same(path, options.rejects)]
     manifest.warn_of_gaps(paths)
-    return assemble(lambda folder: [spool.text_of(path, folder) for path in paths], options)
+    return assemble(
+        lambda folder: [text for path in paths for text in spool.texts_of(path, folder)], options
+    )
+
+
+def _is_stream(source: Source) -> bool:
+    """Tell whether a source is standard input or a pipe, of which Spark's workers know nothing."""
+    if not isinstance(source, str | os.PathLike):
+        return False
+    path = places.expand(source)
+    return path == places.STANDARD_INPUT or (os.path.exists(path) and spool.is_stream(path))
 
 
 @known_options

@@ -7,38 +7,32 @@ in the same words.
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import shutil
-import zlib
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
-import pyarrow as pa
-
-from tidyusage import jsontext, manifest
+from tidyusage import compression, file_kinds, jsontext, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tidyusage.compression import Compression, Unpacked
     from tidyusage.jsontext import Shape
     from tidyusage.memory import Lines
-
-Compression = Literal["none", "gzip", "zstd"]
 
 _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
 # How much is read at a time of what must be looked at more closely.
 _LINES: Final = 1 << 25
 _RECORDS: Final = 50_000
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 # How a record begins that a fetch has marked, be it on a line, in an array or on a page.
 SOURCE: Final = re.compile(
     rb'\s*(?:\[|\{\s*"result"\s*:\s*\[)?\s*\{\s*"source"\s*:\s*\{\s*"account"\s*:'
 )
-_MAGIC: Final[dict[bytes, Compression]] = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 class Place(NamedTuple):
@@ -58,7 +52,8 @@ class Text:
 
     Records of ``indexed`` text were never lines to their owner: they are named by position.
     Those that have ``lines`` are no file: ``path`` is the name by which DuckDB knows them.  Where a
-    fetch has marked the records with account and report, the text ``has_source``.
+    fetch has marked the records with account and report, the text ``has_source``.  ``unpacked`` is
+    what is known of a text that came compressed, even if it has been unpacked since.
     """
 
     path: str
@@ -69,6 +64,7 @@ class Text:
     from_frame: bool = False
     lines: Lines | None = None
     has_source: bool = False
+    unpacked: Unpacked | None = None
 
     def records(self) -> Iterator[Row]:
         """Yield every record's place and text, one by one; the slow way."""
@@ -82,15 +78,25 @@ class Text:
             if self.shape == "lines":
                 first = 1
                 for lines in _whole_lines(blocks):
-                    yield Batch(self, lines=lines, first=first)
-                    first += lines.count(b"\n")
+                    for part in self._parts(lines):
+                        yield Batch(self, lines=part, first=first)
+                        first += part.count(b"\n")
             else:
                 found = self._found(blocks)
                 while rows := list(islice(found, _RECORDS)):
                     yield Batch(self, found=rows)
-            if blocks.problem:
-                problem = f"{jsontext.PROBLEM}{blocks.problem}".encode()
-                yield Batch(self, found=[(Place(self.label, None), problem)])
+            if blocks.problem or self._ends_early():
+                problem = blocks.problem or "compressed data that is cut off"
+                row = Place(self.label, None), f"{jsontext.PROBLEM}{problem}".encode()
+                yield Batch(self, found=[row])
+
+    def _parts(self, lines: bytes) -> Iterator[bytes]:
+        """Yield lines, and apart from them the line in which compressed data is cut off."""
+        if not self._ends_early() or lines.endswith(b"\n"):
+            yield lines
+            return
+        whole, newline, cut = lines.rpartition(b"\n")
+        yield from filter(None, (whole + newline, cut))
 
     def on_disk(self) -> Text:
         """Return the text as a file, which is written if there is none yet."""
@@ -104,23 +110,16 @@ class Text:
         """Open the text, unpacked."""
         if self.lines is not None:
             return self.lines.open()
-        if self.compression == "gzip":
-            return cast("IO[bytes]", gzip.open(self.path))
-        if self.compression == "zstd":
-            return cast("IO[bytes]", pa.CompressedInputStream(self.path, "zstd"))
-        return open(self.path, "rb")
+        return compression.open_unpacked(self.path, self.compression)
 
     def head(self) -> bytes:
         """Return the text's beginning, without its byte order mark."""
         with self.open() as stream:
-            return b"".join(islice(_Blocks(stream), _HEAD // _BLOCK)).removeprefix(_BOM)
+            return b"".join(islice(_Blocks(stream), _HEAD // _BLOCK)).removeprefix(BOM)
 
     def size(self) -> int:
         """Return the length of the text, unpacked."""
-        if self.compression == "none":
-            return os.path.getsize(self.path)
-        with self.open() as stream:
-            return sum(map(len, _Blocks(stream)))
+        return os.path.getsize(self.path) if self.unpacked is None else self.unpacked.size
 
     def is_short(self) -> bool:
         """Tell whether the text is too short for its reading to take long."""
@@ -129,21 +128,31 @@ class Text:
         return os.path.getsize(self.path) < _HEAD
 
     def is_cut_off(self) -> bool:
-        """Tell whether an array has no end: after a comma DuckDB does not miss it."""
+        """Tell whether a text ends early, which DuckDB may not notice.
+
+        That is compressed data without its end, or an array: after a comma DuckDB does not miss the
+        closing bracket.
+        """
+        if self._ends_early():
+            return True
         if self.shape != "array":
             return False
-        if self.compression == "none":
-            with open(self.path, "rb") as stream:
-                stream.seek(max(0, os.path.getsize(self.path) - _BLOCK))
-                return not stream.read().rstrip().endswith(b"]")
-        last = b""
-        with self.open() as stream:
-            for block in _Blocks(stream):
-                last = block.rstrip() or last
-        return not last.endswith(b"]")
+        if self.unpacked is not None:
+            return self.unpacked.last != b"]"
+        with open(self.path, "rb") as stream:
+            stream.seek(max(0, os.path.getsize(self.path) - _BLOCK))
+            return not stream.read().rstrip().endswith(b"]")
+
+    def require_whole(self) -> None:
+        """Raise if the text came compressed and ends early."""
+        if self._ends_early():
+            raise compression.cut_off(self.label)
+
+    def _ends_early(self) -> bool:
+        return self.unpacked is not None and self.unpacked.is_cut_off
 
     def _found(self, blocks: Iterable[bytes]) -> Iterator[Row]:
-        text = b"".join(blocks).removeprefix(_BOM).decode("utf-8", "surrogateescape")
+        text = b"".join(blocks).removeprefix(BOM).decode("utf-8", "surrogateescape")
         line, offset = 1, 0
         for position, found in enumerate(jsontext.records(text, self.shape)):
             line += text.count("\n", offset, found.offset)
@@ -171,7 +180,7 @@ class Batch:
         """Yield every record's place and text."""
         yield from self.found
         for number, line in enumerate(self.lines.split(b"\n"), start=self.first):
-            text = line.removeprefix(_BOM) if number == 1 else line
+            text = line.removeprefix(BOM) if number == 1 else line
             if text.strip():
                 yield self.text.place(number), text.strip(b" \t\r\n")
 
@@ -182,7 +191,7 @@ class Batch:
     def write(self, path: str) -> Text:
         """Write the records to a file, one a line."""
         with open(path, "wb") as stream:
-            stream.write(self.lines.removeprefix(_BOM) if self.first == 1 else self.lines)
+            stream.write(self.lines.removeprefix(BOM) if self.first == 1 else self.lines)
             # A record of an array may stand on several lines; within its strings there are none.
             stream.writelines(record.replace(b"\n", b" ") + b"\n" for _, record in self.found)
         return Text(path, "batch", indexed=True, from_frame=self.text.from_frame)
@@ -199,7 +208,7 @@ class _Blocks:
         try:
             while block := self.read(_BLOCK):
                 yield block
-        except (EOFError, OSError, zlib.error, pa.ArrowInvalid) as error:
+        except compression.ERRORS as error:
             self.problem = f"compressed data that is cut off or damaged: {error}"
 
 
@@ -220,32 +229,38 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
-    """Look at a file's beginning to learn how it is to be read."""
-    with open(path, "rb") as stream:
-        magic = stream.read(4)
-    found = Text(path, label or path, compression=_compression(magic), indexed=indexed)
+    """Look at a file to learn how it is to be read.
+
+    Raises
+    ------
+    RecordError
+        If the file is compressed and damaged.
+    """
+    label = label or path
+    packing, unpacked = compression.detect(path), None
+    if packing != "none":
+        unpacked = compression.check(path, label, packing)
+    elif compression.is_cut_off_at_once(path, label):
+        unpacked = compression.NOTHING
+    found = Text(path, label, compression=packing, indexed=indexed, unpacked=unpacked)
     head = found.head()
+    file_kinds.require_text(head, label)
+    decoded = head.decode("utf-8", "replace")
+    file_kinds.require_records(decoded, label)
     return replace(
         found,
-        shape=jsontext.shape(head.decode("utf-8", "replace")),
+        shape=jsontext.shape(decoded),
         has_source=bool(SOURCE.match(head)) or manifest.home(path) is not None,
     )
 
 
-def is_parquet(path: str) -> bool:
+def is_parquet(path: str, label: str) -> bool:
     """Tell whether a file is Parquet, by its name or by its first bytes."""
     with open(path, "rb") as stream:
-        return path.lower().endswith(".parquet") or stream.read(4) == b"PAR1"
-
-
-def _compression(magic: bytes) -> Compression:
-    for mark, kind in _MAGIC.items():
-        if magic.startswith(mark):
-            return kind
-    return "none"
+        return label.lower().endswith(".parquet") or stream.read(4) == b"PAR1"
 
 
 def starts_with_bom(file: Text) -> bool:
     """Tell whether a text begins with a byte order mark, which DuckDB does not read past."""
     with file.open() as stream:
-        return next(iter(_Blocks(stream)), b"").startswith(_BOM)
+        return next(iter(_Blocks(stream)), b"").startswith(BOM)

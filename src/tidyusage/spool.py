@@ -6,17 +6,20 @@ import dataclasses
 import glob
 import os
 import shutil
+import stat
+import sys
 from collections import Counter
 from io import TextIOBase
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tidyusage import catalogue, connections, engines, objects, schema
+from tidyusage import archives, catalogue, compression, connections, engines, objects, schema
 from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
-from tidyusage.sources import Text, is_parquet, starts_with_bom, text
+from tidyusage.places import STANDARD_INPUT
+from tidyusage.sources import BOM, Text, is_parquet, starts_with_bom, text
 from tidyusage.sqltext import FRAME, literal
 
 if TYPE_CHECKING:
@@ -28,12 +31,54 @@ _BATCH: Final = 1_000
 _LONGEST_PATH: Final = 4_096
 
 
-def text_of(path: str, folder: str) -> Text:
-    """Return a file as it is, or as lines in a folder if DuckDB cannot read it so."""
-    if is_parquet(path):
-        return spool_parquet(path, path, folder)
-    found = text(path)
-    return spool_without_bom(found, folder) if starts_with_bom(found) else found
+def texts_of(path: str, folder: str) -> list[Text]:
+    """Return the texts in a file: as it is, or copies in a folder if DuckDB cannot read it so."""
+    if path == STANDARD_INPUT:
+        return _texts_of_stream(sys.stdin.buffer, "standard input", folder)
+    if is_stream(path):
+        with open(path, "rb") as stream:
+            return _texts_of_stream(stream, path, folder)
+    return _texts_of_file(path, path, folder)
+
+
+def is_stream(path: str) -> bool:
+    """Tell whether a path is that of a pipe, a socket or a terminal, which is read only once."""
+    mode = os.stat(path).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
+
+
+def _texts_of_stream(stream: IO[bytes], label: str, folder: str) -> list[Text]:
+    path = _new(folder)
+    with open(path, "wb") as copy:
+        shutil.copyfileobj(stream, copy)
+    return _texts_of_file(path, label, folder)
+
+
+def _texts_of_file(path: str, label: str, folder: str) -> list[Text]:
+    if archives.is_zip(path):
+        return [
+            text
+            for member, name in archives.members(path, label, folder)
+            for text in _texts_of_member(member, name, folder)
+        ]
+    if is_parquet(path, label):
+        return [spool_parquet(path, label, folder)]
+    return [_readable(text(path, label), folder)]
+
+
+def _texts_of_member(path: str, label: str, folder: str) -> list[Text]:
+    if archives.is_zip(path):
+        raise SourceError(f"{label!r} is a zip archive within another.", "Unpack the outer one.")
+    return _texts_of_file(path, label, folder)
+
+
+def _readable(found: Text, folder: str) -> Text:
+    """Return a text as it is, or a copy in a folder if DuckDB cannot read it so."""
+    packing = found.compression
+    is_padded = found.unpacked is not None and found.unpacked.is_padded
+    if packing not in compression.OF_DUCKDB or is_padded or starts_with_bom(found):
+        return spool_unpacked(found, folder)
+    return found
 
 
 def spooled(records: Any, folder: str) -> Text:
@@ -66,18 +111,14 @@ def _is_path(data: str) -> bool:
     )
 
 
-def spool_stream(stream: IO[bytes], folder: str) -> Text:
-    """Copy an open binary file."""
+def texts_of_open_file(stream: IO[bytes], folder: str) -> list[Text]:
+    """Return the texts in an open binary file."""
     if isinstance(stream, TextIOBase):
         raise OptionError(
             f"{getattr(stream, 'name', 'The file')!r} is open as text.",
             "Open it in binary mode, open(path, 'rb'), or give the path.",
         )
-    path = _new(folder)
-    with open(path, "wb") as copy:
-        shutil.copyfileobj(stream, copy)
-    label = str(getattr(stream, "name", "file"))
-    return spool_parquet(path, label, folder) if is_parquet(path) else text(path, label)
+    return _texts_of_stream(stream, str(getattr(stream, "name", "file")), folder)
 
 
 def spool_objects(records: object, folder: str) -> Text:
@@ -139,12 +180,16 @@ def spool_parquet(file: str, label: str, folder: str) -> Text:
     return Text(path, label, indexed=True, from_frame=True, has_source="source" in columns)
 
 
-def spool_without_bom(file: Text, folder: str) -> Text:
-    """Copy a text without its byte order mark."""
+def spool_unpacked(file: Text, folder: str) -> Text:
+    """Write a text unpacked and without its byte order mark, as far as it can be unpacked."""
     path = _new(folder)
     with file.open() as stream, open(path, "wb") as copy:
-        stream.read(3)
-        shutil.copyfileobj(stream, copy)
+        try:
+            copy.write(stream.read(len(BOM)).removeprefix(BOM))
+            shutil.copyfileobj(stream, copy)
+        except compression.ERRORS as error:
+            if not compression.ends_early(error):  # `text` has found that already
+                raise
     return dataclasses.replace(file, path=path, compression="none")
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-from tidyusage import jsontext, sources
-from tidyusage.errors import OptionError, SourceError
+from tidyusage import compression, jsontext, sources
+from tidyusage.errors import OptionError, RecordError, SourceError
 from tidyusage.spark.frames import text
 from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 from tidyusage.spark.raw import WHOLE
@@ -67,6 +67,7 @@ def lines(session: Any, places: list[str], rejects: Path | None) -> Lines:
     They tell the shape of all files.  Where values go over several lines, a file is read as one.
     The file of an earlier run's ``rejects`` is no source.
     """
+    _check_local(places)
     try:
         head = _head(_text(session, places, rejects, whole=False))
     except Exception as error:
@@ -109,8 +110,27 @@ def _head(lines: Any) -> list[str]:
     return [row[0].removeprefix("\ufeff") for row in rows]
 
 
+def _check_local(places: list[str]) -> None:
+    """Raise for a compressed file of this machine that is damaged or ends early.
+
+    Spark's own codecs notice that of gzip and zstd, but not of bz2 (4.3).
+    """
+    for place in filter(os.path.isfile, places):
+        packing = compression.detect(place)
+        is_cut_off = compression.is_cut_off_at_once(place, place)
+        if is_cut_off or (
+            packing != "none" and compression.check(place, place, packing).is_cut_off
+        ):
+            raise compression.cut_off(place)
+
+
 def _refusal(error: Exception, places: list[str]) -> Exception:
-    condition = getattr(error, "getCondition", lambda: None)()
+    condition = getattr(error, "getCondition", lambda: None)() or ""
+    if condition.startswith("FAILED_READ_FILE"):
+        return RecordError(
+            f"Spark cannot read {_named(places)} to its end.",
+            "The file may be damaged or cut off: copy or download it again.",
+        )
     if condition == "PATH_NOT_FOUND":
         said = f"Spark finds nothing at {_named(places)}."
         return SourceError(said, "Check the path and its scheme.")
