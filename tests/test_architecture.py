@@ -104,6 +104,7 @@ FLOORS = [
     "accessor",
     "stored",
     "assemble",
+    "flat_files",
     "read records",
     "api.query api.secret api.service api.limits",
     "api.faults api.ranges",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from tidyusage import (
+    bounded,
     catalogue,
     connections,
     engines,
@@ -46,7 +47,7 @@ def assemble(spooled: Spool, options: Options) -> Any:
                 text.require_whole()
         return texts
 
-    with progress.bar("Reading", options.progress):
+    with progress.bar("Reading", options.progress), bounded.temporary_files():
         if options.is_bounded:
             return stored.relation(checked, options)
         if options.backend == "duckdb":

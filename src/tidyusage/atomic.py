@@ -7,7 +7,9 @@ import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tidyusage.errors import ExportError, UsageError
 from tidyusage.interrupts import LEFT, remove
+from tidyusage.machine import IS_FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     The file is in the same folder.  Its name is random and it is created exclusively, so that
     nobody can plant a link there.  A symbolic link keeps pointing to its target, and the target is
     replaced.
+
+    Raises
+    ------
+    ExportError
+        If the system refuses to write, such as for a full disk; ``path`` is as it was before.
     """
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
@@ -31,5 +38,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
         yield partial
         os.replace(partial, target)
+    except UsageError:
+        raise
+    except Exception as error:
+        line = str(error).partition("\n")[0]
+        if not isinstance(error, OSError) and not any(sign in line for sign in IS_FULL):
+            raise
+        raise ExportError(
+            f"{os.fspath(path)!r} could not be written, and is as it was before: "
+            f"{getattr(error, 'strerror', None) or line}.",
+            "Make room there, or write to another folder, and run it again.",
+        ) from error
     finally:
         remove(partial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import uuid4
 
 from tidyusage import connections
-from tidyusage.errors import MemoryLimitError, OptionError
+from tidyusage.errors import MemoryLimitError, OptionError, UsageError
 from tidyusage.interrupts import LEFT, remove
 from tidyusage.machine import HOST, IS_FULL, runs
 
@@ -31,6 +32,7 @@ _LEAST: Final = 128 * 10**6
 # Of what a process may hold; the rest is for Python, libraries, and what DuckDB does not count.
 _SHARE: Final = 0.75
 _PREFIX: Final = "tidyusage-"
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPILL: Final = "spill"
 # What a DuckDB keeps that lends its memory.
 _KEPT: Final = 0.125
@@ -158,6 +160,25 @@ def running(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     finally:
         if its_bar:
             connection.execute("set enable_progress_bar = true")
+
+
+@contextmanager
+def temporary_files() -> Iterator[None]:
+    """Say what to do where there is no room for the temporary files of a read."""
+    import duckdb
+
+    try:
+        yield
+    except UsageError:
+        raise
+    except (OSError, duckdb.Error) as error:
+        if not is_full(error) and getattr(error, "errno", None) not in _FULL:
+            raise
+        line = str(error).partition("\n")[0]
+        raise MemoryLimitError(
+            f"There is no room for temporary files in {tempfile.gettempdir()!r}: {line}",
+            "Make room there, or set the environment variable TMPDIR to a folder on another disk.",
+        ) from error
 
 
 @contextmanager

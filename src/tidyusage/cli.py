@@ -20,6 +20,7 @@ from tidyusage import (
 )
 from tidyusage.atomic import replacing
 from tidyusage.console import height, plainly, records, show
+from tidyusage.places import expand
 from tidyusage.questions import (
     MemoryLimit,
     TempDirectory,
@@ -109,6 +110,7 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
     from tidyusage import progress
 
     with plainly():
+        output = None if output is None else expand(output)
         _check_output(output)
         how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
         frame = records(sources, {**how, "layout": layout, "sep": sep, "remote_data": remote_data})

@@ -65,11 +65,17 @@ NOTHING: Final = Unpacked(0, b"", 0, is_cut_off=True)
 def detect(path: str) -> Compression:
     """Return how a file is compressed, by its first bytes."""
     with open(path, "rb") as stream:
-        magic = stream.read(_LONGEST_MAGIC)
-        while magic[1:4] == _SKIPPABLE and magic[0] >> 4 == _FIRST_SKIPPABLE >> 4:
-            stream.seek(int.from_bytes(magic[4:8], "little"), io.SEEK_CUR)
-            magic = stream.read(_LONGEST_MAGIC)
+        magic = first_bytes(stream)
     return next((kind for mark, kind in _MAGIC.items() if magic.startswith(mark)), "none")
+
+
+def first_bytes(stream: IO[bytes]) -> bytes:
+    """Return the first bytes of a file after skippable frames."""
+    found = stream.read(_LONGEST_MAGIC)
+    while found[1:4] == _SKIPPABLE and found[0] >> 4 == _FIRST_SKIPPABLE >> 4:
+        stream.seek(int.from_bytes(found[4:8], "little"), io.SEEK_CUR)
+        found = stream.read(_LONGEST_MAGIC)
+    return found
 
 
 def open_unpacked(path: str, compression: Compression) -> IO[bytes]:

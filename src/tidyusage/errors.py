@@ -36,6 +36,7 @@ import math
 import numbers
 import os
 import sys
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -81,7 +82,7 @@ class UsageError(Exception):
     """Base of every error that tidyusage raises on purpose."""
 
     def __init__(self, fact: str, hint: str = "") -> None:
-        super().__init__(f"{fact}\n\n{hint}" if hint else fact)
+        super().__init__(printable(f"{fact}\n\n{hint}" if hint else fact))
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -278,7 +279,19 @@ def warn(message: str, category: type[UsageWarning]) -> None:
     frame = sys._getframe(1)  # noqa: SLF001 - as warnings itself does
     while frame.f_back and frame.f_code.co_filename.startswith(home):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level + 1)
+    warnings.warn(printable(message), category, stacklevel=level + 1)
+
+
+def printable(text: str) -> str:
+    """Return a text in which control characters are escaped, so that no terminal obeys them."""
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    return "".join(
+        sign
+        if sign == "\n" or sign.isprintable() or unicodedata.category(sign) == "Zs"
+        else sign.encode("unicode_escape", "backslashreplace").decode()
+        for sign in text
+    )
 
 
 def named(items: Iterable[tuple[object, int]], most: int = 5) -> str:

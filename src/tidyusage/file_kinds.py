@@ -1,13 +1,13 @@
-"""What a file is that holds no Usage records: an archive, a picture, text in UTF-16, a web page, …"""
+"""What a file without Usage records is, such as an archive, a picture or text in UTF-16."""
 
 from __future__ import annotations
 
 import codecs
-import json
+import io
 import re
 from typing import Final
 
-from tidyusage import catalogue, jsontext
+from tidyusage import catalogue, compression, jsontext
 from tidyusage.errors import SourceError
 
 _TAR: Final = 257  # where a tar archive has its signature
@@ -58,8 +58,9 @@ def require_text(head: bytes, label: str) -> None:
     SourceError
         With what the file is, if it is known by its beginning.
     """
+    first = compression.first_bytes(io.BytesIO(head))
     for signature, kind, hint in _SIGNATURES:
-        if head.startswith(signature):
+        if head.startswith(signature) or first.startswith(signature):
             raise _error(label, kind, hint)
     if head[_TAR : _TAR + 5] == b"ustar":
         raise _error(label, "a tar archive", "Unpack it first: tar -xf FILE.")
@@ -105,7 +106,7 @@ def _error(label: str, kind: str, hint: str) -> SourceError:
 
 
 def _is_utf_16(head: bytes) -> bool:
-    """Tell whether every other byte is zero, as of JSON text in UTF-16 without a byte order mark."""
+    """Tell whether every other byte is zero: UTF-16 without a byte order mark."""
     evens, odds = head[0::2], head[1::2]
     zeros = (len(evens) > 1, evens.count(0), odds.count(0))
     return zeros in {(True, len(evens), 0), (True, 0, len(odds))}

@@ -50,6 +50,11 @@ def is_data_file(name: str) -> bool:
     return name.removesuffix(ending).endswith(SUFFIXES)
 
 
+def is_csv(name: str) -> bool:
+    """Tell whether a name is that of a CSV file, compressed or not."""
+    return name.lower().endswith(tuple(f".csv{end}" for end in ("", *compression.SUFFIXES)))
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder is passed over, such as `.ipynb_checkpoints`, `_temporary`."""
     return name.startswith((".", "_"))
@@ -95,6 +100,9 @@ def _data_files(folder: str) -> Iterator[str]:
                 continue
             is_read = is_data_file(name) and os.path.isfile(path)
             (found if is_read else skipped).append(path)
+    if not found:  # beside other data, CSV files are rarely what a folder is read for
+        found = [path for path in skipped if is_csv(path)]
+        skipped = [path for path in skipped if path not in found]
     skipped = [os.path.relpath(path, folder) for path in sorted(skipped)]
     if not found:
         there = f", only {skipped[0]!r}" if len(skipped) == 1 else ""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 SHOWN: Final = 5
+_LONGEST: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,14 @@ class Reject:
 
     def __str__(self) -> str:
         line = "" if self.line is None else f", line {self.line}"
-        id_ = "" if self.id is None else f" (id {self.id!r})"
-        return (
-            f"{self.source}{line}{id_}: {self.path}: expected {self.expected}, found {self.found}"
-        )
+        id_ = "" if self.id is None else f" (id {_short(self.id)!r})"
+        path, found = _short(self.path), _short(self.found)
+        return f"{self.source}{line}{id_}: {path}: expected {self.expected}, found {found}"
+
+
+def _short(text: str) -> str:
+    """Return a text as a message shows it; the file of rejects has all of it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class Spilled:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import manifest, places, quarantine, spool
+from tidyusage import bounded, flat_files, manifest, places, quarantine, spool
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     import duckdb
     from pyspark.sql import SparkSession
 
+    from tidyusage.sources import Text
     from tidyusage.typing import (
         Backend,
         Duplicates,
@@ -148,23 +152,40 @@ def read_usage(
     )
     if isinstance(source, IO) or hasattr(source, "read"):
         stream = cast("IO[bytes]", source)
-        return assemble(lambda folder: spool.texts_of_open_file(stream, folder), options)
-    if options.backend == "pyspark" and not _is_stream(source):
+        spool.require_binary(stream)
+        return _from_stream(stream, str(getattr(stream, "name", "file")), options)
+    if isinstance(source, str | os.PathLike):
+        path = places.expand(source)
+        if path == places.STANDARD_INPUT:
+            return _from_stream(sys.stdin.buffer, "standard input", options)
+        if os.path.exists(path) and spool.is_stream(path):
+            with open(path, "rb") as stream:
+                return _from_stream(stream, path, options)
+    if options.backend == "pyspark":
+        if flat := flat_files.find(flat_files.spark_sources(source)):
+            return flat_files.read(flat, options)
         return sparks.from_files(source, options)
     found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
     paths = [path for path in found if not quarantine.is_same(path, options.rejects)]
+    if flat := flat_files.find(paths):
+        return flat_files.read(flat, options)
     manifest.warn_of_gaps(paths)
     return assemble(
         lambda folder: [text for path in paths for text in spool.texts_of(path, folder)], options
     )
 
 
-def _is_stream(source: Source) -> bool:
-    """Tell whether a source is standard input or a pipe, of which Spark's workers know nothing."""
-    if not isinstance(source, str | os.PathLike):
-        return False
-    path = places.expand(source)
-    return path == places.STANDARD_INPUT or (os.path.exists(path) and spool.is_stream(path))
+def _from_stream(stream: IO[bytes], label: str, options: Options) -> Any:
+    """Read a pipe, standard input or an open file: copied first, since it can be read only once."""
+    with bounded.temporary_files(), tempfile.TemporaryDirectory(prefix="tidyusage-") as home:
+        path = spool.copy_stream(stream, home)
+        if flat := flat_files.find([path], [label]):
+            return flat_files.read(flat, options, is_temporary=True)
+
+        def spooled(folder: str) -> list[Text]:
+            return spool.texts_of_file(shutil.move(path, folder), label, folder)
+
+        return assemble(spooled, options)
 
 
 @known_options

@@ -38,7 +38,7 @@ def texts_of(path: str, folder: str) -> list[Text]:
     if is_stream(path):
         with open(path, "rb") as stream:
             return _texts_of_stream(stream, path, folder)
-    return _texts_of_file(path, path, folder)
+    return texts_of_file(path, path, folder)
 
 
 def is_stream(path: str) -> bool:
@@ -47,14 +47,20 @@ def is_stream(path: str) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISSOCK(mode)
 
 
-def _texts_of_stream(stream: IO[bytes], label: str, folder: str) -> list[Text]:
+def copy_stream(stream: IO[bytes], folder: str) -> str:
+    """Copy a stream to a file in a folder, and return its path."""
     path = _new(folder)
     with open(path, "wb") as copy:
         shutil.copyfileobj(stream, copy)
-    return _texts_of_file(path, label, folder)
+    return path
 
 
-def _texts_of_file(path: str, label: str, folder: str) -> list[Text]:
+def _texts_of_stream(stream: IO[bytes], label: str, folder: str) -> list[Text]:
+    return texts_of_file(copy_stream(stream, folder), label, folder)
+
+
+def texts_of_file(path: str, label: str, folder: str) -> list[Text]:
+    """Return the texts in a regular file that its owner calls by a label."""
     if archives.is_zip(path):
         return [
             text
@@ -69,7 +75,7 @@ def _texts_of_file(path: str, label: str, folder: str) -> list[Text]:
 def _texts_of_member(path: str, label: str, folder: str) -> list[Text]:
     if archives.is_zip(path):
         raise SourceError(f"{label!r} is a zip archive within another.", "Unpack the outer one.")
-    return _texts_of_file(path, label, folder)
+    return texts_of_file(path, label, folder)
 
 
 def _readable(found: Text, folder: str) -> Text:
@@ -111,14 +117,13 @@ def _is_path(data: str) -> bool:
     )
 
 
-def texts_of_open_file(stream: IO[bytes], folder: str) -> list[Text]:
-    """Return the texts in an open binary file."""
+def require_binary(stream: IO[bytes]) -> None:
+    """Raise for a file that is open as text."""
     if isinstance(stream, TextIOBase):
         raise OptionError(
             f"{getattr(stream, 'name', 'The file')!r} is open as text.",
             "Open it in binary mode, open(path, 'rb'), or give the path.",
         )
-    return _texts_of_stream(stream, str(getattr(stream, "name", "file")), folder)
 
 
 def spool_objects(records: object, folder: str) -> Text:
@@ -193,6 +198,16 @@ def spool_unpacked(file: Text, folder: str) -> Text:
     return dataclasses.replace(file, path=path, compression="none")
 
 
+def flat_columns(names: Iterable[str]) -> list[str]:
+    """Return the columns that only a frame has which was flattened, in either spelling."""
+    flat = {
+        schema.rename(column, sep)
+        for column in schema.layout_types("wide") | schema.layout_types("long")
+        for sep in "._"
+    } - set(catalogue.tree())
+    return [name for name in names if name in flat]
+
+
 def _new(folder: str) -> str:
     return os.path.join(folder, f"{uuid4().hex}.ndjson")
 
@@ -207,12 +222,7 @@ def _require_nested(columns: Iterable[str], place: str = "This frame") -> None:
     twice = [name for name, count in Counter(columns).items() if count > 1]
     if twice:
         raise FrameError(f"{place} has two columns {twice[0]!r}.", "Rename or drop one.")
-    flat = {
-        schema.rename(column, sep)
-        for column in schema.layout_types("wide") | schema.layout_types("long")
-        for sep in "._"
-    } - set(catalogue.tree())
-    if found := [column for column in columns if column in flat]:
+    if found := flat_columns(columns):
         raise FrameError(
             f"{place} is flat already: it has the column {found[0]!r}.",
             "Use to_long() or to_wide() for another layout, and restore() for dtypes.",

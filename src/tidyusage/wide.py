@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, rejects, scan, unknown
+from tidyusage import bounded, engines, rejects, scan, unknown
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Batch, Row, Text
@@ -179,6 +179,8 @@ def _attempt(
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
     except refusals() as error:
+        if bounded.is_full(error):
+            raise
         return refusal(error)
     return table
 

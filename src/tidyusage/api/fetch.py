@@ -12,7 +12,7 @@ from tidyusage.api.secret import guards_token
 from tidyusage.assemble import assemble
 from tidyusage.errors import OptionError, known_options
 from tidyusage.options import Options
-from tidyusage.places import files
+from tidyusage.places import expand, files
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -182,8 +182,9 @@ def fetch_usage(
     _require_no_reading(options)
     from tidyusage.api.collect import collect
 
-    collect(made, os.fspath(into), goes_on=True)
-    return os.fspath(into)
+    folder = expand(into)
+    collect(made, folder, goes_on=True)
+    return folder
 
 
 def _landed(made: Plan, folder: str) -> list[Text]:

@@ -56,13 +56,13 @@ class Target:
             return target
         if not isinstance(target, str | os.PathLike):
             raise OptionError(f"{target!r} is no target.", _SAY)
-        text = os.fspath(target)
+        text = os.path.expanduser(os.fspath(target))
         if text.startswith(_SCHEMES):
             return _database(text)
         if "://" in text or text.startswith(("postgresql:", "postgres:")):
             raise OptionError(f"tidyusage cannot export to {text.partition(':')[0]}:.", _SAY)
         if text.startswith(_DELTA):
-            return cls("delta", _folder(text.removeprefix(_DELTA)))
+            return cls("delta", _folder(os.path.expanduser(text.removeprefix(_DELTA))))
         if not text.endswith((os.sep, "/")) and not os.path.isdir(text):
             if kind := _of_file(text):
                 _require_folder(text)

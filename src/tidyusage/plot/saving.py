@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage.atomic import replacing
 from tidyusage.errors import OptionError, SourceError
 from tidyusage.htmltext import json_text, script_text
+from tidyusage.places import expand
 from tidyusage.plot.draw import altair, vega
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def save(chart: Any, path: Path, *, scale: float = 2.0) -> str:
     True
     """
     altair()
-    path = os.fspath(path)
+    path = expand(path)
     if not hasattr(chart, "to_dict") or not hasattr(chart, "padding"):
         raise OptionError(
             f"{type(chart).__name__} is no chart.", "Give one, such as df.usage.plot.cost_by()."

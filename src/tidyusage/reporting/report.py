@@ -133,14 +133,14 @@ def report(
     html = page(found, _TITLE if title is None else title, made)
     with replaced(target) as partial, open(partial, "w", encoding="utf-8") as file:
         file.write(html)
-    return os.fspath(path)
+    return os.path.expanduser(path)
 
 
 def _target(path: Path) -> str:
     """Return where a page is to be; refuse what is no page's name, or is in no folder."""
     if not isinstance(path, str | os.PathLike) or not str(path).lower().endswith((".html", ".htm")):
         raise OptionError(f"{path!r} is no name of a page.", "Give a path that ends with .html.")
-    target = os.path.abspath(path)
+    target = os.path.abspath(os.path.expanduser(path))
     if os.path.isdir(target):
         raise ExportError(f"{target!r} is a folder.", "Give the path of a file.")
     folder = os.path.dirname(target)

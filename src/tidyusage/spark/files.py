@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from tidyusage import compression, jsontext, sources
 from tidyusage.errors import OptionError, RecordError, SourceError
+from tidyusage.places import expand
 from tidyusage.spark.frames import text
 from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 from tidyusage.spark.raw import WHOLE
@@ -50,7 +51,7 @@ def paths(source: Any) -> list[str]:
             f"Spark cannot read a {type(source).__name__}.",
             "Give a path, a glob, or a list of them.",
         )
-    found = [os.fspath(place) for place in places]
+    found = [expand(place) for place in places]
     if not found:
         raise SourceError("The list of files is empty.", "Name at least one file.")
     return found
