@@ -938,3 +938,33 @@ def estimate_cost(
             }
         )
     return answer
+
+
+# Repeated records
+
+
+def superseded(records):
+    """Return the places of records that a newer one of the same identity overlaps."""
+
+    def newness(place):
+        stamps = [get(records[place], name) for name in ("updated_at", "created_at")]
+        return *((stamp is not None, stamp or "") for stamp in stamps), place
+
+    def overlap(first, second):
+        windows = window(first), window(second)
+        if None in windows:
+            return True
+        (begin, until), (other_begin, other_until) = windows
+        return begin < other_until and other_begin < until
+
+    def identity(record):
+        return get(record, "source.account"), get(record, "source.report_type"), record["id"]
+
+    places = range(len(records))
+    return {
+        old
+        for old in places
+        for new in places
+        if identity(records[old]) == identity(records[new])
+        if newness(old) < newness(new) and overlap(records[old], records[new])
+    }

@@ -314,4 +314,4 @@ def test_a_command_warns_of_what_counts_twice():
     ]
     done = run("tokens", "-", stdin=lines(pair))
     assert done.returncode == 0
-    assert "warning: Sums count the same twice" in done.stderr
+    assert "warning: The sums count some usage twice" in done.stderr

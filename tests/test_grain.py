@@ -282,7 +282,7 @@ def test_a_relation_raises_and_cannot_warn():
     relation = frame_of(roll_up(), "duckdb")
     assert len(rows(tu.cost_by(relation))) == 1
     raising = tu.cost_by(relation, overlap="raise")
-    with pytest.raises(Exception, match="count the same twice, of the products claude"):
+    with pytest.raises(Exception, match="count some usage twice, of the products claude"):
         raising.fetchall()
     sound = abroad().from_arrow(tu.flatten_usage([record(4, user="ada")], backend="pyarrow"))
     assert rows(tu.cost_by(sound, overlap="raise"))[0]["cost"] == 4

@@ -102,7 +102,7 @@ def small(frame, folder):
 
 @pytest.fixture(scope="module")
 def odd(folder):
-    with pytest.warns(tu.errors.OverlapWarning, match="count the same twice"):
+    with pytest.warns(tu.errors.OverlapWarning, match="count some usage twice"):
         return tu.report(tu.flatten_usage(messy()), folder / "odd.html", freq="1w", title=SCRIPT)
 
 
@@ -348,7 +348,7 @@ def test_windows_across_two_periods_leave_users_of_a_period_untold(odd_tab):
 
 def test_what_may_count_twice_is_said_at_the_top(odd_tab, tab):
     notice = odd_tab.page.inner_text("section.notice")
-    assert "These figures may count the same twice" in notice
+    assert "These figures may count some usage twice" in notice
     assert "gamma: rows by organization" in notice
     assert tab.page.locator("section.notice").count() == 0
 
@@ -593,10 +593,10 @@ def test_without_the_extra_it_is_named(frame, tmp_path, monkeypatch):
 
 def test_overlap_can_raise_or_be_ignored(tmp_path):
     frame = tu.flatten_usage(messy())
-    with pytest.raises(tu.errors.OverlapError, match="count the same twice"):
+    with pytest.raises(tu.errors.OverlapError, match="count some usage twice"):
         tu.report(frame, tmp_path / "page.html", overlap="raise")
     page = Path(tu.report(frame, tmp_path / "page.html", overlap="ignore")).read_text()
-    assert "may count the same twice" not in page
+    assert "may count some usage twice" not in page
 
 
 def test_many_users_products_and_models_are_bounded(browser, tmp_path):

@@ -307,7 +307,7 @@ def test_rows_that_have_no_order_are_not_sorted(frames, capsys):
 def test_overlaps_are_seen(frames):
     check("overlaps", frames, "roll_up")
     of_spark, _ = frames.of("roll_up")
-    with pytest.raises(Exception, match="sums count the same twice"):
+    with pytest.raises(Exception, match="sums count some usage twice"):
         tu.cost_by(of_spark, overlap="raise").collect()
 
 

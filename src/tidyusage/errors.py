@@ -9,7 +9,7 @@
     ├── FrameError           TypeError     an object that is no frame, or no usage frame
     ├── SourceError          FileNotFoundError   nothing to read at that place
     ├── RecordError          ValueError    records that cannot be read
-    ├── OverlapError         ValueError    rows at several grains count the same twice
+    ├── OverlapError         ValueError    sums would count some usage twice
     ├── MemoryLimitError     MemoryError   more is needed than a limit of memory allows
     ├── ApiError             OSError       the service refuses, fails, or sends what is no page
     ├── ExportError          OSError       a target that is there already, or cannot be written
@@ -20,7 +20,7 @@
     ├── UnknownKeyWarning    keys that the schema does not know
     ├── DuplicateWarning     one id several times
     ├── ChargeTypeWarning    charge types that the schema does not know
-    ├── OverlapWarning       rows at several grains count the same twice
+    ├── OverlapWarning       sums count some usage twice
     ├── AllocationWarning    shared rows that nothing bears
     ├── ModelWarning         models of whose names nothing is known
     ├── SeatsWarning         seats of a product or group that no row has
@@ -113,7 +113,7 @@ class RecordError(UsageError, ValueError):
 
 
 class OverlapError(UsageError, ValueError):
-    """Rows at several grains count the same twice."""
+    """Sums would count some usage twice: rows repeat an id, or rows at several grains hold it."""
 
 
 class MemoryLimitError(UsageError, MemoryError):
@@ -169,7 +169,7 @@ class ChargeTypeWarning(UsageWarning):
 
 
 class OverlapWarning(UsageWarning):
-    """Rows at several grains count the same twice."""
+    """Sums count some usage twice: rows repeat an id, or rows at several grains hold it."""
 
 
 class AllocationWarning(UsageWarning):

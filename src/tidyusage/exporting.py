@@ -21,7 +21,7 @@ from tidyusage.questions import (
     reading,
     within,
 )
-from tidyusage.typing import Mode, Tables  # noqa: TC001 - typer reads them
+from tidyusage.typing import Mode, Overlap, Tables  # noqa: TC001 - typer reads them
 
 # From here on records are read into a file.
 _LARGE: Final = 256 * 2**20
@@ -74,6 +74,10 @@ def export(
         str | None,
         typer.Option("--billing-account", help="FOCUS: that of records without organization."),
     ] = None,
+    overlap: Annotated[
+        Overlap,
+        typer.Option("--overlap", help="What to do about ids repeated over overlapping windows."),
+    ] = "warn",
     rejects: Rejects = None,
     currency: Currency = None,
     duplicates: Repeated = "latest",
@@ -99,6 +103,7 @@ def export(
             anonymise=anonymise or (),
             drop=drop or (),
             billing_account=billing_account,
+            overlap=overlap,
         )
         where = told["target"] if "://" in target else target  # which shows no password
         for name, table in told["tables"].items():

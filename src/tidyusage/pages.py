@@ -61,7 +61,7 @@ def report(
         End, typer.Option("--end", help="Whether windows hold the day of their end.")
     ] = "exclusive",
     overlap: Annotated[
-        Overlap, typer.Option("--overlap", help="Where rows count the same twice.")
+        Overlap, typer.Option("--overlap", help="What to do about rows that the sums count twice.")
     ] = "warn",
     users: Annotated[
         bool, typer.Option("--users/--no-users", help="Whether the page names users.")

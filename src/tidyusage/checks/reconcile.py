@@ -93,7 +93,7 @@ def reconcile(
     end
         "inclusive" if vendors mean the last day by `end_date`, or a mapping, as in `cost_by`.
     overlap
-        As in `cost_by`, of either frame: rows that count the same twice.
+        What to do about rows that the sums of either frame count twice, as in `cost_by`.
 
     Returns
     -------

@@ -23,6 +23,7 @@ from tidyusage.export.plan import require_distinct, require_unique, tables_of, t
 from tidyusage.export.table import USAGE, Table, Usage
 from tidyusage.export.whole import together
 from tidyusage.metrics import source
+from tidyusage.metrics.overlap import repeated_rows, tell_repeated
 from tidyusage.spark import frames
 from tidyusage.sqltext import FRAME
 
@@ -63,6 +64,8 @@ class Asked:
 def exported(frame: Any, plan: Plan, **of_focus: Any) -> dict[str, Any]:
     """Write what was asked for, and return the manifest."""
     _require_possible(plan)
+    if plan.form != "star" and plan.overlap != "ignore":
+        tell_repeated(repeated_rows(frame), plan.overlap)
     found = columns.columns(frame)
     if found.layout == "long":
         frame = layouts.to_wide(frame)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tidyusage.typing import (
         Frame,
         Mode,
+        Overlap,
         Path,
         Services,
         Tables,
@@ -44,6 +45,7 @@ def export_usage(
     billing_account: str | None = None,
     virtual_currencies: VirtualCurrencies | None = None,
     services: Services | None = None,
+    overlap: Overlap = "warn",
     progress: bool | None = None,
 ) -> dict[str, Any]:
     """Write a frame where BI tools read it: whole, typed, and described.
@@ -87,6 +89,10 @@ def export_usage(
     services
         Of FOCUS: provider, category and subcategory by product id, such as
         `{"KAFKA": ("Confluent", "Integration", "Messaging")}`; "*" is any other product.
+    overlap
+        What to do about rows that repeat an `id` over overlapping windows, so that sums over the
+        target count them twice: "warn", "ignore", or "raise" an `OverlapError` before anything is
+        written.  Whatever it is, a star, PostgreSQL and `mode="upsert"` refuse every repeated `id`.
     progress
         As in `read_usage`.
 
@@ -108,11 +114,15 @@ def export_usage(
         rows apart stands on several.
     OptionError
         If an option has a value that it cannot have, or a target does not say its kind.
+    OverlapError
+        With `overlap="raise"`.
     MissingExtraError
         If a target needs a package that an extra installs.
 
     Warns
     -----
+    OverlapWarning
+        If rows repeat an `id` over overlapping windows: how many, and what they add.
     RejectWarning
         If charges cannot be told in FOCUS: how many, and why.  They are in a table of their own.
 
@@ -139,7 +149,9 @@ def export_usage(
         "services": services,
     }
     require_used(tables, of_focus)
-    plan = Plan.of(target, tables, mode, partition_by, Privacy.of(anonymise, drop, key))
+    plan = Plan.of(
+        target, tables, mode, partition_by, Privacy.of(anonymise, drop, key), overlap=overlap
+    )
     if engines.backend_of(frame) == "pyspark":
         return executors.exported(frame, plan, version=version, **of_focus)
     with (

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
+from tidyusage import relations
+from tidyusage.columns import Columns
 from tidyusage.errors import FrameError, OptionError, RejectWarning, named, one_of, warn
 from tidyusage.export import focus, manifest, partitions, star, upsert, usage
 from tidyusage.export.extras import require_extra
@@ -14,7 +16,10 @@ from tidyusage.export.job import Job
 from tidyusage.export.table import USAGE
 from tidyusage.export.target import Target
 from tidyusage.export.whole import together
-from tidyusage.sqltext import quote
+from tidyusage.metrics import duplicates
+from tidyusage.metrics.overlap import tell_repeated
+from tidyusage.sqltext import FRAME, quote
+from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from tidyusage.export.privacy import Privacy
     from tidyusage.export.table import Table, Usage
     from tidyusage.export.target import Kind
+    from tidyusage.metrics.duplicates import Duplicates
     from tidyusage.typing import Mode, Path, Tables, Texts
 
 _FORMS: Final = ("wide", "long", "star", "focus")
@@ -56,15 +62,24 @@ class Plan:
     mode: Mode
     partition_by: Texts
     privacy: Privacy
+    overlap: Overlap = "warn"
 
     @classmethod
     def of(
-        cls, target: Path, form: Tables, mode: Mode, partition_by: Texts, privacy: Privacy
+        cls,
+        target: Path,
+        form: Tables,
+        mode: Mode,
+        partition_by: Texts,
+        privacy: Privacy,
+        *,
+        overlap: Overlap = "warn",
     ) -> Plan:
         """Look at the options; raise if they cannot be, or if a file is there already."""
         one_of("tables", form, _FORMS)
         one_of("mode", mode, _MODES)
-        plan = cls(Target.of(target), form, mode, partition_by, privacy)
+        one_of("overlap", overlap, get_args(Overlap))
+        plan = cls(Target.of(target), form, mode, partition_by, privacy, overlap)
         plan._require_mode()
         plan._require_star_fits()
         require_extra(plan.place.kind)
@@ -75,8 +90,11 @@ class Plan:
         self, connection: duckdb.DuckDBPyConnection, given: Usage, **of_focus: Any
     ) -> dict[str, Any]:
         """Write what was asked for, and return the manifest."""
+        is_unique = self.mode == "upsert" or self.place.kind == "postgres" or self.form == "star"
+        if not is_unique and self.overlap != "ignore":
+            tell_repeated(_repeated(connection, given), self.overlap)
         shown = self.privacy.applied(connection, given)
-        if self.mode == "upsert" or self.place.kind == "postgres" or self.form == "star":
+        if is_unique:
             require_unique(connection, shown)
         made = self._made(connection, shown, of_focus)
         require_distinct(made)
@@ -200,6 +218,27 @@ order by times desc, id"""
             f"{named(found)}.",
             "tu.latest(df) keeps the newest record of each id.",
         )
+
+
+def _repeated(connection: duckdb.DuckDBPyConnection, given: Usage) -> Duplicates | None:
+    """Return what rows add that repeat an id over overlapping windows; most usage has none."""
+    ids = f"select count(id) > count(distinct hash(id)) from {USAGE}"
+    if not connection.sql(ids).fetchall()[0][0]:
+        return None
+    known = {name: name for name in given.types if name not in given.own}
+    found = Columns("wide", ".", known, given.own)
+    usage = connection.sql(f"from {USAGE} limit 0")
+    types = dict(zip(usage.columns, map(str, usage.types), strict=True))
+    columns = ", ".join(
+        f"{relations.plain(name, types[name])} as {quote(name)}" for name in duplicates.needs(found)
+    )
+    rows = connection.sql(f"""with {FRAME} as (
+  select {columns}
+  from {USAGE}
+),
+{duplicates.steps(found)}
+{duplicates.SUPERSEDED}""")
+    return duplicates.added(rows.to_arrow_table())
 
 
 def _made_once(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:

@@ -85,9 +85,10 @@ def cost_per(
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     overlap
-        Where rows at several grains look as if they count the same twice, as `overlaps` shows
-        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
-        collected; a DuckDB relation can raise then, and cannot warn.
+        What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
+        repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
+        lazy frame is checked when it is collected; a DuckDB relation and a Spark frame can raise
+        then, and cannot warn.
 
     Returns
     -------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import answers, engines, markup
@@ -15,6 +15,7 @@ from tidyusage.metrics.adoption import stickiness
 from tidyusage.metrics.cost_per import cost_per
 from tidyusage.metrics.estimates import cache_savings, estimate_cost
 from tidyusage.metrics.money import cost_by
+from tidyusage.metrics.overlap import repeated_rows
 from tidyusage.metrics.overview import summary
 from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.ranking import top, trend
@@ -87,8 +88,9 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
     -------
     Explanation
         It prints as text.  `counts` has the numbers by name, all of them records of the whole
-        frame: those used and set aside, and of those used which rule gave the figure.  A lazy
-        frame is collected for them.
+        frame: those used and set aside, and of those used which rule gave the figure.  Where rows
+        repeat an id over overlapping windows, `repeated.rows` is how many.  A lazy frame is
+        collected for them.
 
     Raises
     ------
@@ -105,6 +107,15 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
     >>> print(tu.explain(tu.load_example(), "cache_hit_rate").lines[1])
     - have input and cache_read, and are used: 186 of 310 records
     """
+    found = rules(frame, *question, **options)
+    if isinstance(frame, str) or not (repeated := repeated_rows(frame)):
+        return found
+    lines = (*found.lines, _REPEATED, f"- {repeated.fact.removesuffix('.')}")
+    return replace(found, lines=lines, counts={**found.counts, "repeated.rows": repeated.rows})
+
+
+def rules(frame: Any, *question: str, **options: Any) -> Explanation:
+    """Return the explanation of a metric alone, which says nothing of repeated rows."""
     words, has_frame = question, not isinstance(frame, str)
     if not has_frame:
         words = (frame, *question)
@@ -119,6 +130,11 @@ def explain(frame: Any, *question: str, **options: Any) -> Explanation:
         lines += [topic.title, *(_line(topic, name, found) for name in topic.rules)]
         counts |= found
     return Explanation(metric, tuple(lines), counts)
+
+
+_REPEATED: Final = (
+    "Repeated ids: rows are added as they are, with a warning; latest() keeps the newest of each id"
+)
 
 
 def named(metric: str) -> Callable[..., Any]:

@@ -95,17 +95,22 @@ def named(
     where = [] if products is None else [f"({_is_one(product, products)})"]
     marks = () if has_residuals else _mark(columns)
     where += [f"not coalesce(try_cast({mark.key} as boolean), false)" for mark in marks]
-    return f"""windows as (
-  select *, coalesce(start_date, {_NEVER}) as tu__from,
-    coalesce({Periods("1d").ends()}, {_NEVER}) as tu__to
-  from {rows}{f"{chr(10)}  where {' and '.join(where)}" if where else ""}
-),
+    return f"""{windows(rows, " and ".join(where))},
 named as (
   select *, {organization} as tu__organization, {account} as tu__account,
     {product} as tu__product, {metric} as tu__metric, {report} as tu__report,
     {bits} as tu__grain,
     {clauses(cells)}
   from windows
+)"""
+
+
+def windows(rows: str, where: str = "") -> str:
+    """Return the step to ``windows``: rows with their window; without dates it is of no length."""
+    return f"""windows as (
+  select *, coalesce(start_date, {_NEVER}) as tu__from,
+    coalesce({Periods("1d").ends()}, {_NEVER}) as tu__to
+  from {rows}{f"{chr(10)}  where {where}" if where else ""}
 )"""
 
 

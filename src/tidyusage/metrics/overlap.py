@@ -1,42 +1,62 @@
-"""Whether rows at several grains count the same twice: what a metric looks for before it adds."""
+"""The overlap check: what a metric looks for before it adds.
+
+It finds rows that repeat an id over overlapping windows (`duplicates`), and rows at several grains
+or of several reports that hold the same usage (`rollup`), and speaks of both at once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
+import numpy as np
 import pyarrow as pa
 
-from tidyusage import answers, engines, kinds, relations
+from tidyusage import answers, bounded, engines, kinds, relations
 from tidyusage.columns import Columns, columns
 from tidyusage.dialects import Table
 from tidyusage.errors import OverlapError, OverlapWarning, one_of, warn
-from tidyusage.metrics import grain, mixed, rollup, source
+from tidyusage.metrics import duplicates, grain, mixed, rollup, source
 from tidyusage.metrics.time import DATES
-from tidyusage.sqltext import literal
+from tidyusage.sqltext import FRAME, literal, quote
 from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import duckdb
     import polars as pl
 
+    from tidyusage.metrics.duplicates import Duplicates
+
 _SHOWN: Final = 3
 _SAID: Final = "tu__said"
-_FACT: Final = "tidyusage: sums count the same twice, of the products "
+_GUARD: Final = "tidyusage: "
+_TWICE: Final = "The sums count some usage twice"
 _HINT: Final = (
     "tu.overlaps(df) shows them, tu.at_grain(df, 'finest') keeps one grain and the total; "
     "overlap='ignore' adds them all the same."
 )
+REPEATED_HINT: Final = (
+    "tu.findings(df, only='repeated_id') lists them, tu.latest(df) keeps the newest row of each "
+    "id; overlap='ignore' adds them all the same."
+)
 
 
 def checked(
-    frame: Any, overlap: Overlap, needs: Iterable[str], *, equals_only: bool = False
+    frame: Any,
+    overlap: Overlap,
+    needs: Iterable[str],
+    *,
+    equals_only: bool = False,
+    has_pairs: bool = True,
 ) -> Any:
-    """Return a frame that has been looked at; a lazy one is when it is collected.
+    """Return a frame after the overlap check; a lazy frame is checked when it is collected.
 
-    With ``equals_only`` a roll-up that contains more is no matter.  A relation cannot warn, and
-    raises when it is asked for its rows.  A warehouse's table is not looked at.
+    With ``equals_only`` a roll-up that contains more than its parts is in order; without pairs
+    (``has_pairs``) only repeated rows are looked for.  A relation and a
+    Spark frame cannot warn; with "raise" they raise when they are asked for their rows.  The tables
+    of a warehouse are not checked.
     """
     one_of("overlap", overlap, get_args(Overlap))
     if overlap == "ignore" or isinstance(frame, Table):
@@ -46,22 +66,89 @@ def checked(
     if engines.backend_of(frame) == "pyspark":
         return frame if overlap == "warn" else _guarded_on_spark(frame, equals_only=equals_only)
     if engines.is_lazy(frame):
-        return _lazily(frame, overlap, needs, equals_only=equals_only)
+        return _lazily(frame, overlap, needs, equals_only=equals_only, has_pairs=has_pairs)
     if engines.backend_of(frame) == "pyarrow":
         frame = engines.to_arrow(frame)  # a reader can be read but once
-    _tell(found(frame, columns(frame)), overlap, equals_only=equals_only)
+    twice = found(frame, columns(frame), has_pairs=has_pairs)
+    _tell(twice, overlap, equals_only=equals_only)
     return frame
 
 
-def found(frame: Any, columns_: Columns) -> list[dict[str, Any]]:
-    """Return the pairs of grains of an eager frame that overlap, a row a pair and figure."""
-    products = mixed.products(frame, columns_)
-    if not products:
-        return []
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a frame counts twice: repeated rows, and pairs of grains, a row a pair and figure."""
+
+    repeated: Duplicates | None = None
+    pairs: Sequence[dict[str, Any]] = ()
+
+
+def found(frame: Any, columns_: Columns, *, has_pairs: bool = True) -> Found:
+    """Return what an eager frame counts twice.
+
+    Grains are compared without the rows that repeat others, so that users who were pulled twice
+    still make up their organization's row.
+    """
+    suspects = duplicates.repeating_rows(frame, columns_)
+    products = mixed.products(frame, columns_) if has_pairs else []
+    if suspects is None and not products:
+        return Found()
     table, known = _read(frame, columns_)
-    needed = {"metric", "value"} if columns_.layout == "long" else set()
-    if not (needed | ({*DATES} & set(columns_.known))) <= set(known.known):
-        return []  # dates that are none, say: where windows are unknown nothing can be compared
+    if not ({"id"} | ({"metric", "value"} if known.layout == "long" else set())) <= {*known.known}:
+        return Found()  # they hold values of a wrong kind, which the metric itself tells
+    repeated = None
+    if suspects is not None:
+        places = suspects.nonzero()[0]
+        repeated = _repeated(table.take(pa.array(places)), known)
+        if repeated and known.layout == "wide":
+            is_kept = np.ones(table.num_rows, dtype=bool)
+            is_kept[places[repeated.positions]] = False
+            table = table.filter(pa.array(is_kept))
+    # Where windows are unknown, because dates are text for example, grains cannot be compared.
+    has_windows = {*DATES} & {*columns_.known} <= {*known.known}
+    return Found(repeated, _pairs(table, known, products) if products and has_windows else ())
+
+
+def repeated_rows(frame: Any) -> Duplicates | None:
+    """Return what the repeated rows of any frame add; a lazy one is collected, a relation run."""
+    known = columns(frame)
+    if engines.backend_of(frame) in {"duckdb", "pyspark"}:
+        return _repeated(frame, known) if _may_repeat(frame, known) else None
+    if engines.is_lazy(frame):
+        frame = cast("pl.LazyFrame", frame).select(_needs(known)).collect()
+    suspects = duplicates.repeating_rows(frame, known)
+    if suspects is None:
+        return None
+    table, known = _read(frame, known)
+    return _repeated(table.filter(pa.array(suspects)), known)
+
+
+def _may_repeat(frame: Any, known: Columns) -> bool:
+    """Tell whether a relation or a Spark frame has an id on several rows; long has it anyway."""
+    if known.layout == "long":
+        return True
+    id_ = quote(known.known["id"])
+    sql = f"select count({id_}) - count(distinct {id_}) as repeats\nfrom {FRAME}"
+    query = answers.Query(sql, (known.known["id"],), {"repeats": pa.int64()}, {})
+    return bool(_collected(frame, query)["repeats"][0].as_py())
+
+
+def _collected(frame: Any, query: answers.Query) -> pa.Table:
+    """Return the answer to a query at once."""
+    if engines.backend_of(frame) != "duckdb":
+        return engines.collected(answers.answer(frame, query))
+    with bounded.asked(frame):
+        return engines.collected(answers.answer(frame, query))
+
+
+def _repeated(frame: Any, known: Columns) -> Duplicates | None:
+    """Return what the superseded rows of a frame add, by the exact definition."""
+    sql = f"with {duplicates.steps(known)}\n{duplicates.SUPERSEDED}"
+    query = answers.Query(sql, duplicates.needs(known), duplicates.TYPES, {})
+    return duplicates.added(_collected(frame, query))
+
+
+def _pairs(table: pa.Table, known: Columns, products: list[str | None]) -> list[dict[str, Any]]:
+    """Return the pairs of grains that overlap, a row a pair and figure."""
     query = answers.Query(
         f"with {steps(known, products)}\n{_PAIRS}",
         grain.needs(known),
@@ -69,6 +156,11 @@ def found(frame: Any, columns_: Columns) -> list[dict[str, Any]]:
         {},
     )
     return answers.answer(table, query).to_pylist()
+
+
+def _needs(known: Columns) -> list[str]:
+    """Return the frame's columns that the check reads."""
+    return list(dict.fromkeys((*grain.needs(known), *duplicates.needs(known))))
 
 
 def steps(known: Columns, products: Iterable[str | None] | None = None) -> str:
@@ -94,11 +186,11 @@ order by pair, figure, unit"""
 
 def _read(frame: Any, found_: Columns) -> tuple[pa.Table, Columns]:
     """Return those columns that hold what belongs there; of the others the metric itself tells."""
-    wanted = grain.needs(found_)
+    wanted = _needs(found_)
     columns_ = {name: engines.column(frame, name) for name in wanted}
     table = pa.table({name: c for name, c in columns_.items() if c is not None})
     holds = kinds.of_arrow(table.schema)
-    belongs = source.kinds(found_, grain.FIELDS)
+    belongs = source.kinds(found_, (*grain.FIELDS, "id", *duplicates.STAMPS))
     known = {
         path: name
         for path, name in found_.known.items()
@@ -108,19 +200,34 @@ def _read(frame: Any, found_: Columns) -> tuple[pa.Table, Columns]:
     return table, Columns(found_.layout, found_.sep, known, own)
 
 
-def _tell(pairs: list[dict[str, Any]], overlap: Overlap, *, equals_only: bool) -> None:
-    if equals_only:
-        pairs = [pair for pair in pairs if pair["relation"] == "equals"]
-    if not pairs:
+def _tell(found_: Found, overlap: Overlap, *, equals_only: bool) -> None:
+    """Warn once of everything that was found, or raise."""
+    pairs = [p for p in found_.pairs if p["relation"] == "equals" or not equals_only]
+    facts = [found_.repeated.fact] if found_.repeated else []
+    facts += [_fact(pairs)] if pairs else []
+    if not facts:
         return
-    fact = _fact(pairs)
+    hints = [
+        hint for hint, is_said in ((REPEATED_HINT, found_.repeated), (_HINT, pairs)) if is_said
+    ]
+    speak(" ".join(facts), "\n".join(hints), overlap)
+
+
+def speak(fact: str, hint: str, overlap: Overlap) -> None:
+    """Raise an `OverlapError` with "raise"; else warn."""
     if overlap == "raise":
-        raise OverlapError(fact, _HINT)
-    warn(f"{fact}\n\n{_HINT}", OverlapWarning)
+        raise OverlapError(fact, hint)
+    warn(f"{fact}\n\n{hint}", OverlapWarning)
+
+
+def tell_repeated(repeated: Duplicates | None, overlap: Overlap) -> None:
+    """Warn of repeated rows, or raise, where grains do not matter."""
+    if repeated and overlap != "ignore":
+        speak(repeated.fact, REPEATED_HINT, overlap)
 
 
 def _fact(pairs: list[dict[str, Any]]) -> str:
-    """Say what overlaps: product, grains, and the sums that stand there twice."""
+    """Say what overlaps: product, grains, and the sums that are counted twice."""
     told: dict[str, list[str]] = {}
     for pair in pairs:
         of = _of(pair)
@@ -134,7 +241,7 @@ def _fact(pairs: list[dict[str, Any]]) -> str:
         )
     lines = [f"{words} ({', '.join(sums)})" for words, sums in told.items()]
     more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-    return f"Sums count the same twice. {'; '.join([*lines[:_SHOWN], *more])}."
+    return f"{_TWICE}. {'; '.join([*lines[:_SHOWN], *more])}."
 
 
 def _of(pair: dict[str, Any]) -> list[str]:
@@ -151,49 +258,67 @@ _WORDS: Final = {"equals": "equal", "contains": "contain"}
 
 
 def _said(known: Columns, *, equals_only: bool) -> str:
-    """Return the query of the products of which grains overlap, in one text; null if of none."""
-    told = "string_agg(distinct tu__product, ', ' order by tu__product)"
+    """Return the query of one text: what a frame counts twice; null if nothing."""
+    products = "string_agg(distinct tu__product, ', ' order by tu__product)"
     where = " where relation = 'equals'" * equals_only
-    return f"with {steps(known)}\nselect {told} as said from overlapping{where}"
+    return f"""select coalesce(tu__repeats || coalesce('; ' || tu__grains, ''), tu__grains) as said
+from (
+  select (
+    select said
+    from (
+      with {duplicates.steps(known)}
+      {duplicates.fact_sql()}
+    )
+  ) as tu__repeats, (
+    select 'the sums count some usage twice, of the products ' || said
+    from (
+      with {steps(known)}
+      select {products} as said from overlapping{where}
+    )
+  ) as tu__grains
+)"""
 
 
 def _guarded_on_spark(frame: Any, *, equals_only: bool) -> Any:
-    """Return a Spark frame that raises, when asked for its rows, if grains of it overlap."""
+    """Return a Spark frame that raises, when asked for its rows, if it counts something twice."""
     from tidyusage.spark import frames as sparks
 
     known = columns(frame)
-    said = sparks.queried(frame, _said(known, equals_only=equals_only), grain.needs(known))
+    said = sparks.queried(frame, _said(known, equals_only=equals_only), _needs(known))
     beside = frame.crossJoin(said.withColumnRenamed("said", _SAID))
-    return sparks.guarded(beside, _SAID, _FACT, "").drop(_SAID)
+    return sparks.guarded(beside, _SAID, _GUARD, "").drop(_SAID)
 
 
 def _guarded(relation: duckdb.DuckDBPyRelation, *, equals_only: bool) -> duckdb.DuckDBPyRelation:
-    """Return a relation that raises, when asked for its rows, if grains of it overlap."""
+    """Return a relation that raises, when asked for its rows, if it counts something twice."""
     known = columns(relation)
     sql = _said(known, equals_only=equals_only)
-    rows, products = relations.beside(relation, grain.needs(known), sql)
-    fact = literal(_FACT)
+    rows, counted = relations.beside(relation, _needs(known), sql)
     return engines.queried(
         relation,
         f"""{rows},
-products as (
-  {products}
+tu__counted as (
+  {counted}
 )
 select * from {relations.ALL}
-where (select case when said is not null then error({fact} || said) else true end from products)""",
+where (
+  select case when said is not null then error({literal(_GUARD)} || said) else true end
+  from tu__counted
+)""",
     )
 
 
 def _lazily(
-    frame: Any, overlap: Overlap, needs: Iterable[str], *, equals_only: bool
+    frame: Any, overlap: Overlap, needs: Iterable[str], *, equals_only: bool, has_pairs: bool
 ) -> pl.LazyFrame:
     """Return a lazy frame that is looked at when it is collected, of the columns needed."""
     known = columns(frame)
-    wanted = [*needs, *grain.needs(known)]
+    wanted = [*needs, *_needs(known)]
     lazy = cast("pl.LazyFrame", frame).select(list(dict.fromkeys(wanted)))
 
     def look(eager: pl.DataFrame) -> pl.DataFrame:
-        _tell(found(eager, known), overlap, equals_only=equals_only)
+        twice = found(eager, known, has_pairs=has_pairs)
+        _tell(twice, overlap, equals_only=equals_only)
         return eager
 
     return lazy.map_batches(look)

@@ -71,9 +71,10 @@ def active_users(
     people
         Who is meant by a user id or e-mail, in any case, to join those of one person.
     overlap
-        Where rows at several grains look as if they count the same twice, as `overlaps` shows
-        them: "warn", "ignore", or "raise" an `OverlapError`.  A lazy frame is looked at when it is
-        collected; a DuckDB relation can raise then, and cannot warn.
+        What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
+        repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
+        lazy frame is checked when it is collected; a DuckDB relation and a Spark frame can raise
+        then, and cannot warn.
 
     Returns
     -------

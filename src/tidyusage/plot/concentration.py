@@ -54,7 +54,7 @@ def pareto(
     token_convention
         As in `tokens_by`.
     overlap
-        What is done where rows count the same twice, as in `cost_by`.
+        What to do about rows that the sums count twice, as in `cost_by`.
     groups
         How many groups are shown; all others are one, measured anew.
     colors

@@ -62,7 +62,7 @@ def cost_by(
     end
         What `end_date` means, as in `cost_by`.
     overlap
-        What is done where rows count the same twice, as in `cost_by`.
+        What to do about rows that the sums count twice, as in `cost_by`.
     groups
         How many groups are shown; all others are one, measured anew.
     colors

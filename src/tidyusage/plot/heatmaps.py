@@ -63,7 +63,7 @@ def heatmap(
     end
         What `end_date` means, as in `cost_by`.
     overlap
-        What is done where rows count the same twice, as in `cost_by`.
+        What to do about rows that the sums count twice, as in `cost_by`.
     groups
         How many rows there are, those with the most.
 

@@ -57,7 +57,7 @@ def active_users(
     people
         Who is meant by a user id or e-mail, as in `active_users`.
     overlap
-        What is done where rows count the same twice, as in `cost_by`.
+        What to do about rows that the sums count twice, as in `cost_by`.
     groups
         How many groups are shown; all others are one, measured anew.
     colors

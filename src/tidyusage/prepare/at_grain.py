@@ -11,6 +11,7 @@ from tidyusage.answers import GUARD, Query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import grain, mixed
 from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
+from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.time import DATES, window_end_sql
 from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
@@ -79,6 +80,7 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     """
     one_of("which", which, get_args(Grain))
     found = frames.wide(frame)
+    frame = checked(frame, "warn", engines.columns(frame), has_pairs=False)
     # First the lengths of windows within each grain, so that grains are compared at one length;
     # then the reports, so that a grain tells of a figure once.
     alike = one_report(_of_one_length(frame, found, which), which)

@@ -39,10 +39,16 @@ def wide(frame: object) -> Columns:
     return found
 
 
-def usage(found: Columns, wanted: Iterable[str] | None = None, own: Iterable[str] = ()) -> str:
+def usage(
+    found: Columns,
+    wanted: Iterable[str] | None = None,
+    own: Iterable[str] = (),
+    aliased: Mapping[str, str] | None = None,
+) -> str:
     """Return the step ``usage``: the wanted fields, null where absent; without any, all columns.
 
-    ``own`` are further columns that the wanted fields go with.
+    ``own`` are further columns that pass through; ``aliased`` are columns of the frame by the name
+    that they have in the step.
     """
     if wanted is None:
         parts = {path: quote(column) for path, column in found.known.items()}
@@ -54,6 +60,7 @@ def usage(found: Columns, wanted: Iterable[str] | None = None, own: Iterable[str
         }
     named = [f"{sql} as {quote(name)}" for name, sql in parts.items()]
     named += map(quote, own)
+    named += [f"{quote(column)} as {alias}" for alias, column in (aliased or {}).items()]
     rows = clauses([*named, f"row_number() over () - 1 as {ROW}"])
     return f"usage as (\n  select\n    {rows}\n  from {FRAME}\n)"
 
@@ -104,17 +111,30 @@ def rewritten(
 
 
 def chosen(
-    frame: FrameT, found: Columns, steps: str, fields: Iterable[str], *, of: str, where: str
+    frame: FrameT,
+    found: Columns,
+    steps: str,
+    fields: Iterable[str],
+    *,
+    of: str,
+    where: str,
+    aliased: Mapping[str, str] | None = None,
 ) -> FrameT:
     """Return some of a frame's rows, as they are and in their order.
 
-    ``steps`` are those after ``usage``, which holds the ``fields``; kept are the rows ``where`` the
-    last one, ``of``, says so.  Each step keeps the columns of the one before it.
+    ``steps`` are those after ``usage``, which holds the ``fields`` and the columns ``aliased``;
+    kept are the rows ``where`` the last one, ``of``, says so.  Each step keeps the columns of the
+    one before it.
     """
     fields = tuple(fields)
     needs = tuple(found.known[path] for path in fields if path in found.known)
+    needs = tuple(dict.fromkeys((*needs, *(aliased or {}).values())))
     query = Query(
-        f"with {usage(found, fields)},\n{steps}\nselect {ROW}\nfrom {of}\nwhere {where}",
+        f"""with {usage(found, fields, aliased=aliased)},
+{steps}
+select {ROW}
+from {of}
+where {where}""",
         needs or (found.known["id"],),
         {ROW: pa.int64()},
         {},
@@ -130,7 +150,7 @@ def chosen(
             sparks.kept(
                 frame,
                 lambda own: (
-                    f"""with {usage(found, fields, own)},
+                    f"""with {usage(found, fields, own, aliased)},
 {steps}
 select {", ".join(own)}
 from {of}

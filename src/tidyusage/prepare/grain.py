@@ -64,6 +64,7 @@ def grains(frame: FrameT) -> FrameT:
     datadog     logs_indexed  resource       26   1.0  552.93
     """
     found = _found(frame)
+    frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
     keys = ", ".join(map(quote, _keys(found)))
     grouped = f"{keys}, tu__grain, case when tu__cost is not null then tu__currency end"
     steps = (grain.usage(found), grain.named(found, has_residuals=True), grain.figures())
@@ -140,6 +141,12 @@ def overlaps(frame: FrameT) -> FrameT:
     0  organization  user  contains         50.0       45.0       5.0
     """
     found = _found(frame)
+    frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
+    return answers.answer(frame, pairs_query(found))
+
+
+def pairs_query(found: Columns) -> Query:
+    """Return the query of `overlaps`."""
     steps = dict(zip((*KEYS, *SOURCE_COLUMNS), _STEPS, strict=True))
     shown = {key: steps[key] for key in _keys(found)} | {"finer_metric_name": "tu__finer_metric"}
     shown |= {"finer_report_type": "tu__finer_report"} if found.marks else {}
@@ -158,7 +165,7 @@ order by {ordered(*shown.values(), "coarse", "fine", "figure", "unit")}"""
         **dict.fromkeys(("coarser_sum", "finer_sum", "residual"), _NUMBER),
     }
     finer = {name: _TEXT for name in shown if name.startswith("finer_")}
-    return answers.answer(frame, _query(found, sql, {**finer, **types}))
+    return _query(found, sql, {**finer, **types})
 
 
 def _found(frame: object) -> Columns:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tidyusage import answers, catalogue, columns, reshape, schema
 from tidyusage.answers import Query
 from tidyusage.errors import known_options
-from tidyusage.metrics import source
+from tidyusage.metrics import duplicates, grain, source
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.time import AT_START, DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
@@ -29,6 +29,7 @@ _WIDE: Final = (
     *("usage.unit", "resources", "charges", reshape.COUNTS),
     *STAMPS,
 )
+_CURRENCY: Final = ("charges.currency",)
 _DAY: Final = 86_400e6  # microseconds
 
 
@@ -36,9 +37,9 @@ _DAY: Final = 86_400e6  # microseconds
 def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
     """Return the newest version of each record.
 
-    Of the rows of one key it is the one with the greatest `updated_at`, then `created_at`, then
-    the last seen: the rule of `flatten_usage(duplicates="latest")`, for frames that were put
-    together of several pulls.
+    For frames that were put together from several pulls.  Of the rows of one key whose windows
+    overlap, the newest stays: the one with the greatest `updated_at`, then `created_at`, then the
+    last one in the frame.
 
     Parameters
     ----------
@@ -52,26 +53,32 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
     Returns
     -------
     frame
-        Of the same library; lazy frames and relations stay lazy.  Some of its rows, as they are
-        and in their order, with their index in pandas.
+        Of the same library; lazy frames and relations stay lazy.  Some of its rows, unchanged and
+        in their order, with their index in pandas.
 
     Raises
     ------
     OptionError
-        For what is no key.
+        If `key` is neither of the two.
     FrameError
-        If the frame is no wide one.
+        If the frame is not wide.
 
     Notes
     -----
-    Of fetched records, rows of two accounts or reports are never versions of one.
+    Rows of two accounts or reports of fetched records are never versions of one record.
 
-    Of "id": a row without an id is kept.  Of "natural": null agrees with null; a user is
-    `user.id`, else the e-mail in lower case, else the name, all trimmed; a model is its id and
-    provider; resources are the set of their ids, in any order; a window without an end is
-    one day if it starts at 00:00 UTC, else an instant.  The currency is no part of the key.  What
-    the schema has no field for cannot tell records apart: a vendor's rows by terminal, or two
-    events of one instant without an id of their own, would be taken for versions of one.
+    With "id", rows of one `id` all stay if their windows do not overlap: they are the pieces that
+    `daily` and `between` cut, not versions.  A window without a start overlaps every other one.  A
+    row without an `id` stays.  The parts of `allocate`, the new rows of `allocate_shared` and the
+    rests of `at_grain` are identified by their part, target and currency too.  The result has no
+    finding `repeated_id`.
+
+    With "natural", null agrees with null; a user is `user.id`, else the e-mail in lower case, else
+    the name, all trimmed; a model is its id and provider; resources are the set of their ids, in
+    any order; a window without an end is one day if it starts at 00:00 UTC, else an instant.  The currency
+    is not part of the key.  What the schema has no field for cannot tell records apart: a vendor's rows by
+    terminal, or two events of one instant without an id of their own, would be taken for versions
+    of one.
 
     Examples
     --------
@@ -85,12 +92,43 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
       id  charges.net
     0  a          7.0
     """
-    keys.fields_of(key)  # raises for what is none
+    keys.fields_of(key)  # raises for an unknown key
     found = frames.wide(frame)
+    if key == "id":
+        return _without_superseded(frame, found)
     fields = keys.fields_of(key, found.marks)
     steps = f"{_typed(found, fields)},\n{keys.versions(key, 'typed', found.marks)}"
     is_newest = f"{VERSION} = {VERSIONS}"
     return frames.chosen(frame, found, steps, fields, of="versions", where=is_newest)
+
+
+def _without_superseded(frame: FrameT, found: Columns) -> FrameT:
+    """Return a frame without the rows that a newer one of the same id overlaps."""
+    fields = (*found.marks, "id", *STAMPS, *DATES, *_CURRENCY)
+    identity = duplicates.wide_keys(found, frames.ROW)
+    named = [f"{sql} as tu__key_{place}" for place, sql in enumerate(identity)]
+    dates = ", ".join(f"cast({name} as timestamp) as {name}" for name in DATES)
+    steps = f"""{_typed(found, fields)},
+dated as (
+  select * replace ({dates})
+  from typed
+),
+{grain.windows("dated")},
+identified as (
+  select *,
+    {", ".join(named)}
+  from windows
+),
+{duplicates.compared_sql("identified", [f"tu__key_{n}" for n in range(len(named))], frames.ROW)}"""
+    return frames.chosen(
+        frame,
+        found,
+        steps,
+        fields,
+        of="compared_rows",
+        where="not tu__is_superseded",
+        aliased=duplicates.own_columns(found),
+    )
 
 
 @known_options

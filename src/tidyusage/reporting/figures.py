@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tidyusage.reporting.asked import Asked, Row
     from tidyusage.reporting.calendar import Period, Span
+    from tidyusage.typing import Overlap
 
 # Products that can be chosen on a page; all others are one choice more.
 MOST_PRODUCTS: Final = 24
@@ -56,7 +57,7 @@ class Figures:
         return sum(int(row["records"] or 0) for row in self.overview if row["figure"] == "records")
 
 
-def figures(asked: Asked, overlap: str, *, users: bool) -> Figures:
+def figures(asked: Asked, overlap: Overlap, *, users: bool) -> Figures:
     """Ask a frame for everything that a page tells."""
     twice = trust.twice(asked, overlap)
     overview = asked.ask(summary)

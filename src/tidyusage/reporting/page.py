@@ -131,10 +131,10 @@ def _notices(figures: Figures) -> str:
     if not figures.twice:
         return ""
     lead = (
-        "Some of the records look like totals of others, and are counted beside them. What follows "
-        "may be in the figures twice:"
+        "Some records repeat others or look like their total. What follows may be in the figures "
+        "twice:"
     )
-    title = '<h2 id="twice">These figures may count the same twice</h2>'
+    title = '<h2 id="twice">These figures may count some usage twice</h2>'
     inside = f"{title}<p>{text(lead)}</p>{items(figures.twice)}"
     return f'<section class="notice" aria-labelledby="twice">{inside}</section>'
 

@@ -76,7 +76,7 @@ def report(
     people
         Who is meant by a user id or e-mail, as in `active_users`.
     overlap
-        Where rows at several grains look as if they count the same twice: "warn", here and on the
+        What to do about rows that the sums count twice, as in `cost_by`: "warn", here and on the
         page; "ignore"; or "raise" an `OverlapError`.
     users
         False leaves the names of users out of the page, for one that is passed on.  Records' ids

@@ -1,4 +1,4 @@
-"""How far figures can be trusted: what is suspect, what may count twice, how each was made."""
+"""How far figures can be trusted: findings, what is counted twice, and how each was made."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.checks import findings
-from tidyusage.errors import OverlapError, OverlapWarning, UnknownFieldError, warn
-from tidyusage.metrics.explain import explain
-from tidyusage.prepare.grain import overlaps
+from tidyusage.columns import columns
+from tidyusage.errors import UnknownFieldError
+from tidyusage.metrics.explain import rules as rules_of
+from tidyusage.metrics.overlap import REPEATED_HINT, repeated_rows, speak
+from tidyusage.prepare.grain import pairs_query
 from tidyusage.reporting.asked import fact, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tidyusage.reporting.asked import Asked, Row
+    from tidyusage.typing import Overlap
 
 # Findings of one check that a page shows.
 _SHOWN: Final = 20
@@ -72,18 +75,20 @@ def _counted(row: Row, count: int, more: str = "") -> Row:
     return {**row, "records": None, "message": words}
 
 
-def twice(asked: Asked, overlap: str) -> list[str]:
-    """Return what may count twice, in words; warn of it, or raise, as a metric would."""
+def twice(asked: Asked, overlap: Overlap) -> list[str]:
+    """Return what is counted twice, in words; warn of it once or raise, as a metric does."""
     if overlap == "ignore":
         return []
-    pairs = rows(overlaps(asked.frame))
+    found = columns(asked.frame)
+    repeated = repeated_rows(asked.frame)
+    pairs = asked.run(pairs_query(found))
     words = list(dict.fromkeys(map(_pair, pairs)))
-    if words:
-        said = f"Sums count the same twice. {'; '.join(words[:3])}."
-        if overlap == "raise":
-            raise OverlapError(said, _HINT)
-        warn(f"{said}\n\n{_HINT}", OverlapWarning)
-    return words
+    facts = [repeated.fact] if repeated else []
+    facts += [f"The sums count some usage twice. {'; '.join(words[:3])}."] if words else []
+    if facts:
+        hints = [REPEATED_HINT] * bool(repeated) + [_HINT] * bool(words)
+        speak(" ".join(facts), "\n".join(hints), overlap)
+    return [*([repeated.fact] if repeated else []), *words]
 
 
 def _pair(pair: Row) -> str:
@@ -104,7 +109,7 @@ def explained(asked: Asked, names: Iterable[str]) -> list[Rule]:
         if _WITHIN.get(name) in told:
             continue
         try:
-            lines = explain(asked.frame, name, **_options(asked, name)).lines
+            lines = rules_of(asked.frame, name, **_options(asked, name)).lines
         except UnknownFieldError as error:
             rules[name] = Rule(EXPLAINED[name], [fact(error)])
             continue

@@ -7,10 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import answers
-from tidyusage.checks.findings import cents, currency, days, money, people, running, tokens
+from tidyusage.checks.findings import (
+    cents,
+    currency,
+    days,
+    duplicates,
+    money,
+    people,
+    running,
+    tokens,
+)
 from tidyusage.checks.findings.check import RESULTS
 from tidyusage.checks.findings.money import CHARGES, ENTRIES
 from tidyusage.errors import OptionError, known_options, nearest
+from tidyusage.metrics import duplicates as repeated
 from tidyusage.metrics.query import usage
 from tidyusage.sqltext import clauses, literal
 
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 
 CHECKS: Final = {
     check.name: check
-    for module in (money, currency, tokens, running, cents, people, days)
+    for module in (duplicates, money, currency, tokens, running, cents, people, days)
     for check in module.CHECKS
 }
 _RANKS: Final = ("error", "warning", "info")
@@ -45,7 +55,7 @@ def findings(
     only
         The name of a check, or several; all of them if not given.
     overlap
-        As in `cost_by`: where rows count the same twice, so do the sums that are told here.
+        What to do about rows that the sums count twice, as in `cost_by`.
 
     Returns
     -------
@@ -74,6 +84,7 @@ def findings(
     net_not_total_less_discount  error     a net that is not the total less the discount
     tokens_not_total             error     a total of tokens that its parts make in no way
     cache_write_not_parts        error     cache writes that their two lifetimes do not make
+    repeated_id                  error     one id on rows whose windows overlap
     running_totals               error     amounts that run up over the month
     discount_without_net         warning   a total that may be before or after its discount
     duplicate_charge_types       warning   one type of charge twice in a record
@@ -134,12 +145,14 @@ from findings
 order by case severity {ranks} end, "check", records desc, id nulls last, "column", value"""
     fields = dict.fromkeys(field for check in chosen for field in check.fields)
     query = asked.query(sql, fields or ("id",), RESULTS, portable=False)
-    if not any(ENTRIES in text for text in texts):
-        return query
-    known = asked.columns.known
-    own = tuple(known[path] for path in ("id", "product.id", CHARGES) if path in known)
-    needs = tuple(dict.fromkeys((*query.needs, *own)))
-    return replace(query, needs=needs, kinds={**query.kinds, known[CHARGES]: "list"})
+    known, kinds = asked.columns.known, dict(query.kinds)
+    own: tuple[str, ...] = ()
+    if any(ENTRIES in text for text in texts):
+        own = tuple(known[path] for path in ("id", "product.id", CHARGES) if path in known)
+        kinds[known[CHARGES]] = "list"
+    if duplicates.CHECKS[0] in chosen:
+        own = (*own, *repeated.needs(asked.columns))
+    return replace(query, needs=tuple(dict.fromkeys((*query.needs, *own))), kinds=kinds)
 
 
 def _rows(check: Check) -> str:
