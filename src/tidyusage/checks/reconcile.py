@@ -13,10 +13,11 @@ from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_op
 from tidyusage.metrics.measured import COST, TOKENS, Measured, check_by
 from tidyusage.metrics.measures import NAMES
 from tidyusage.metrics.money import Money
-from tidyusage.metrics.policy import BILLED
+from tidyusage.metrics.policy import BILLED, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import given, listed, ordered
+from tidyusage.metrics.tolerance import LEAST_PLACES, places_sql, rounding_sql
+from tidyusage.sqltext import given, listed, ordered, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # Sums of the same amounts in another order differ by this share of them.
 _NOISE: Final = 1e-9
+# How much other figures than costs may differ, where the caller does not say.
+_LEAST: Final = "0.01"
 # Where the amounts of an invoice stand in a wide frame.
 _AMOUNTS: Final = {COST: "charges.net", TOKENS: "usage.tokens.total"}
 
@@ -39,7 +42,7 @@ def reconcile(
     columns: Mapping[str, str] | None = None,
     products: Mapping[str, str] | None = None,
     currency: str | None = None,
-    within: float = 0.01,
+    within: float | None = None,
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
@@ -76,7 +79,11 @@ def reconcile(
     currency
         What an absent currency of an invoice means, such as "USD"; None leaves it unknown.
     within
-        How much two figures may differ and match, in the currency or the measure's unit.
+        How much two figures may differ and match, in the currency or the measure's unit.  None is
+        0.01, and for costs what rounding can explain: half a unit of the last decimal for each row
+        of the side with more rows (of both sides, where they have as many), at most 1 % of the
+        other side.  Decimals are those that the other side's amounts have in the product and
+        currency, at least two; of converted amounts they are two.
     charge
         Of "cost", as in `cost_by`; an invoice's amount is what was billed.
     rates
@@ -102,7 +109,7 @@ def reconcile(
         dimensions (str), of costs `currency` (str), `ours` and `theirs` (float64; null where that
         side has no figure), `matched` (float64: what both have, the smaller of two of one sign),
         `residual` (float64: ours less theirs, a figure that is missing counting nothing), `status`
-        ("matched" if the residual is within the tolerance, "residual", "missing_here",
+        ("matched" if the residual is within `within`, "residual", "missing_here",
         "missing_there"), `records_ours`, `records_theirs` (int64, those with a figure).  By
         period, then the greatest residual first.
 
@@ -141,7 +148,7 @@ def reconcile(
     0      Slack      NaN    80.0    -80.00  missing_here
     1     claude  1172.29  1200.0    -27.71      residual
     """
-    if not is_number(within) or within < 0:
+    if within is not None and (not is_number(within) or within < 0):
         raise OptionError(f"within={within!r} is no tolerance.", "Give one such as 0.01.")
     invoice.check(products, columns, currency)
     check_by(by, engines.columns(frame))
@@ -181,32 +188,36 @@ def _other(other: object, names: list[str], periods: Periods | None, overlap: Ov
 
 def _rows(other: Any, asked: Usage, measured: Measured) -> list[tuple[Any, ...]]:
     """Return the other frame's figures: period, dimensions, currency, figure, records."""
-    columns = (*asked.keys, "currency", "tu__value", "records")
-    types = {"currency": TEXT, "tu__value": NUMBER, "records": INTEGER}
+    columns = (*asked.keys, "currency", "tu__value", "records", "places")
+    types = {"currency": TEXT, "tu__value": NUMBER, "records": INTEGER, "places": INTEGER}
     query = _sided(asked, measured, types, columns=columns, tail="from side")
     table = engines.collected(answers.answer(other, query))
     return [tuple(row.values()) for row in table.to_pylist()]
 
 
-def _query(asked: Usage, measured: Measured, theirs: list[tuple[Any, ...]], within: float) -> Query:
+def _query(
+    asked: Usage, measured: Measured, theirs: list[tuple[Any, ...]], within: float | None
+) -> Query:
     """Return the query of both sides' figures, of which one is given as rows."""
     keys = asked.keys
     noise = f"{_NOISE} * greatest(abs(ours), abs(theirs))"
+    allowed = _allowed(measured) if within is None else repr(float(within))
     steps = f""",
 theirs as (
   {_given(asked, theirs)}
 ),
 sides as (
   select {listed(*keys)}currency, tu__value as ours, records as records_ours,
-    null as theirs, null as records_theirs
+    places as places_ours, null as theirs, null as records_theirs, null as places_theirs
   from side
   union all
-  select {listed(*keys)}currency, null as ours, null as records_ours,
-    tu__value as theirs, records as records_theirs
+  select {listed(*keys)}currency, null as ours, null as records_ours, null as places_ours,
+    tu__value as theirs, records as records_theirs, places as places_theirs
   from theirs
 ),
 pairs as (
   select {listed(*keys)}currency, sum(ours) as ours, sum(theirs) as theirs,
+    max(places_ours) as places_ours, max(places_theirs) as places_theirs,
     coalesce(sum(records_ours), 0) as records_ours,
     coalesce(sum(records_theirs), 0) as records_theirs
   from sides
@@ -225,7 +236,7 @@ compared as (
     case
       when ours is null then 'missing_here'
       when theirs is null then 'missing_there'
-      when abs(ours - theirs) <= {float(within)!r} + {noise} then 'matched'
+      when abs(ours - theirs) <= {allowed} + {noise} then 'matched'
       else 'residual'
     end as status
   from pairs
@@ -240,6 +251,38 @@ compared as (
     return _sided(asked, measured, types, columns=listed_, tail=tail, steps=steps)
 
 
+def _allowed(measured: Measured) -> str:
+    """Return the SQL of what two figures may differ by, of a row of ``pairs``.
+
+    The side with fewer records is the coarser one.  Where both have as many, both are rounded.
+    """
+    if not measured.is_cost:
+        return _LEAST
+    is_coarser = "records_ours < records_theirs"
+    is_finer = "records_ours > records_theirs"
+    both = "least(places_ours, places_theirs)"
+    places = f"""case when {is_coarser} then places_ours when {is_finer} then places_theirs
+          else {both} end"""
+    rows = """case when records_ours = records_theirs then 2 * records_ours
+          else greatest(records_ours, records_theirs) end"""
+    total = f"case when {is_finer} then theirs else ours end"
+    return rounding_sql(places, rows, total)
+
+
+def _decimals(asked: Usage, measured: Measured) -> str:
+    """Return the step to ``decimals``: how many amounts have, by product and currency."""
+    product = next(quote(each.key) for each in asked.by if each.path == PRODUCT)
+    total = [quote(name) for name in ("charges.total",) if name in measured.fields]
+    currency = code("tu__currency")
+    return f"""decimals as (
+  select {product} as tu__product, {currency} as tu__code,
+    max({places_sql("tu__cost", *total)}) as places
+  from amounts
+  where tu__cost is not null
+  group by {product}, {currency}
+)"""
+
+
 def _sided(
     asked: Usage,
     measured: Measured,
@@ -251,10 +294,17 @@ def _sided(
 ) -> Query:
     """Return a query over ``side``, a frame's figures; dimensions are text, whatever they were."""
     texts = (f"cast({key} as varchar) as {key}" for key in asked.dimensions)
+    decimals, places, joined = "", str(LEAST_PLACES), ""
+    if measured.is_cost and not measured.unrated:
+        product = next(quote(each.key) for each in asked.by if each.path == PRODUCT)
+        decimals, places = f"{_decimals(asked, measured)},\n", "places"
+        joined = f"""
+  left join decimals on {product} is not distinct from tu__product
+    and currency is not distinct from tu__code"""
     sql = f"""{measured.steps},
-side as (
-  select {listed(*asked.period, *texts)}currency, tu__value, records
-  from figures
+{decimals}side as (
+  select {listed(*asked.period, *texts)}currency, tu__value, records, {places} as places
+  from figures{joined}
 ){steps}
 select {", ".join(columns)}{measured.unrated}
 {tail}"""
@@ -268,8 +318,8 @@ def _given(asked: Usage, rows: list[tuple[Any, ...]]) -> str:
     """Write the other side's figures as a query."""
     periods = asked.periods
     types = ["timestamp" if periods.freq == "1h" else "date"] if periods else []
-    types += ["varchar"] * len(asked.dimensions) + ["varchar", "double", "bigint"]
-    names = (*asked.keys, "currency", "tu__value", "records")
+    types += ["varchar"] * len(asked.dimensions) + ["varchar", "double", "bigint", "bigint"]
+    names = (*asked.keys, "currency", "tu__value", "records", "places")
     columns = dict(zip(names, types, strict=True))
     return given(columns, [tuple(map(_plain, row)) for row in rows])
 

@@ -261,22 +261,23 @@ def _said(known: Columns, *, equals_only: bool) -> str:
     """Return the query of one text: what a frame counts twice; null if nothing."""
     products = "string_agg(distinct tu__product, ', ' order by tu__product)"
     where = " where relation = 'equals'" * equals_only
-    return f"""select coalesce(tu__repeats || coalesce('; ' || tu__grains, ''), tu__grains) as said
-from (
-  select (
-    select said
-    from (
-      with {duplicates.steps(known)}
-      {duplicates.fact_sql()}
-    )
-  ) as tu__repeats, (
-    select 'the sums count some usage twice, of the products ' || said
-    from (
-      with {steps(known)}
-      select {products} as said from overlapping{where}
-    )
-  ) as tu__grains
-)"""
+    return f"""with repeated_text as (
+  select said as repeated
+  from (
+    with {duplicates.steps(known)}
+    {duplicates.fact_sql()}
+  )
+),
+grains_text as (
+  select 'the sums count some usage twice, of the products ' || said as grains
+  from (
+    with {steps(known)}
+    select {products} as said from overlapping{where}
+  )
+)
+select coalesce(repeated || coalesce('; ' || grains, ''), grains) as said
+from repeated_text
+cross join grains_text"""
 
 
 def _guarded_on_spark(frame: Any, *, equals_only: bool) -> Any:

@@ -21,6 +21,7 @@ from tidyusage.metrics.grain import (
     inside,
     masks,
 )
+from tidyusage.metrics.tolerance import SHARE, places_sql, rounding_sql
 from tidyusage.sqltext import literal, prefixed, quote, same
 
 if TYPE_CHECKING:
@@ -61,12 +62,15 @@ def overlaps(*, of: Pairs = "all", has_reports: bool) -> str:
     cell = same("c", "f", "pair", *CELL, "figure", "unit")
     key = ", ".join(("pair", *CELL, "tu__from", "tu__to", "figure", "unit"))
     # A zero is reached by anything, and says nothing of whether one holds the other.
-    reached = f"abs(coarser) >= abs(finer) * (1 - {_NOISE}) and coarser * finer > 0"
-    equal = f"abs(coarser - finer) <= {_NOISE} * greatest(abs(coarser), abs(finer))"
+    reached = "abs(coarser) >= abs(finer) - allowed and coarser * finer > 0"
+    equal = "abs(coarser - finer) <= allowed"
+    near = f"abs(coarser - finer) <= greatest(allowed, {SHARE} * abs(coarser))"
+    noise = f"{_NOISE} * greatest(abs(coarser), abs(finer))"
+    rounding = rounding_sql("places", "tu__rows", "coarser")
     return f"""facts as materialized (
-  {_fact("cost", "tu__currency")}
+  {_fact("cost", "tu__currency", places_sql("tu__cost", quote("charges.total")))}
   union all
-  {_fact("tokens", "'tokens'")}
+  {_fact("tokens", "'tokens'", "null")}
 ),
 {_grains(has_reports=has_reports)},
 pairs as materialized (
@@ -80,13 +84,14 @@ pairs as materialized (
   where {" or ".join(wanted)}
 ),
 coarser as materialized (
-  select pair, tu__itself, {names}, tu__from, tu__to, figure, unit, value
+  select pair, tu__itself, {names}, tu__from, tu__to, figure, unit, value, tu__places
   from facts
   join pairs on {same("facts", "pairs", *SCOPE, *METRIC)}
     and tu__grain = coarse
 ),
 finer as materialized (
-  select pair, tu__itself, {masked}, tu__from, tu__to, figure, unit, sum(value) as value
+  select pair, tu__itself, {masked}, tu__from, tu__to, figure, unit, sum(value) as value,
+    sum(tu__rows) as tu__rows
   from facts
   join pairs on {same("facts", "pairs", *SCOPE)}
     and {is_finer("facts", "pairs")}
@@ -97,20 +102,21 @@ finer as materialized (
 {_lengths("finer", "coarser")},
 met as (
   select {prefixed("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit,
-    c.value as coarser, f.value as finer
+    c.value as coarser, f.value as finer, f.tu__rows
   from coarser c
   join finer f on {cell}
     and c.tu__from = f.tu__from and c.tu__to = f.tu__to
   where not c.tu__itself
   union all
-  select {prefixed("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit, c.value, f.value
+  select {prefixed("c", "pair", *CELL)}, c.tu__from, c.tu__to, c.figure, c.unit, c.value, f.value,
+    f.tu__rows
   from long_coarser c
   join finer f on {cell}
     and {inside("f", "c")}
 ),
 held as (
   select {prefixed("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit,
-    sum(c.value) as coarser, any_value(f.value) as finer
+    sum(c.value) as coarser, any_value(f.value) as finer, any_value(f.tu__rows) as tu__rows
   from long_finer f
   join coarser c on {cell}
     and {inside("c", "f")}
@@ -118,27 +124,47 @@ held as (
   group by all
 ),
 shared as (
-  select {key}, any_value(coarser) as coarser, sum(finer) as finer
+  select {key}, any_value(coarser) as coarser, sum(finer) as finer, sum(tu__rows) as tu__rows
   from met
   group by all
   union all
-  select {prefixed("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit, f.coarser, f.finer
+  select {prefixed("f", "pair", *CELL)}, f.tu__from, f.tu__to, f.figure, f.unit, f.coarser, f.finer,
+    f.tu__rows
   from held f
   anti join coarser c on {cell}
     and c.tu__from = f.tu__from and c.tu__to = f.tu__to
 ),
+decimals as (
+  select pair, unit, max(tu__places) as places
+  from coarser
+  join least_finer using (pair)
+  where figure = 'cost' and (not tu__itself or tu__to - tu__from > least)
+  group by pair, unit
+),
+allowances as (
+  select shared.*, greatest({noise}, {rounding}) as allowed
+  from shared
+  left join decimals on {same("shared", "decimals", "pair", "unit")}
+    and figure = 'cost'
+),
 cells as materialized (
   select *, max(case when finer <> 0 then 1 else 0 end) over cell as tu__telling,
     min(case when finer = 0 or {reached} then 1 else 0 end) over cell as tu__reached,
-    min(case when {equal} then 1 else 0 end) over cell as tu__equal
-  from shared
+    min(case when {equal} then 1 else 0 end) over cell as tu__equal,
+    min(case when {near} then 1 else 0 end) over cell as tu__near,
+    max(case when figure = 'tokens' and finer <> 0 and {equal} then 1 else 0 end) over cell
+      as tu__same_tokens
+  from allowances
   window cell as (partition by pair, {names}, tu__from, tu__to)
 ),
 verdicts as (
   select pair, count(distinct (tu__from, tu__to)) as windows,
-    avg(tu__reached) >= {ENOUGH} as tu__reached, avg(tu__equal) >= {ENOUGH} as tu__equal
+    avg(tu__reached) >= {ENOUGH} as tu__reached,
+    avg(tu__equal) >= {ENOUGH}
+      or min(tu__same_tokens) = 1 and avg(tu__near) >= {ENOUGH} as tu__equal
   from (
-    select distinct pair, {names}, tu__from, tu__to, tu__reached, tu__equal
+    select distinct pair, {names}, tu__from, tu__to, tu__reached, tu__equal, tu__near,
+      tu__same_tokens
     from cells
     where tu__telling = 1
   )
@@ -196,10 +222,10 @@ long_{side} as (
 )"""
 
 
-def _fact(figure: str, unit: str) -> str:
+def _fact(figure: str, unit: str, places: str) -> str:
     group = ", ".join((*GROUP, *CELL))
     return f"""select {group}, tu__from, tu__to, {literal(figure)} as figure, {unit} as unit,
-    sum(tu__{figure}) as value
+    sum(tu__{figure}) as value, count(*) as tu__rows, max({places}) as tu__places
   from figures
   where tu__{figure} is not null
   group by all"""

@@ -96,8 +96,10 @@ def overlaps(frame: FrameT) -> FrameT:
 
     The sums of both are compared in the windows that they share (one may contain several of the
     other's), and for the user, model, surface or resource that the coarser rows name.  Within a
-    metric a pair is shown where in 95 % of these the coarser reaches the finer's sum, within 1e-6
-    of it, in cost and in tokens alike.  Across the metrics of a product, and where rows of one
+    metric a pair is shown where in 95 % of these the coarser reaches the finer's sum, in cost and
+    in tokens alike.  Sums may differ by 1e-6 of them, and costs by what rounding explains: half a
+    unit of the last decimal that the coarser rows' amounts have in the product and currency (at
+    least the second), for each finer row, and at most 1 %.  Across the metrics of a product, and where rows of one
     grain differ in the length of their windows alone, it is shown only where the sums are equal.
     Coarse rows that are smaller, or that have windows of their own, complete the finer ones.
 

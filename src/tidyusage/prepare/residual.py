@@ -8,11 +8,13 @@ from tidyusage import catalogue
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.columns import rebuilt_charges
 from tidyusage.metrics import grain
+from tidyusage.metrics.grain import METRIC, SCOPE
 from tidyusage.metrics.policy import cost
 from tidyusage.metrics.time import DATES
+from tidyusage.metrics.tolerance import places_sql, rounding_sql
 from tidyusage.prepare.frames import ROW
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import clauses, listed, quote
+from tidyusage.sqltext import clauses, listed, quote, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,9 +116,12 @@ def _charged() -> str:
     Where what was billed would be another sum, all of it is one charge.
     """
     sums = clauses(_sums(name) for name in ("tu__cost", *CHARGE_AMOUNTS))
-    values = [value for value, _ in map(_left, CHARGE_AMOUNTS)]
-    bill, all_ = _left("tu__cost")[0], quote("coarser.tu__cost")
-    is_left = " or ".join(is_any for _, is_any in map(_left, ("tu__cost", *CHARGE_AMOUNTS)))
+    left = {name: _left(name, "tu__places") for name in ("tu__cost", *CHARGE_AMOUNTS)}
+    values = [left[name][0] for name in CHARGE_AMOUNTS]
+    bill, all_ = left["tu__cost"][0], quote("coarser.tu__cost")
+    is_left = " or ".join(is_any for _, is_any in left.values())
+    places = places_sql("tu__cost", quote("charges.total"))
+    grain_ = ", ".join((*SCOPE, *METRIC, "tu__grain", "tu__currency"))
     billed = f"abs({cost('billed')} - tu__cost) <= {_NOISE} * abs({all_})"
     is_same = f"coalesce({billed}, tu__cost is null)"
     kept = [
@@ -125,13 +130,22 @@ def _charged() -> str:
         for name in CHARGE_AMOUNTS
     ]
     money = 'tu__currency as "charges.currency"'
-    return f"""charged_sums as (
-  select spot, tu__currency, min({ROW}) filter (tu__sign = 1) as {ROW},
-    count(*) filter (tu__sign = 1) as tu__rows,
+    return f"""decimal_places as (
+  select {grain_}, max({places}) as tu__places
+  from coarser_rows
+  join figures using ({ROW})
+  where tu__cost is not null
+  group by {grain_}
+),
+charged_sums as (
+  select spot, figures.tu__currency, min({ROW}) filter (tu__sign = 1) as {ROW},
+    count(*) filter (tu__sign = 1) as tu__rows, count(*) filter (tu__sign = -1) as tu__finer,
+    max(case when tu__sign = 1 then tu__places end) as tu__places,
     {sums}
   from parts
   join figures using ({ROW})
-  group by spot, tu__currency
+  left join decimal_places on {same("figures", "decimal_places", *grain_.split(", "))}
+  group by spot, figures.tu__currency
   having count(*) filter (tu__sign = 1) > 0
 ),
 left_over as (
@@ -189,13 +203,17 @@ def _sums(name: str, where: str = "true", *, of: str = "") -> str:
     return f"{coarser}, coalesce({finer}, 0) as {quote(f'finer.{name}')}"
 
 
-def _left(name: str) -> tuple[str, str]:
+def _left(name: str, places: str = "") -> tuple[str, str]:
     """Return the SQL of the coarser sum less the finer one, and of whether that is any.
 
-    It is null where the coarser have none, and zero for a float's noise.
+    It is null where the coarser have none, and zero for a float's noise.  Amounts of money have
+    ``places``: what rounding can explain is no residual.
     """
     coarser, finer = quote(f"coarser.{name}"), quote(f"finer.{name}")
-    is_any = f"coalesce(abs({coarser} - {finer}) > {_NOISE} * abs({coarser}), false)"
+    allowed = f"{_NOISE} * abs({coarser})"
+    if places:
+        allowed = f"greatest({allowed}, {rounding_sql(places, 'tu__finer', coarser)})"
+    is_any = f"coalesce(abs({coarser} - {finer}) > {allowed}, false)"
     left = f"case when {is_any} then {coarser} - {finer} when {coarser} is not null then 0e0 end"
     return f"{left} as {quote(name)}", is_any
 

@@ -14,6 +14,7 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
+from tidyusage.metrics.tolerance import places_sql, rounding_sql
 from tidyusage.sqltext import FRAME, literal, quote, trimmed
 
 if TYPE_CHECKING:
@@ -31,10 +32,13 @@ ENTRIES: Final = "tu__entries"
 def _bills(_: Usage) -> str:
     """Return the steps to ``bills``: records with a total, its parts and what noise is allowed.
 
-    Vendors round: figures of two decimals are off by half a cent each, those of four by half a
-    hundredth of one; and all by a float's noise.
+    Vendors round.  Parts and their total may differ by the one tolerance for amounts
+    (`metrics.tolerance`); a net, a total and a discount by half a unit of the last decimal of each.
     """
     columns = [f"{quote(f'charges.{type_}')} as {type_}" for type_ in _TYPES]
+    rounding = rounding_sql(
+        places_sql("total"), "given + cast(discount is not null as int)", "total"
+    )
     parts = " + ".join(f"coalesce({type_}, 0)" for type_ in _PARTS[:-1])
     given = " + ".join(f"cast({type_} is not null as int)" for type_ in _PARTS)
     places = ", ".join(f"coalesce({_place(type_)}, 0)" for type_ in _TYPES)
@@ -45,11 +49,15 @@ def _bills(_: Usage) -> str:
   from usage
   where "charges.total" is not null
 ),
-bills as (
+counted_bills as (
   select *, {parts} as parts, coalesce(included, 0) as inside,
     abs(coalesce(discount, 0)) as taken_off, {given} as given,
     greatest(1e-6 * abs(total), 0.5 * greatest({places}) * ({figures})) as noise
   from charged
+),
+bills as (
+  select *, greatest(1e-6 * abs(total), {rounding}) as rounding
+  from counted_bills
 )"""
 
 
@@ -88,14 +96,14 @@ makes as (
   select *,
     list_min(list_transform([{", ".join(sums)}], lambda tu__sum:
       {{off: abs(tu__sum - total), makes: tu__sum}})) as nearest,
-    case when total >= 0 then parts - taken_off > total + noise
-      else parts + taken_off < total - noise end as is_more
+    case when total >= 0 then parts - taken_off > total + rounding
+      else parts + taken_off < total - rounding end as is_more
   from sums
 ),
 parts_not_total as (
   select {said}
   from (select *, case when given > 1 then nearest.makes else parts end as makes from makes)
-  where given > 1 and nearest.off > noise or given = 1 and is_more
+  where given > 1 and nearest.off > rounding or given = 1 and is_more
 )"""
 
 
