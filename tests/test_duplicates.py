@@ -12,6 +12,7 @@ import oracle
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, OPTIONS, ask, rows
 from flavours import FLAVOURS, abroad, frame_of
+from tidyusage.columns import columns as columns_of
 from tidyusage.errors import FrameError, OptionError, OverlapError, OverlapWarning
 from tidyusage.metrics import duplicates
 
@@ -274,7 +275,7 @@ def test_two_long_frames_of_one_pull_repeat_their_measures():
 def test_ids_that_are_hashed_alike_are_compared_exactly(monkeypatch):
     monkeypatch.setattr(pl.Series, "hash", lambda it, *_: pl.Series([7] * len(it), dtype=pl.UInt64))
     frame = frame_of([record("a", 5, 1, 1), record("b", 6, 1, 1)])
-    assert duplicates.repeating_rows(frame, tu.columns.columns(frame)).all()
+    assert duplicates.suspects(frame, columns_of(frame)).rows.all()
     assert said(frame) == ""
     assert said(doubled(frame)).startswith("2 rows repeat an id")
 

@@ -245,7 +245,8 @@ def test_decimals_are_those_of_the_shortest_text(amount, places):
 def test_a_difference_of_two_amounts_has_their_decimals():
     with connections.connect() as connection:
         sql = tolerance.places_sql("amount", "total")
-        row = f"(select {12.1 - 3.05!r}::double as amount, 12.1::double as total)"  # 9.049999999999999
+        # 1.0500000000029104
+        row = f"(select {100000.1 - 99999.05!r}::double as amount, 100000.1::double as total)"
         assert connection.sql(f"select {sql} from {row}").fetchall() == [(2,)]
         alone = tolerance.places_sql("amount")
         assert connection.sql(f"select {alone} from {row}").fetchall() == [(8,)]

@@ -13,7 +13,7 @@ Of the rows of one identity, a row is *superseded* if a newer row's window overl
 newer row has the greater `updated_at`, then `created_at`, or stands further down in the frame.
 What superseded rows add to a sum is what a frame counts twice.
 
-`repeating_ids` is the quick look: most frames repeat no id, and pay for one pass over hashes of
+`suspects` is the quick look: most frames repeat no id, and pay for one pass over hashes of
 their ids.  `compared_sql` is the exact definition; only the rows of suspicious ids reach it.
 """
 
@@ -84,7 +84,15 @@ def _currency(code: str | None) -> str:
 # The quick look
 
 
-def repeating_rows(frame: Any, found: Columns) -> np.ndarray[Any, Any] | None:
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """Which rows of a frame have an id that may be repeated, and if its windows are all one."""
+
+    rows: np.ndarray[Any, Any]
+    are_uniform: bool
+
+
+def suspects(frame: Any, found: Columns) -> Suspects | None:
     """Return which rows of an eager frame have an id that may be repeated; None if there are none.
 
     The look works on hashes of ids.  Two ids with one hash make it look closer, and nothing else.
@@ -106,10 +114,10 @@ def repeating_rows(frame: Any, found: Columns) -> np.ndarray[Any, Any] | None:
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     may_repeat = np.isin(keys, twice) & ids.is_not_null().to_numpy()
     rows = np.flatnonzero(may_repeat)
-    overlapping = _overlapping(frame, found, keys, rows)
+    overlapping, are_uniform = _overlapping(frame, found, keys, rows)
     if not overlapping.any():
         return None
-    return np.isin(hashes, np.unique(hashes[rows[overlapping]]))
+    return Suspects(np.isin(hashes, np.unique(hashes[rows[overlapping]])), are_uniform)
 
 
 def _has_repeats(keys: np.ndarray[Any, Any], nulls: int) -> bool:
@@ -127,8 +135,8 @@ def _key_columns(found: Columns) -> list[str]:
 
 def _overlapping(
     frame: Any, found: Columns, keys: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]
-) -> np.ndarray[Any, Any]:
-    """Return which rows have a key of which two windows may overlap.
+) -> tuple[np.ndarray[Any, Any], bool]:
+    """Return which rows have a key of which two windows may overlap, and if no two windows differ.
 
     Where windows of a key are sorted by their start, some overlap only if two neighbours do.
     """
@@ -150,8 +158,15 @@ def _overlapping(
     ordered = windows.sort("key", "start_date", nulls_last=True)
     # A window that is not known may overlap any other of its key.
     meets = pl.col("start_date").is_null() | (pl.col("start_date") < pl.col("until").shift())
-    meeting = ordered.filter((pl.col("key") == pl.col("key").shift()) & meets)["key"]
-    return picked["key"].is_in(meeting.unique().implode()).to_numpy()
+    neighbours = ordered.with_columns(
+        meets=meets,
+        differs=pl.any_horizontal(
+            pl.col(name).ne_missing(pl.col(name).shift()) for name in ("start_date", "until")
+        ),
+        is_same=pl.col("key") == pl.col("key").shift(),
+    ).filter("is_same")
+    meeting = neighbours.filter("meets")["key"].unique()
+    return picked["key"].is_in(meeting.implode()).to_numpy(), not neighbours["differs"].any()
 
 
 def _instants(frame: Any, found: Columns, path: str) -> pl.Series | None:
@@ -190,7 +205,7 @@ def _ids(columns: Columns) -> list[str]:
     return [known[name] for name in wanted if name in known]
 
 
-def steps(columns: Columns) -> str:
+def steps(columns: Columns, *, are_uniform: bool = False) -> str:
     """Return the steps from a frame to ``superseded``: a row for each record that counts twice.
 
     It has the record's `ROW`, ``tu__id``, ``tu__product``, ``tu__currency``, ``tu__cost`` and
@@ -238,7 +253,7 @@ identified as (
   from figures
   where "id" is not null
 ),
-{compared_sql("identified", keys, ROW)},
+{compared_sql("identified", keys, ROW, has_all=False, are_uniform=are_uniform)},
 superseded as (
   select *
   from compared_rows
@@ -246,29 +261,46 @@ superseded as (
 )"""
 
 
-def compared_sql(rows: str, keys: Iterable[str], row: str) -> str:
+def compared_sql(
+    rows: str, keys: Iterable[str], row: str, *, has_all: bool = True, are_uniform: bool = False
+) -> str:
     """Return the steps from rows to ``compared_rows``: the rows, and if each is superseded.
 
-    Rows have their number in ``row``, their window in ``tu__from`` and ``tu__to``, a
-    ``start_date`` that is null where it is not known, and `STAMPS`.  A row is superseded if a newer
-    row with the same keys overlaps its window; a window that is not known overlaps all others.
+    Rows have their number, from 0, in ``row``, their window in ``tu__from`` and ``tu__to``, a
+    ``start_date`` that is null where the window is not known, and `STAMPS`.  A row is superseded if
+    a newer row with the same keys overlaps its window; a window that is not known overlaps all
+    others.  Without ``has_all``, rows whose keys are on no other row are left out.  Where the
+    windows of each identity ``are_uniform``, only their age is compared.
 
     Window functions alone do this, so that Spark, which numbers rows anew when it reads them again,
     reads them once.
     """
-    group = f"partition by {', '.join(keys)}"
+    identity = ", ".join(keys)
+    where = "" if has_all else "\n  where tu__times > 1"
     newness = ", ".join([*(f"{quote(name)} asc nulls first" for name in STAMPS), row])
+    group = "partition by tu__group"
     by_start = f"{group} order by tu__from, tu__until, {row}"
     before = "rows between unbounded preceding and 1 preceding"
     through = "rows between unbounded preceding and current row"
+    # All others are a part of their own, so that no list is longer than a chain that is compared.
+    compared = f"tu__is_window = 1 and tu__windows between 2 and {_MOST_WINDOWS}"
+    chain = f"{group}, tu__chain, case when {compared} then -1 else {row} end"
     window = "{begin: tu__from, until: tu__until, age: tu__age}"
     is_newer = "tu__o.age > tu__age and tu__o.begin < tu__until and tu__from < tu__o.until"
-    return f"""aged_rows as (
+    aged = f"""grouped_rows as (
   select *, greatest(tu__to, tu__from + interval 1 microsecond) as tu__until,
-    row_number() over ({group} order by {newness}) as tu__age,
-    count(*) over ({group}) as tu__times
+    min({row}) over (partition by {identity}) as tu__group,
+    count(*) over (partition by {identity}) as tu__times
   from {rows}
 ),
+aged_rows as (
+  select *, row_number() over ({group} order by {newness}) as tu__age
+  from grouped_rows{where}
+)"""
+    if are_uniform:
+        is_older = "tu__age < tu__times as tu__is_superseded"
+        return f"{aged},\ncompared_rows as (\n  select *, {is_older}\n  from aged_rows\n)"
+    return f"""{aged},
 chained_rows as (
   select *,
     max(tu__age) over ({group}, tu__from, tu__until) as tu__newest_of_window,
@@ -283,19 +315,22 @@ linked_rows as (
     sum(case when tu__from < tu__reach then 0 else 1 end) over ({by_start} {through}) as tu__chain
   from chained_rows
 ),
-windowed_rows as (
+measured_rows as (
   select *,
     sum(tu__is_window) over ({group}, tu__chain) as tu__windows,
-    max(tu__age) over ({group}, tu__chain) as tu__newest_of_chain,
-    list(case when tu__is_window = 1 then {window} end) over ({group}, tu__chain) as tu__others
+    max(tu__age) over ({group}, tu__chain) as tu__newest_of_chain
   from linked_rows
+),
+windowed_rows as (
+  select *, list({window}) over ({chain}) as tu__others
+  from measured_rows
 ),
 compared_rows as (
   select *,
     tu__age < tu__newest_of_window or tu__age < tu__newest_undated
       or start_date is null and tu__age < tu__times
       or tu__windows > {_MOST_WINDOWS} and tu__age < tu__newest_of_chain
-      or tu__windows between 2 and {_MOST_WINDOWS}
+      or {compared}
         and len(list_filter(tu__others, lambda tu__o: {is_newer})) > 0 as tu__is_superseded
   from windowed_rows
 )"""

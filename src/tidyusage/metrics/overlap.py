@@ -88,7 +88,7 @@ def found(frame: Any, columns_: Columns, *, has_pairs: bool = True) -> Found:
     Grains are compared without the rows that repeat others, so that users who were pulled twice
     still make up their organization's row.
     """
-    suspects = duplicates.repeating_rows(frame, columns_)
+    suspects = duplicates.suspects(frame, columns_)
     products = mixed.products(frame, columns_) if has_pairs else []
     if suspects is None and not products:
         return Found()
@@ -97,8 +97,10 @@ def found(frame: Any, columns_: Columns, *, has_pairs: bool = True) -> Found:
         return Found()  # they hold values of a wrong kind, which the metric itself tells
     repeated = None
     if suspects is not None:
-        places = suspects.nonzero()[0]
-        repeated = _repeated(table.take(pa.array(places)), known)
+        places = suspects.rows.nonzero()[0]
+        repeated = _repeated(
+            table.filter(pa.array(suspects.rows)), known, are_uniform=suspects.are_uniform
+        )
         if repeated and known.layout == "wide":
             is_kept = np.ones(table.num_rows, dtype=bool)
             is_kept[places[repeated.positions]] = False
@@ -115,11 +117,11 @@ def repeated_rows(frame: Any) -> Duplicates | None:
         return _repeated(frame, known) if _may_repeat(frame, known) else None
     if engines.is_lazy(frame):
         frame = cast("pl.LazyFrame", frame).select(_needs(known)).collect()
-    suspects = duplicates.repeating_rows(frame, known)
+    suspects = duplicates.suspects(frame, known)
     if suspects is None:
         return None
     table, known = _read(frame, known)
-    return _repeated(table.filter(pa.array(suspects)), known)
+    return _repeated(table.filter(pa.array(suspects.rows)), known)
 
 
 def _may_repeat(frame: Any, known: Columns) -> bool:
@@ -140,9 +142,9 @@ def _collected(frame: Any, query: answers.Query) -> pa.Table:
         return engines.collected(answers.answer(frame, query))
 
 
-def _repeated(frame: Any, known: Columns) -> Duplicates | None:
+def _repeated(frame: Any, known: Columns, *, are_uniform: bool = False) -> Duplicates | None:
     """Return what the superseded rows of a frame add, by the exact definition."""
-    sql = f"with {duplicates.steps(known)}\n{duplicates.SUPERSEDED}"
+    sql = f"with {duplicates.steps(known, are_uniform=are_uniform)}\n{duplicates.SUPERSEDED}"
     query = answers.Query(sql, duplicates.needs(known), duplicates.TYPES, {})
     return duplicates.added(_collected(frame, query))
 

@@ -15,7 +15,7 @@ _MOST_PLACES: Final = 8
 # Never more than this share of the coarser sum.
 SHARE: Final = 0.01
 # Differences of floats: of two that are added up in another order, and of what is computed from
-# others in one record (9.05 as 12.1 - 3.05 is 9.049999999999999).
+# others in one record (100000.1 - 99999.05 is 1.0500000000029104).
 _NOISE: Final = "1e-12"
 _EPSILON: Final = "1e-15"
 

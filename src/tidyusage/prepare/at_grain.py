@@ -31,7 +31,8 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
 
     "coarsest" keeps the roll-ups, and drops the finer rows that they hold.  "finest" keeps the
     finer rows; in place of a roll-up comes a row of what it has beyond them, if anything but what
-    rounding explains, so that the totals stay the roll-up's.  Rows that complete each other stay either way.
+    rounding explains, so that the totals stay the roll-up's.  Rows that complete each other stay
+    either way.
 
     Where two reports that records were fetched of list the same at one grain, the rows of one go:
     those stay of the report that tells more of cost and tokens, else of the first by name.  Of the

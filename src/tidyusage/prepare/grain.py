@@ -99,9 +99,10 @@ def overlaps(frame: FrameT) -> FrameT:
     metric a pair is shown where in 95 % of these the coarser reaches the finer's sum, in cost and
     in tokens alike.  Sums may differ by 1e-6 of them, and costs by what rounding explains: half a
     unit of the last decimal that the coarser rows' amounts have in the product and currency (at
-    least the second), for each finer row, and at most 1 %.  Across the metrics of a product, and where rows of one
-    grain differ in the length of their windows alone, it is shown only where the sums are equal.
-    Coarse rows that are smaller, or that have windows of their own, complete the finer ones.
+    least the second), for each finer row, and at most 1 %.  Across the metrics of a product, and
+    where rows of one grain differ in the length of their windows alone, a pair is shown only where
+    the sums are equal.  Coarse rows that are smaller, or that have windows of their own, complete
+    the finer ones.
 
     Of fetched records accounts are never compared, and reports as metrics are.  Two reports of one
     grain and metric are a pair too, shown only where the sums are equal: the one that tells more of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, catalogue, columns, reshape, schema
+from tidyusage import answers, catalogue, columns, engines, reshape, schema
 from tidyusage.answers import Query
 from tidyusage.errors import known_options
 from tidyusage.metrics import duplicates, grain, source
@@ -104,9 +104,15 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
 
 def _without_superseded(frame: FrameT, found: Columns) -> FrameT:
     """Return a frame without the rows that a newer one of the same id overlaps."""
+    is_eager = engines.backend_of(frame) in {"pandas", "polars"} and not engines.is_lazy(frame)
+    suspects = duplicates.suspects(frame, found) if is_eager else None
+    if is_eager and suspects is None:
+        return cast("FrameT", cast("Any", frame)[:])
     fields = (*found.marks, "id", *STAMPS, *DATES, *_CURRENCY)
     identity = duplicates.wide_keys(found, frames.ROW)
-    named = [f"{sql} as tu__key_{place}" for place, sql in enumerate(identity)]
+    keys_ = [f"tu__key_{place}" for place, _ in enumerate(identity)]
+    named = [f"{sql} as {key}" for sql, key in zip(identity, keys_, strict=True)]
+    are_uniform = suspects is not None and suspects.are_uniform
     dates = ", ".join(f"cast({name} as timestamp) as {name}" for name in DATES)
     steps = f"""{_typed(found, fields)},
 dated as (
@@ -119,7 +125,7 @@ identified as (
     {", ".join(named)}
   from windows
 ),
-{duplicates.compared_sql("identified", [f"tu__key_{n}" for n in range(len(named))], frames.ROW)}"""
+{duplicates.compared_sql("identified", keys_, frames.ROW, are_uniform=are_uniform)}"""
     return frames.chosen(
         frame,
         found,
