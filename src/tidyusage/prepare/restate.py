@@ -75,10 +75,10 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
 
     With "natural", null agrees with null; a user is `user.id`, else the e-mail in lower case, else
     the name, all trimmed; a model is its id and provider; resources are the set of their ids, in
-    any order; a window without an end is one day if it starts at 00:00 UTC, else an instant.  The currency
-    is not part of the key.  What the schema has no field for cannot tell records apart: a vendor's rows by
-    terminal, or two events of one instant without an id of their own, would be taken for versions
-    of one.
+    any order; a window without an end is one day if it starts at 00:00 UTC, else an instant.  The
+    currency is not part of the key.  What the schema has no field for cannot tell records apart: a
+    vendor's rows by terminal, or two events of one instant without an id of their own, would be
+    taken for versions of one.
 
     Examples
     --------
