@@ -329,14 +329,28 @@ def test_latest_keeps_the_pieces_of_a_record_and_the_newest_of_each(flavour):
 
 
 def test_latest_takes_a_month_for_its_days_or_the_days_for_their_month():
-    month = tu.flatten_usage(record("a", 31, None, 1, 31), backend="polars")
+    month = tu.flatten_usage(record("a", 30, None, 1, 31), backend="polars")
     days = tu.daily(month)
     assert days.height == 30
-    assert (
-        tu.latest(pl.concat([month, days]))["charges.net"].to_list()
-        == days["charges.net"].to_list()
+
+    def kept_of(*frames):
+        return tu.latest(pl.concat(frames, how="diagonal"))["charges.net"].to_list()
+
+    assert kept_of(month, days) == [1] * 30
+    assert kept_of(days, month) == [30]
+
+
+def test_a_record_that_was_clipped_to_ranges_that_meet_is_no_duplicate():
+    frame = frame_of([record("a", 9, None, 1, 10), record("b", 1, None, 2)])
+    first, second = (
+        tu.between(frame, "2026-01-01", "2026-01-04"),
+        tu.between(frame, since="2026-01-05"),
     )
-    assert tu.latest(pl.concat([days, month]))["charges.net"].to_list() == [31]
+    assert said(pl.concat([first, second])) == ""
+    again = tu.between(frame, "2026-01-04", "2026-01-06")  # the fourth is in the first, too
+    assert said(pl.concat([first, again])) == (
+        "1 row repeats an id over an overlapping window and adds 4.00 USD."
+    )
 
 
 def test_latest_keeps_all_parts_of_an_allocated_record():
