@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "errors typing sqltext catalogue currencies figures markup jsontext progress machine interrupts",
+    "foreign typing catalogue currencies figures markup jsontext progress machine interrupts",
+    "errors",
+    "sqltext",
     "atomic",
     "schema testing compression",
     "places quarantine manifest envelope connections",

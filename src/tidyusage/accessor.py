@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, engines, export, metrics, plot, prepare, reporting
+from tidyusage import checks, engines, export, flavours, metrics, plot, prepare, reporting
 from tidyusage.errors import FrameError
+from tidyusage.foreign import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,7 @@ def usage(frame: Frame) -> UsageAccessor:
     >>> tu.usage(table).cost_by("product_id").column_names
     ['product_id', 'currency', 'cost', 'share', 'records', 'priced']
     """
+    frame = unwrapped(frame)
     if engines.backend_of(frame) is None:
         raise FrameError(
             f"{type(frame).__name__} is no frame that tidyusage knows.",
@@ -119,6 +121,7 @@ for _name, _function in CHARTS.items():
 
 def register() -> None:
     """Put the accessor on pandas and Polars frames; doing so again replaces it."""
+    flavours.register_lists()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # both warn of what stands there from the last time
         pd.api.extensions.register_dataframe_accessor("usage")(UsageAccessor)

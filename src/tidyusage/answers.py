@@ -111,7 +111,7 @@ def _of_columns(frame: Any) -> pa.Table:
 def _check_guard(found: str | None, query: Query) -> None:
     """Raise if there is something of which nothing can be said."""
     if found is not None:
-        raise RecordError(query.guard.format(found))
+        raise RecordError(query.guard.replace("{}", found, 1))
 
 
 def _plain_arrow(table: pa.Table, without_nan: Container[str]) -> pa.Table:
@@ -269,7 +269,7 @@ def _of_spark(frame: Any, query: Query) -> Any:
     kinds.check(query.kinds, {name: kinds.of_spark(type_) for name, type_ in types.items()})
     found = sparks.queried(frame, query.sql, query.needs, in_order=not query.of_rows)
     if query.guard:
-        found = sparks.guarded(found, GUARD, *query.guard.split("{}"))
+        found = sparks.guarded(found, GUARD, *query.guard.split("{}", 1))
     own = {name: types[of] if of else "string" for name, of in query.dimensions.items()}
     return sparks.typed(
         found, {name: (query.key(name), type_ or own[name]) for name, type_ in query.types.items()}
@@ -284,7 +284,7 @@ def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.Duck
     )
     found = engines.queried(plain, query.sql)
     if query.guard:
-        before, after = map(literal, query.guard.split("{}"))
+        before, after = map(literal, query.guard.split("{}", 1))
         said = f"error({before} || {GUARD} || {after})"
         found = found.filter(f"case when {GUARD} is not null then {said} else true end")
     return found.project(

@@ -66,9 +66,11 @@ def _is_table(name: str, dialect: str) -> bool:
     import sqlglot
     from sqlglot import exp
 
+    if not name.isprintable():
+        return False
     try:
         found = sqlglot.parse(f"select * from {name}", dialect=dialect)
-    except sqlglot.ParseError:
+    except sqlglot.errors.SqlglotError:
         return False
     tables = list(cast("Any", found[0]).find_all(exp.Table))
     return len(found) == len(tables) == 1 and tables[0].sql(dialect) == name

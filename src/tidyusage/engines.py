@@ -81,6 +81,8 @@ def _arrow_of_polars(frame: pl.DataFrame) -> pa.Table:
         )
     import polars as pl
 
+    if cut := [name for name in frame.columns if "\0" in name]:  # Polars would panic
+        raise FrameError(f"A column is named {cut[0]!r}, which Arrow cannot hold.", "Rename it.")
     wide = [name for name, dtype in frame.schema.items() if dtype in {pl.Int128, pl.UInt128}]
     if wide:
         try:

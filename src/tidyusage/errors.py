@@ -42,7 +42,9 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from importlib.util import find_spec
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
+
+from tidyusage.foreign import unwrapped, wrapped
 
 __all__ = [
     "AllocationWarning",
@@ -249,14 +251,18 @@ def one_of(
 
 
 def known_options(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function say which keyword was probably meant by one that it does not know."""
+    """Check the names of a public function's options, and unwrap its frames.
+
+    An unknown keyword raises with the one that was probably meant.  A pandas subclass, a narwhals
+    frame or an Arrow stream is replaced by the frame that it stands for (`tidyusage.foreign`).
+    """
     every = inspect.signature(function).parameters
     lists = {name for name, of in every.items() if of.kind is inspect.Parameter.VAR_POSITIONAL}
     parameters = [name for name in every if name not in lists]
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for keyword in kwargs:
+        for keyword, value in kwargs.items():
             if keyword in lists:
                 raise UnknownOptionError(
                     f"{function.__name__}() got an unexpected keyword argument {keyword!r}.",
@@ -268,9 +274,28 @@ def known_options(function: Callable[P, R]) -> Callable[P, R]:
                     f"{function.__name__}() got an unexpected keyword argument {keyword!r}.",
                     nearest(keyword, parameters),
                 )
-        return function(*args, **kwargs)
+            require_text(keyword, value)
+        for name, value in zip(parameters[1:], args[1:], strict=False):
+            require_text(name, value)
+        plain: Any = map(unwrapped, args)
+        options: Any = {keyword: unwrapped(value) for keyword, value in kwargs.items()}
+        answer = function(*plain, **options)
+        return cast("R", wrapped(answer, args[0])) if args else answer
 
     return checked
+
+
+def require_text(option: str, value: object) -> None:
+    """Raise if an option holds half a surrogate pair, which no encoding has a byte for.
+
+    Those that Python makes of bytes in file names, from U+DC80 to U+DCFF, may be in paths.
+    """
+    if isinstance(value, str) and not value.isascii():
+        for character in value:
+            if "\ud800" <= character < "\udc80" or "\udcff" < character <= "\udfff":
+                raise OptionError(
+                    f"{option}={value!r} holds half a surrogate pair.", "Remove or replace it."
+                )
 
 
 def warn(message: str, category: type[UsageWarning]) -> None:

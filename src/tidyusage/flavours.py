@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import engines
+from tidyusage import catalogue, engines, schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NAIVE: Final = pa.timestamp("us")
+_LARGE: Final = re.compile("large_(?=list|string)")
 
 
 def flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) -> pd.DataFrame:
@@ -66,3 +69,34 @@ def as_dtype(column: Any, type_: pa.DataType, dtype: Any) -> Any:
             column = column.cast(_NAIVE).cast(type_)
         return pd.Series(column.to_pylist(), dtype=object)
     return column.to_pandas(types_mapper=None).astype(dtype)
+
+
+@cache
+def register_lists() -> None:
+    """Have pandas read lists of entries from Parquet and Feather files that it wrote.
+
+    Such a file holds the names of dtypes.  pandas cannot parse that of a nested Arrow dtype (pandas
+    issue 57411; try without from pandas 4 on), so a dtype is registered that knows the names of our
+    three lists.
+    """
+    import pandas as pd
+    from pandas.api.extensions import ExtensionDtype, register_extension_dtype
+
+    lists = [*map(schema.list_type, catalogue.LISTS), schema.COUNTS]
+    dtypes = {str(pd.ArrowDtype(type_)): pd.ArrowDtype(type_) for type_ in lists}
+
+    @register_extension_dtype
+    class UsageListDtype(ExtensionDtype):
+        """Names of the dtypes of `resources`, `charges` and `usage.code.tool_actions`."""
+
+        name = "tidyusage"
+        type = object
+
+        @classmethod
+        def construct_from_string(cls, string: str) -> Any:
+            """Return the Arrow dtype of one of the three lists, by its name."""
+            # Parquet calls an item "element", and text may be of the large kind.
+            plain = _LARGE.sub("", string).replace("list<element: ", "list<item: ")
+            if plain not in dtypes:
+                raise TypeError(f"{string!r} is not the name of a list of tidyusage.")
+            return dtypes[plain]

@@ -10,7 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidyusage import catalogue, connections, engines, quarantine, schema, unknown, wide
-from tidyusage.errors import ChargeTypeWarning, DuplicateWarning, RecordError, named, warn
+from tidyusage.errors import (
+    ChargeTypeWarning,
+    DuplicateWarning,
+    FrameError,
+    RecordError,
+    named,
+    warn,
+)
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
 from tidyusage.sqltext import FRAME, literal, quote
@@ -45,10 +52,23 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
 
 def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRelation:
     """Return a relation of nested rows as a lazy relation of the layout."""
+    _require_nested(rows)
     options = replace(options, has_source="source" in rows.columns)
     raw = from_rows(FRAME, source=options.has_source)
     sql = layout(guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
     return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
+
+
+def _require_nested(rows: duckdb.DuckDBPyRelation) -> None:
+    """Raise at once for text where objects or lists belong: every row would be rejected."""
+    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    for key, child in catalogue.tree().items():
+        if not isinstance(child, catalogue.Field) and types.get(key) == "VARCHAR":
+            wanted = "lists" if isinstance(child, list) else "objects"
+            raise FrameError(
+                f"The column {key!r} holds text, and {wanted} belong there.",
+                f"If it is JSON, convert it first: select * replace ({key}::json as {key}).",
+            )
 
 
 def latest(frame: str, identity: Iterable[str] = ("id",), *, in_order: bool = True) -> str:

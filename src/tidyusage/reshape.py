@@ -55,7 +55,7 @@ def _other_charges() -> str:
 
 
 def _counts() -> str:
-    metric = f"concat_ws('.', {literal(COUNTS)}, tu__e.tool, tu__e.action)"
+    metric = f"concat_ws('.', {literal(COUNTS)}, {_escaped('tu__e.tool')}, tu__e.action)"
     unit = literal(catalogue.TOOL_ACTIONS.unit)
     return _added_up(quote(COUNTS), metric, "tu__e.count", unit)
 
@@ -158,11 +158,25 @@ order by tu__place
 
 
 def count_entry(metric: str, value: str) -> str:
-    """Return the SQL of an entry of ``tool_actions`` that a metric of long names."""
+    """Return the SQL of an entry of ``tool_actions`` that a metric of long names.
+
+    The tool ends at the first dot; dots within its name are escaped (`_escaped`).
+    """
     tail = f"substr({metric}, {len(COUNTS) + 2})"
     tool = f"split_part({tail}, '.', 1)"
-    action = f"nullif(substr({tail}, length({tool}) + 2), '')"
-    return f"{{tool: {tool}, action: {action}, count: {value}}}"
+    has_action = f"length({tail}) > length({tool})"
+    action = f"case when {has_action} then substr({tail}, length({tool}) + 2) end"
+    name = f"replace(replace({tool}, '%2E', '.'), '%25', '%')"
+    return f"{{tool: {name}, action: {action}, count: {value}}}"
+
+
+def _escaped(tool: str) -> str:
+    """Return the SQL of a tool's name in a metric, which the first dot ends.
+
+    Dots are percent-encoded, as in addresses, and so are percent signs: `web.search` is
+    `web%2Esearch`, and long and wide give the same tool.
+    """
+    return f"replace(replace({tool}, '%', '%25'), '.', '%2E')"
 
 
 def _pivoted(metric: str) -> str:

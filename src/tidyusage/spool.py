@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+_CHUNK: Final = 1 << 20
 _BATCH: Final = 1_000
 _LONGEST_PATH: Final = 4_096
 
@@ -51,7 +52,10 @@ def copy_stream(stream: IO[bytes], folder: str) -> str:
     """Copy a stream to a file in a folder, and return its path."""
     path = _new(folder)
     with open(path, "wb") as copy:
-        shutil.copyfileobj(stream, copy)
+        while chunk := stream.read(_CHUNK):
+            if isinstance(chunk, str):  # of an object that is not one of Python's own files
+                raise open_as_text(stream)
+            copy.write(chunk)
     return path
 
 
@@ -120,10 +124,15 @@ def _is_path(data: str) -> bool:
 def require_binary(stream: IO[bytes]) -> None:
     """Raise for a file that is open as text."""
     if isinstance(stream, TextIOBase):
-        raise OptionError(
-            f"{getattr(stream, 'name', 'The file')!r} is open as text.",
-            "Open it in binary mode, open(path, 'rb'), or give the path.",
-        )
+        raise open_as_text(stream)
+
+
+def open_as_text(stream: object) -> OptionError:
+    """Return the error over a file that gives text."""
+    return OptionError(
+        f"{getattr(stream, 'name', 'The file')!r} is open as text.",
+        "Open it in binary mode, open(path, 'rb'), or give the path.",
+    )
 
 
 def spool_objects(records: object, folder: str) -> Text:

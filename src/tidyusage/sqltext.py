@@ -3,12 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from tidyusage.errors import FrameError, OptionError
+
 # A name that no table of the caller's has: within a relation's query it would hide theirs.
 FRAME: Final = "tidyusage_frame"
 
 
 def quote(name: str) -> str:
-    """Quote an identifier."""
+    """Quote an identifier; raise for a name that SQL cannot hold."""
+    if not name or "\0" in name or not _is_unicode(name):
+        raise FrameError(
+            f"A column is named {name!r}, which SQL cannot hold.", "Rename or drop the column."
+        )
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -19,8 +25,21 @@ def literal(value: str | float | bool | None) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
+        if not _is_unicode(value):
+            raise OptionError(f"{value!r} holds half a surrogate pair.", "Remove or replace it.")
         return "'" + value.replace("'", "''") + "'"
     return repr(value)
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text can be encoded: half a surrogate pair cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def values(items: Iterable[str]) -> str:

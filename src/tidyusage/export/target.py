@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from tidyusage.errors import OptionError
+from tidyusage.errors import OptionError, require_text
 
 if TYPE_CHECKING:
     from tidyusage.typing import Path
@@ -57,6 +57,7 @@ class Target:
         if not isinstance(target, str | os.PathLike):
             raise OptionError(f"{target!r} is no target.", _SAY)
         text = os.path.expanduser(os.fspath(target))
+        require_text("target", text)
         if text.startswith(_SCHEMES):
             return _database(text)
         if "://" in text or text.startswith(("postgresql:", "postgres:")):
