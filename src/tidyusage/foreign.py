@@ -17,7 +17,8 @@ def unwrapped(value: Any) -> Any:
     A subclass of a pandas or Polars frame becomes a plain one without a copy, a narwhals frame the
     one that it wraps, and an object that streams Arrow a table.
     """
-    kind = _kind(type(value))
+    type_: Any = type(value)  # hashable, which mypy does not see
+    kind = _kind(type_)
     if not kind:
         return value
     if kind in {"pandas", "polars"}:
@@ -34,10 +35,11 @@ def unwrapped(value: Any) -> Any:
 
 def wrapped(value: Any, like: Any) -> Any:
     """Return an answer as a narwhals frame if the frame that it was made from was one."""
-    if _kind(type(like)) != "narwhals":
+    type_: Any = type(like)
+    if _kind(type_) != "narwhals":
         return value
     # Frames of `narwhals.stable.v1` go back to where they came from.
-    module = type(like).__module__.split(".")
+    module = type_.__module__.split(".")
     depth = 3 if module[1:2] == ["stable"] else 1
     narwhals = import_module(".".join(module[:depth]))
     return narwhals.from_native(value, pass_through=True)
