@@ -34,7 +34,7 @@ FLOORS = [
     "spark.strangers",
     "spark.raw",
     "spark.files spark.rejecting",
-    "metrics.source",
+    "metrics.source metrics.spread",
     "metrics.grain metrics.mixed",
     "metrics.duplicates metrics.rollup",
     "metrics.overlap",

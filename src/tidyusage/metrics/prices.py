@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import polars as pl
 
@@ -181,17 +181,18 @@ metered as (
         if isinstance(answer, pl.LazyFrame):
 
             def look(eager: pl.DataFrame) -> pl.DataFrame:
-                _warn(eager["unpriced"].to_list(), eager[UNKNOWN_TIER].sum(), known, metric)
+                _warn(eager["unpriced"].to_list(), eager[UNKNOWN_TIER].to_list(), known, metric)
                 return eager
 
-            return answer.map_batches(look, schema=answer.collect_schema())
+            return cast("FrameT", answer.map_batches(look, schema=answer.collect_schema()))
         found = engines.collected(answer)
-        tiers = sum(found[UNKNOWN_TIER].to_pylist())
-        _warn(found["unpriced"].to_pylist(), tiers, known, metric)
+        _warn(found["unpriced"].to_pylist(), found[UNKNOWN_TIER].to_pylist(), known, metric)
         return answer
 
 
-def _warn(unpriced: Iterable[str | None], tiers: int, known: set[str], metric: str) -> None:
+def _warn(
+    unpriced: Iterable[str | None], unknown: Iterable[Any], known: set[str], metric: str
+) -> None:
     named = {name for text in unpriced if text for name in text.split(", ")}
     if models := sorted(named - known - {"unknown"}):
         more = f" and {len(models) - _SHOWN:,} more" if len(models) > _SHOWN else ""
@@ -202,7 +203,7 @@ def _warn(unpriced: Iterable[str | None], tiers: int, known: set[str], metric: s
             "those of price lists; or add the models to prices=.",
             ModelWarning,
         )
-    if tiers:
+    if tiers := sum(unknown):
         warn(
             f"{metric}() cannot tell whether {tiers:,} records of several requests reached the "
             f"dearer price of long prompts; they have the price of short ones ({UNKNOWN_TIER}).\n\n"

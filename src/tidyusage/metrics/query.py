@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pyarrow as pa
 
@@ -19,7 +19,7 @@ from tidyusage.columns import columns as columns_of
 from tidyusage.dialects import Table
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.metrics import lists as lists_
-from tidyusage.metrics import source
+from tidyusage.metrics import source, spread
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension, Folded
@@ -190,8 +190,15 @@ class Usage:
             guard,
             source.kinds(self.columns, fields),
             {dimension.name: dimension.key for dimension in self.by},
-            partial(checked, overlap=self.overlap),
+            self._look,
         )
+
+    def _look(self, frame: Any, needs: Iterable[str]) -> Any:
+        """Look at a frame before it is asked: for overlaps, and for figures that are spread."""
+        frame = checked(frame, self.overlap, needs)
+        if self.periods is None or self.whole:
+            return frame
+        return spread.checked(frame, self.columns, self.periods, needs)
 
     def _brings(self, derived: str) -> bool:
         """Tell whether Polars is to bring a derived field of a wide frame's lists."""

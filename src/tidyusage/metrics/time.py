@@ -23,6 +23,15 @@ UTC: Final = "UTC"
 PERIOD: Final = "period"
 WEIGHT: Final = "tu__weight"
 PART: Final = "tu__part"  # the share of a piece in its window, whatever lists split besides
+# The longest period of each length, in hours; a day may have an hour more where clocks change.
+_HOURS: Final[dict[Freq, int]] = {
+    "1h": 1,
+    "1d": 24 + 1,
+    "1w": 7 * 24 + 1,
+    "1mo": 31 * 24 + 1,
+    "1q": 92 * 24 + 1,
+    "1y": 366 * 24,
+}
 # A window as it is read, and a piece of it; the ends are the first instants after.
 FROM: Final = "tu__from"
 TO: Final = "tu__to"
@@ -186,6 +195,15 @@ pieces as (
             f"case when tu__bound > tu__first then greatest({FROM}, {lower}) else {FROM} end",
             f"case when tu__bound + {step} <= tu__last then least({TO}, {upper}) else {TO} end",
         )
+
+    @property
+    def longest(self) -> int:
+        """How long a period can be, in microseconds."""
+        return _HOURS[self.freq] * 3_600_000_000
+
+    def is_exceeded(self) -> str:
+        """Return the SQL test of a window that is longer than any period."""
+        return f"date_diff('microsecond', start_date, {self.ends()}) > {self.longest}"
 
     def step(self, periods: int = 1) -> str:
         """Return the SQL of the length of so many periods."""

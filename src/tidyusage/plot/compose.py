@@ -22,6 +22,7 @@ PERIOD: Final = "period"
 PART: Final = "part"
 NOTHING: Final = "There is nothing to show."
 PALE: Final = "Pale: periods that the data covers in part."
+SPREAD: Final = "Spread evenly: most windows are longer than the period."
 UNDATED: Final = "Records without dates are on no line."
 
 
@@ -68,6 +69,7 @@ def drawn(plan: Plan, rows: Iterable[Row]) -> Any:
     said = [
         plan.times.says,
         _partial(plan, ready),
+        SPREAD if plan.times.is_spread else "",
         *plan.notes,
         UNDATED if undated else "",
         "" if ready else NOTHING,

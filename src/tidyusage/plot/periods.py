@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tidyusage import answers, engines
 from tidyusage.errors import OptionError
+from tidyusage.metrics import spread
 from tidyusage.metrics.query import INSTANT, usage
 from tidyusage.metrics.time import Periods
 
@@ -80,12 +81,14 @@ class Times:
     tz: str
     end: Ends
     span: Span
+    is_spread: bool = False  # whether most windows are longer than the period
 
     @classmethod
     def of(cls, frame: Any, freq: Freq | None, tz: str, end: Ends) -> Times:
         """Look at the windows of a frame; refuse what is no length, zone or end."""
-        Periods.of(freq, tz, end)
-        return cls(freq, tz, end, Span.of(frame, end))
+        periods = Periods.of(freq, tz, end)
+        spreads = periods is not None and spread.is_spread(frame, periods)
+        return cls(freq, tz, end, Span.of(frame, end), spreads)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -249,7 +249,7 @@ def _without_undated(frame: FrameT, found: Columns) -> FrameT:
 
         return cast("FrameT", lazy.map_batches(look, schema=lazy.collect_schema()))
     if engines.backend_of(frame) == "pyarrow":
-        frame = engines.to_arrow(frame)  # a reader can be read only once
+        frame = cast("FrameT", engines.to_arrow(frame))  # a reader can be read only once
     if column is None:
         _warn_of_undated(engines.height(frame))
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from tidyusage.errors import ExportError, OptionError, known_options, one_of
 from tidyusage.export.whole import replaced
+from tidyusage.metrics import spread
 from tidyusage.metrics.money import Money
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
@@ -128,7 +129,7 @@ def report(
     _check(frame, options, freq, overlap, title=title, users=users)
     require_vega()
     made = datetime.now(UTC)
-    with read_once(frame) as rows:
+    with read_once(frame) as rows, spread.warn_once():
         found = figures(Asked(rows, options, freq), overlap, users=users)
     html = page(found, _TITLE if title is None else title, made)
     with replaced(target) as partial, open(partial, "w", encoding="utf-8") as file:
