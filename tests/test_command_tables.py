@@ -76,9 +76,9 @@ def test_markdown_ends_with_a_total_in_bold(source):
 @pytest.mark.parametrize(
     ("options", "cost"),
     [
-        (["--since", "2026-01"], "20.00"),
-        (["--since", "2026-01-05", "--until", "2026-01-05"], "20.00"),  # the last day is included
-        (["--until", "2026-01-05T12:00:00Z"], "10.00"),  # half of a day's 20
+        (["--since", "2026-01"], "20"),
+        (["--since", "2026-01-05", "--until", "2026-01-05"], "20"),  # the last day is included
+        (["--until", "2026-01-05T12:00:00Z"], "10"),  # half of a day's 20
     ],
 )
 def test_since_and_until_clip_the_records(source, options, cost):
