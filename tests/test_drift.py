@@ -118,9 +118,9 @@ def test_keys_are_compared_within_a_product():
     before = many(2, "claude", surface="chat") + many(2, "codex")
     after = many(2, "claude", surface="chat") + many(2, "codex", surface="chat")
     assert told(before, after, "product.id", "what", "column", "message") == [
-        ("codex", "key", "surface", "surface is new: 2 of 2 records have it."),
+        ("codex", "key", "surface", "surface is new, in 2 of 2 records."),
     ]
-    assert told(after, before, "message") == [("surface is gone: 2 of 2 records had it.",)]
+    assert told(after, before, "message") == [("surface is gone: it was in 2 of 2 records.",)]
 
 
 def test_keys_that_the_schema_does_not_know_are_compared():
@@ -172,7 +172,7 @@ def test_charge_types_are_values_and_unknown_ones_are_said_to_be():
             "charges.type",
             "total",
             None,
-            "charges.type has no value total any more: 3 records had it.",
+            "charges.type has no value total any more; it was in 3 records.",
         ),
         (
             "charges.type",
@@ -202,7 +202,7 @@ def test_values_are_told_of_fields_of_few_values_alone():
 def test_records_without_a_product_are_a_product_of_their_own():
     bare = [{"id": "a", "surface": "chat"}]
     assert told(many(1), many(1) + bare, "product.id", "column", "message") == [
-        (None, "product.id", "No product at all came: 1 records."),
+        (None, "product.id", "No product at all came: 1 record."),
     ]
     assert told(bare, [{"id": "a", "surface": "cli"}]) == [
         ("value", "surface", "chat", None, None),

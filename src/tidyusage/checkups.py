@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from tidyusage.console import BAD_DATA, answered, height, plainly, records, show_answer
+from tidyusage.errors import counted
 from tidyusage.questions import (
     Currency,
     Format,
@@ -80,9 +81,13 @@ def validate(
                 raise
             show_answer(failures, format_)
             failing = len(set(failures["index"].to_pylist()))
-            typer.echo(f"{failing:,} of {height(frame):,} records break a rule.", err=True)
+            typer.echo(
+                f"{failing:,} of {counted(height(frame))} "
+                f"{'breaks' if failing == 1 else 'break'} a rule.",
+                err=True,
+            )
             raise typer.Exit(BAD_DATA) from None
-        typer.echo(f"All {height(frame):,} records keep the schema's rules.", err=True)
+        typer.echo(f"The schema's rules hold for {counted(height(frame))}.", err=True)
 
 
 def findings(
@@ -107,7 +112,7 @@ def findings(
         frame = within(records(sources, how), since, until)
         found: pa.Table = answered(checks.findings(frame, only=only))
         if not found.num_rows and format_ == "table":
-            typer.echo(f"Nothing is suspect in {height(frame):,} records.", err=True)
+            typer.echo(f"Nothing is suspect in {counted(height(frame))}.", err=True)
         elif format_ == "table":
             show_answer(found.select(_SHOWN), format_)
         else:

@@ -20,6 +20,7 @@ from tidyusage import (
 )
 from tidyusage.atomic import replacing
 from tidyusage.console import height, plainly, records, show
+from tidyusage.errors import counted
 from tidyusage.places import expand
 from tidyusage.questions import (
     MemoryLimit,
@@ -120,7 +121,7 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
         with progress.bar("Writing"):
             _write(frame, output)
         columns = len(engines.columns(frame))
-        typer.echo(f"{height(frame):,} rows × {columns} columns in {output}", err=True)
+        typer.echo(f"{counted(height(frame), 'row')} × {columns} columns in {output}", err=True)
 
 
 def _check_output(output: str | None) -> None:

@@ -319,6 +319,11 @@ def printable(text: str) -> str:
     )
 
 
+def counted(count: int, noun: str = "record") -> str:
+    """Return a count with its noun, as in "1 record" and "2,000 records"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def named(items: Iterable[tuple[object, int]], most: int = 5) -> str:
     """Name things with how often each stands there, the first few of them."""
     items = list(items)

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from tidyusage.console import plainly, records, source
+from tidyusage.errors import counted
 from tidyusage.questions import (
     Currency,
     Keys,
@@ -109,7 +110,7 @@ def export(
         for name, table in told["tables"].items():
             if name.endswith("_set_aside"):
                 continue  # the warning tells of it
-            typer.echo(f"{table['rows']:,} rows of {name} in {where}", err=True)
+            typer.echo(f"{counted(table['rows'], 'row')} of {name} in {where}", err=True)
 
 
 def _limit_of(sources: list[str]) -> str | None:

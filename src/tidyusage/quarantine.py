@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.atomic import replacing
-from tidyusage.errors import OptionError, RecordError, RejectWarning, warn
+from tidyusage.errors import OptionError, RecordError, RejectWarning, counted, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -119,18 +119,14 @@ def report(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str] |
             os.remove(target)
         return
     write(rejects, target)
-    message = f"{_counted(rejects)} set aside in {os.fspath(target)}."
+    message = f"{counted(len(rejects))} set aside in {os.fspath(target)}."
     warn(message, RejectWarning)
 
 
 def _summary(rejects: Sequence[Reject] | Spilled) -> str:
     shown = [f"  {reject}" for reject in islice(rejects, SHOWN)]
     more = [f"  … and {len(rejects) - SHOWN:,} more"] if len(rejects) > SHOWN else []
-    return "\n".join([f"{_counted(rejects)} cannot be read:", *shown, *more])
-
-
-def _counted(rejects: Sequence[Reject] | Spilled) -> str:
-    return f"{len(rejects):,} record{'s' if len(rejects) > 1 else ''}"
+    return "\n".join([f"{counted(len(rejects))} cannot be read:", *shown, *more])
 
 
 def write(rejects: Sequence[Reject] | Spilled, target: str | os.PathLike[str]) -> None:

@@ -185,19 +185,17 @@ def _products() -> str:
     case when old is not null then product end as before,
     case when new is not null then product end as after,
     null as change,
-    case when old is null then concat({said}, ' came: ', {_n("new")}, ' records.')
-      else concat({said}, ' went: it had ', {_n("old")}, ' records.')
+    case when old is null then concat({said}, ' came: ', {_records("new")}, '.')
+      else concat({said}, ' went: it had ', {_records("old")}, '.')
     end as message
   from compared
   where kind = 'records' and (old is null) <> (new is null)"""
 
 
 def _keys() -> str:
-    new = (
-        f"concat(name, ' is new: ', {_n('new')}, ' of ', {_n('records_new')}, ' records have it.')"
-    )
+    new = f"concat(name, ' is new, in ', {_n('new')}, ' of ', {_records('records_new')}, '.')"
     gone = (
-        f"concat(name, ' is gone: ', {_n('old')}, ' of ', {_n('records_old')}, ' records had it.')"
+        f"concat(name, ' is gone: it was in ', {_n('old')}, ' of ', {_records('records_old')}, '.')"
     )
     return f"""select product, 'key' as what, name, cast(old as varchar) as before,
     cast(new as varchar) as after, null as change,
@@ -211,8 +209,8 @@ def _values() -> str:
     known = values(catalogue.CHARGE_TYPES)
     strange = f"name = {literal(TYPE)} and value not in ({known})"
     unknown = f"case when {strange} then ' The schema does not know it.' else '' end"
-    new = f"concat(name, ' has a new value ', value, ': ', {_n('new')}, ' records.', {unknown})"
-    gone = f"concat(name, ' has no value ', value, ' any more: ', {_n('old')}, ' records had it.')"
+    new = f"concat(name, ' has a new value ', value, ': ', {_records('new')}, '.', {unknown})"
+    gone = f"concat(name, ' has no value ', value, ' any more; it was in ', {_records('old')}, '.')"
     return f"""select product, 'value' as what, name,
     case when old is not null then value end as before,
     case when new is not null then value end as after,
@@ -239,8 +237,9 @@ def _dtypes() -> str:
 def _null_shares(nulls: float, min_records: int) -> str:
     old, new = (f"1 - cast({side} as double) / records_{side}" for side in ("old", "new"))
     message = (
-        f"concat(name, ' was null in ', {_percent('share_old')}, ' of ', {_n('records_old')}, "
-        f"' records and is in ', {_percent('share_new')}, ' of ', {_n('records_new')}, '.')"
+        f"concat(name, ' was null in ', {_percent('share_old')}, "
+        f"' of ', {_records('records_old')}, ' and is in ', {_percent('share_new')}, "
+        f"' of ', {_n('records_new')}, '.')"
     )
     return f"""shares as (
   select product, name, records_old, records_new, {old} as share_old, {new} as share_new
@@ -285,6 +284,11 @@ volumes as (
 
 def _n(count: str) -> str:
     return f"format('{{:,}}', cast({count} as bigint))"
+
+
+def _records(count: str) -> str:
+    """Return the SQL of a count of records, with its noun."""
+    return f"{_n(count)} || case when {count} = 1 then ' record' else ' records' end"
 
 
 def _text(number: str) -> str:

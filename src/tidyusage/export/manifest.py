@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue
-from tidyusage.errors import ExportError, FrameError
+from tidyusage.errors import ExportError, FrameError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -33,8 +33,7 @@ class ExportManifest(dict[str, Any]):
                 for currency, sums in table.get("money", {}).items()
                 if sums.get("cost") is not None
             )
-            rows = f"{table['rows']:,} row{'s' * (table['rows'] != 1)}"
-            lines.append(", ".join([f"  {name}: {rows}", *money]))
+            lines.append(", ".join([f"  {name}: {counted(table['rows'], 'row')}", *money]))
         return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tidyusage import engines, schema
 from tidyusage.date_range import parse_date_range
-from tidyusage.errors import UndatedWarning, known_options, warn
+from tidyusage.errors import UndatedWarning, counted, known_options, warn
 from tidyusage.metrics import source
 from tidyusage.metrics.time import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
 from tidyusage.prepare import frames, parts
@@ -259,7 +259,7 @@ def _without_undated(frame: FrameT, found: Columns) -> FrameT:
 
 def _warn_of_undated(count: int) -> None:
     if count:
-        records = "1 record has" if count == 1 else f"{count:,} records have"
+        records = f"{counted(count)} {'has' if count == 1 else 'have'}"
         warn(
             f"{records} no start_date and cannot be placed in a date range; left out.\n\n"
             "Use the whole frame to count them.",
