@@ -1,6 +1,7 @@
 """The house: who may import whom, what an import costs, and what README and CI agree on."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,7 @@ FLOORS = [
 ]
 
 
+@functools.cache
 def modules():
     paths = (path.relative_to(SOURCE).with_suffix("") for path in SOURCE.rglob("*.py"))
     names = (".".join(path.parts) for path in paths)

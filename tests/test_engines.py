@@ -10,6 +10,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import BACKENDS, rows
+from flavours import flattened
 from tidyusage import connections, engines
 from tidyusage.testing import sample_records
 
@@ -101,7 +102,7 @@ def test_the_form_of_one_library_is_not_that_of_another():
 
 def test_threads_ask_beside_each_other():
     frames = [
-        tu.flatten_usage([{"id": str(n), "usage": {"tokens": {"input": n}}}], backend=backend)
+        flattened([{"id": str(n), "usage": {"tokens": {"input": n}}}], backend)
         for n in range(10)
         for backend in ("pandas", "polars", "pyarrow")
     ]
