@@ -9,6 +9,7 @@ import pytest
 import tidyusage as tu
 from processes import command
 from tidyusage import console
+from tidyusage.errors import printable
 
 RECORDS = [
     # ada is active in both products: 2 persons, not 3
@@ -174,7 +175,7 @@ def test_control_characters_are_printed_as_escapes(terminal, text):
     lines = terminal({"user.id": [text], "cost": [1.0]}, 80, dimensions=["user.id"])
     shown = text.encode("unicode_escape").decode()
     assert lines[1].split()[0] == shown
-    assert console.escaped(f"error: {text}") == f"error: {shown}"
+    assert printable(f"error: {text}") == f"error: {shown}"
 
 
 def test_markup_in_a_name_is_text(terminal):

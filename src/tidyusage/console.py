@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import typer
 
 from tidyusage import figures
-from tidyusage.errors import RecordError, UsageError, UsageWarning
+from tidyusage.errors import RecordError, UsageError, UsageWarning, printable
 from tidyusage.interrupts import leaving
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _UNLIMITED: Final = 10_000
 _NONE: Final = "(none)"
 _REST: Final = "(all others)"
 _UNDATED: Final = "(no date)"
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 # What a reader looks for first, as far as the terminal is wide.
 _FIRST: Final = (
     "id",
@@ -82,7 +81,7 @@ def plainly() -> Iterator[None]:
 
     def say(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
         kind = "warning" if issubclass(category, UsageWarning) else category.__name__
-        typer.echo(f"{kind}: {escaped(_spoken(message))}", err=True)
+        typer.echo(f"{kind}: {printable(_spoken(message))}", err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UsageWarning)
@@ -91,10 +90,10 @@ def plainly() -> Iterator[None]:
             with leaving():
                 yield
         except RecordError as error:
-            typer.echo(f"error: {escaped(_spoken(error))}", err=True)
+            typer.echo(f"error: {printable(_spoken(error))}", err=True)
             raise typer.Exit(BAD_DATA) from None
         except (UsageError, OSError) as error:
-            typer.echo(f"error: {escaped(_spoken(error))}", err=True)
+            typer.echo(f"error: {printable(_spoken(error))}", err=True)
             raise typer.Exit(BAD_USAGE) from None
 
 
@@ -227,16 +226,8 @@ def _cell(value: Any) -> str:
         return str(value.isoformat()).removesuffix("T00:00:00+00:00")
     if isinstance(value, list):
         return f"[{len(value)}]"
-    text = escaped(str(value))
+    text = printable(str(value))
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
-
-
-def escaped(text: str) -> str:
-    """Return text in which control characters are visible, so that no terminal obeys them.
-
-    Among them are the characters that reverse the direction of text.  Line feeds and tabs stay.
-    """
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def show_answer(
@@ -267,7 +258,7 @@ def _print_csv(table: pa.Table) -> None:
         return
     written = BufferOutputStream()
     csv.write_csv(table, written)
-    typer.echo(escaped(written.getvalue().to_pybytes().decode()), nl=False)
+    typer.echo(printable(written.getvalue().to_pybytes().decode()), nl=False)
 
 
 def _print(table: pa.Table, dimensions: Sequence[str], total: pa.Table | None) -> None:
@@ -283,7 +274,7 @@ def _print(table: pa.Table, dimensions: Sequence[str], total: pa.Table | None) -
         for name in block:
             is_number = name in rights
             drawn.add_column(
-                escaped(name),
+                printable(name),
                 justify="right" if is_number else "left",
                 overflow="fold",
                 no_wrap=is_number,
@@ -375,7 +366,7 @@ def _writer(field: pa.Field[Any], column: Any) -> Callable[[Any], str]:
     if pa.types.is_integer(field.type):
         return filled("{:,}".format)
     if field.name == "message":  # never shortened
-        return filled(lambda value: escaped(str(value)))
+        return filled(lambda value: printable(str(value)))
     if not pa.types.is_floating(field.type):
         return _cell
     if field.name == "value":  # of several units

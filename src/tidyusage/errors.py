@@ -35,6 +35,7 @@ import inspect
 import math
 import numbers
 import os
+import re
 import sys
 import unicodedata
 import warnings
@@ -72,6 +73,12 @@ __all__ = [
 ]
 
 _SHOWN = 20
+# scheme://user:password@host, and password=… in connection strings and queries
+_USER_AND_PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@'\"]*):[^\s'\"]*@")
+_PASSWORD_VALUE = re.compile(
+    r"(?i)\b((?:ssl)?password|passwd|pwd|access_token|sig|x-amz-(?:signature|security-token))"
+    r"\s*=\s*('[^']*'|[^&;\s'\"]+)"
+)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -84,7 +91,7 @@ class UsageError(Exception):
     """Base of every error that tidyusage raises on purpose."""
 
     def __init__(self, fact: str, hint: str = "") -> None:
-        super().__init__(printable(f"{fact}\n\n{hint}" if hint else fact))
+        super().__init__(masked(printable(f"{fact}\n\n{hint}" if hint else fact)))
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -304,7 +311,7 @@ def warn(message: str, category: type[UsageWarning]) -> None:
     frame = sys._getframe(1)  # noqa: SLF001 - as warnings itself does
     while frame.f_back and frame.f_code.co_filename.startswith(home):
         frame, level = frame.f_back, level + 1
-    warnings.warn(printable(message), category, stacklevel=level + 1)
+    warnings.warn(masked(printable(message)), category, stacklevel=level + 1)
 
 
 def printable(text: str) -> str:
@@ -317,6 +324,12 @@ def printable(text: str) -> str:
         else sign.encode("unicode_escape", "backslashreplace").decode()
         for sign in text
     )
+
+
+def masked(text: str) -> str:
+    """Return text without the passwords of the addresses and connection strings in it."""
+    text = _USER_AND_PASSWORD.sub(r"\1:***@", text)
+    return _PASSWORD_VALUE.sub(r"\1=***", text)
 
 
 def counted(count: int, noun: str = "record") -> str:
