@@ -50,3 +50,7 @@ build:
 # ours and the peers on one file; takes minutes (see benchmarks/README.md)
 bench *arguments:
     python benchmarks/run.py {{ arguments }}
+
+# kill reads, exports and fetches at random points; nothing may be half-written (just kill --times 500)
+kill *arguments:
+    python tests/kill.py {{ arguments }}
