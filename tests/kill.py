@@ -2,8 +2,8 @@
 
     python tests/kill.py --times 500 --seed 1
 
-Each round starts one of them in a process of its own and sends it SIGKILL: half of the exports before
-a random step of writing, everything else at a random time.  Then three things must hold:
+Each round starts one of them in a process of its own and sends it SIGKILL: in half of the rounds before
+a random step of writing, in the others at a random time.  Then three things must hold:
 
 1. What is visible is all old or all new, never half-written.
 2. The same call, made again, succeeds and gives what an undisturbed one gives.
@@ -19,6 +19,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -67,6 +68,23 @@ def read(source: str, rejects: str, temporary: str) -> None:
     tu.read_usage(source, rejects=rejects, backend="polars")
 
 
+def read_and_die(source: str, rejects: str, temporary: str, step: int) -> None:
+    """Read, and kill this process before the given step of writing the file of rejects."""
+    left = [step]
+    folder = os.path.dirname(rejects)
+
+    def heard(event: str, args: tuple[Any, ...]) -> None:
+        is_opened = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+        is_written = is_opened or event in {"os.rename", "os.remove"}
+        if is_written and str(args[0]).startswith(folder):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(heard)
+    read(source, rejects, temporary)
+
+
 class Reads:
     """Reads with `rejects=`: the file of rejects of an earlier run is there, or none."""
 
@@ -94,18 +112,23 @@ class Reads:
 
     def round(self, draw: random.Random, number: int) -> tuple[str, str]:
         """Kill one read; return what it was and what was found."""
+        import processes
         import tidyusage as tu
 
         folder = os.path.join(self.folder, f"read-{number}")
         os.mkdir(folder)
         rejects = os.path.join(folder, "rejects.ndjson")
-        old = draw.choice([None, b'{"source": "of an earlier run"}\n'])
+        old = draw.choice([None, self.new.partition(b"\n")[0] + b"\n"])  # fewer were rejected
         if old is not None:
             with open(rejects, "wb") as file:
                 file.write(old)
-        process = self._start(rejects)
-        time.sleep(draw.uniform(0.0, 1.1) * self.duration)
-        process.kill()
+        if draw.random() < 0.5:
+            step = draw.randrange(4)
+            process = processes.run(read_and_die, self.source, rejects, self.folder, step)
+        else:
+            process = self._start(rejects)
+            time.sleep(draw.uniform(0.0, 1.1) * self.duration)
+            process.kill()
         process.join(120)
         found = _content(rejects)
         _require(found in {old, self.new}, f"the rejects are half-written: {found!r:.200}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from tidyusage.errors import ExportError, UsageError
 from tidyusage.interrupts import LEFT, remove
-from tidyusage.machine import IS_FULL
+from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
 
     The file is in the same folder.  Its name is random and it is created exclusively, so that
     nobody can plant a link there.  A symbolic link keeps pointing to its target, and the target is
-    replaced.
+    replaced.  What killed processes left of the same file is removed first.
 
     Raises
     ------
@@ -32,7 +33,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     """
     target = os.path.realpath(path)
     folder, name = os.path.split(target)
-    partial = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.partial")
+    _sweep(folder, name)
+    mark = f"{HOST}-{os.getpid()}-{secrets.token_hex(8)}"
+    partial = os.path.join(folder, f".{name}.{mark}.partial")
     LEFT.add(partial)
     try:
         os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
@@ -51,3 +54,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         ) from error
     finally:
         remove(partial)
+
+
+def _sweep(folder: str, name: str) -> None:
+    """Remove the partial files of processes that were killed while they wrote a file."""
+    ours = re.compile(rf"\.{re.escape(name)}\.{re.escape(HOST)}-(\d+)-[0-9a-f]{{16}}\.partial")
+    with suppress(OSError):  # whether the folder can be written to, its next user finds out
+        for left in os.listdir(folder):
+            if (found := ours.fullmatch(left)) and not runs(int(found[1])):
+                remove(os.path.join(folder, left))
