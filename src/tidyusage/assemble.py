@@ -90,7 +90,7 @@ def _layout_table(
     elif options.unknown == "raise":
         unknown.refuse(connection, texts)
     quarantine.report(reading.rejects, options.rejects)
-    scan.tell_of_pages(connection, texts)
+    scan.warn_of_pages(connection, texts, is_sifted=reading.is_sifted)
     table = _without_duplicates(connection, reading.table, options)
     _warn_of_charge_types(table)
     if options.layout != "wide":

@@ -12,6 +12,8 @@ from typing import ClassVar, Final, cast
 
 from tidyusage import catalogue
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
+from tidyusage.jsontext import RECORD_KEYS
+from tidyusage.schema import RESULT
 from tidyusage.sqltext import clauses, literal, quote
 
 FAULT: Final = "fault"
@@ -28,6 +30,9 @@ ACTIONS: Final = {"accepted_count": "accepted", "rejected_count": "rejected"}
 NAN: Final = "'nan'::double"
 # What stands among the counts of ``tool_actions`` for what is none.
 NO_COUNT: Final = f"[{{tool: null, action: null, count: {NAN}}}]"
+# The first and last instant that pandas, Polars and Python can all hold.
+_FIRST: Final = "timestamptz '0001-01-01 00:00:00+00'"
+_LAST: Final = "timestamptz '9999-12-31 23:59:59.999999+00'"
 COUNTS: Final = quote(catalogue.TOOL_ACTIONS.column)
 _NESTED: Final = (*map(quote, LISTS), COUNTS)
 
@@ -45,8 +50,8 @@ class Exact:
     source: bool = False
 
     text_type: ClassVar[str] = "JSON"
-    # What the source has beside the record's keys.
-    beside: ClassVar[tuple[str, ...]] = ()
+    # Columns of the source other than the record's own keys.
+    beside: ClassVar[tuple[str, ...]] = (RESULT,)
     # What of that is a column of the answer.
     kept: ClassVar[tuple[str, ...]] = ()
 
@@ -85,12 +90,19 @@ from typed
 
     def tests(self) -> Iterator[tuple[str, str]]:
         """Yield each place that may be faulty, with the test of the rows that are."""
+        yield "$", self.wrong_record()
         for field in catalogue.SCALARS:
             yield field.path, self.wrong(field)
         for name in LISTS:
             yield name, self.wrong_list(name)
         yield "charges", self.wrong_charges()
         yield catalogue.TOOL_ACTIONS.path, self.wrong_counts()
+
+    def wrong_record(self) -> str:
+        """Return the test of an API page among records, by `jsontext.is_page`."""
+        result = f"cast({quote(raw_name(RESULT))} as varchar)"
+        others = " and ".join(f"{quote(raw_name(key))} is null" for key in sorted(RECORD_KEYS))
+        return f"(left({result}, 1) in ('[', '{{') and {others})"
 
     def _fault_at(self) -> str:
         """Return the path of the first faulty field, looked for in faulty rows alone."""
@@ -129,7 +141,10 @@ from typed
         if field.dtype == "boolean":
             return f"cast({x} as varchar) not in ('true', 'false')"
         if field.dtype == "timestamp":
-            return f"{self.wrong_date(x)} or ({typed} is null) <> ({x} is null)"
+            return (
+                f"{self.wrong_date(x)} or ({typed} is null) <> ({x} is null)"
+                f" or not ({typed} between {_FIRST} and {_LAST})"
+            )
         no_text = self.wrong_text(self.looked(field))
         if field.kind == "key":
             return f"{x} is null or trim({typed}, ' ') = '' or {no_text}"
@@ -143,7 +158,11 @@ from typed
         """Return the test of what is no text."""
         # JSON that may stand for text begins with a quotation mark, a digit, or a minus and one.
         json = f"cast({x} as varchar)"
-        return f"{json} >= ':' or ({json} >= '-:' and {json} < '.')"
+        # A number too large for a float stays as it was written; of integers only the text counts.
+        is_infinite = (
+            f"regexp_matches({json}, '^-?[0-9].*[.eE]') and isinf(try_cast({json} as double))"
+        )
+        return f"{json} >= ':' or ({json} >= '-:' and {json} < '.') or ({is_infinite})"
 
     def wrong_date(self, x: str) -> str:
         """Return the test of text that is not written as a date is."""
@@ -217,8 +236,8 @@ from typed
         return f"({x} ->> '$')"
 
     def number(self, x: str) -> str:
-        """Return a number of its text, or null if it is none."""
-        return f"try_cast({x} as double)"
+        """Return the number that a text is, or null."""
+        return f"case when not ({oddly_written(x)}) then try_cast({x} as double) end"
 
     def count_leaves(self, entries: str, tool: str = "", prefix: str = "", level: int = 0) -> str:
         """Return every leaf below an object's entries: first key = tool, the rest = action."""
@@ -239,6 +258,11 @@ from typed
     def wrong_counts(self) -> str:
         """Return the test of ``tool_actions`` with what is no count."""
         return f"not isfinite(list_sum(list_transform({COUNTS}, lambda e: abs(e.count))))"
+
+
+def oddly_written(x: str) -> str:
+    """Return the test of text that DuckDB casts to a number although it is not written as one."""
+    return f"contains({x}, '_') or contains({x}, '+-')"
 
 
 def timestamp(x: str) -> str:

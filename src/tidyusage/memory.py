@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from tidyusage import objects
 from tidyusage.catalogue import LISTS
+from tidyusage.jsontext import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,6 +61,8 @@ def _array(records: Sequence[Any]) -> pa.Array[Any]:
     if not _are_fit(records):
         raise ValueError("a record that is no dict, or a list that is none")
     text = objects.array(records)
+    if len(text) > LONGEST and max(map(len, objects.lines(records))) > LONGEST:
+        raise ValueError("a record that is too long")
     ends = struct.pack("=qq", 0, len(text))
     return pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(text))
 

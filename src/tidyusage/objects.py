@@ -6,17 +6,19 @@ import json
 import marshal
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import UUID
 
 import orjson
 
 from tidyusage.errors import FrameError
+from tidyusage.jsontext import LEVELS, is_page
 
 if TYPE_CHECKING:
     from tidyusage.envelope import Pages
@@ -30,20 +32,19 @@ _INFINITIES: Final = (
 )
 
 
+_MINUTE: Final = timedelta(minutes=1)
+
+
 def items(records: object, pages: Pages) -> Iterator[object]:
     """Yield the records of whatever holds them: one record, several, or API pages."""
     if isinstance(records, Mapping) or _is_object(records):
-        return iter(_unpaged(records, pages))
+        return _unpaged(records, pages)
     if not isinstance(records, Iterable):
         raise FrameError(
-            f"{type(records).__name__} holds no Usage records.",
+            f"Expected Usage records, got {type(records).__name__}.",
             "Give dicts, JSON text, or a frame; use read_usage() for files.",
         )
-    rest = iter(records)
-    first = list(islice(rest, 1))
-    if first and _is_page(first[0]):
-        return chain.from_iterable(_unpaged(page, pages) for page in chain(first, rest))
-    return chain(first, rest)
+    return chain.from_iterable(_unpaged(record, pages) for record in records)
 
 
 def _is_object(value: object) -> bool:
@@ -57,19 +58,25 @@ def _is_object(value: object) -> bool:
 
 def can_be_read_again(records: object) -> bool:
     """Tell whether records are a list of them, and not of API pages."""
-    return isinstance(records, list | tuple) and not (records and _is_page(records[0]))
+    return isinstance(records, list | tuple) and not (
+        records and (is_page(records[0]) or isinstance(records[0], list | tuple))
+    )
 
 
-def _is_page(value: object) -> bool:
-    return isinstance(value, Mapping) and "result" in value and "id" not in value
-
-
-def _unpaged(value: Any, pages: Pages) -> Iterable[object]:
-    if not _is_page(value):
-        return [value]
-    pages.see(value)
-    result = value["result"]
-    return list(result.values()) if isinstance(result, Mapping) else result or []
+def _unpaged(value: Any, pages: Pages, level: int = 0) -> Iterator[object]:
+    """Yield the records of an API page or a list, by the rule of `tidyusage.jsontext`."""
+    found: Any = None
+    if is_page(value):
+        pages.see(value)
+        found = value["result"] or ()
+        found = found.values() if isinstance(found, Mapping) else found
+    elif isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        found = value
+    if found is None or level > LEVELS:
+        yield value
+        return
+    for inner in found:
+        yield from _unpaged(inner, pages, level + 1)
 
 
 def array(records: Sequence[object]) -> bytes:
@@ -96,7 +103,8 @@ def lines(records: Sequence[object]) -> list[bytes]:
     try:
         found = list(map(_DUMPS, records))
     except (TypeError, ValueError):
-        return list(map(_line, records))
+        # Each on its own, so that how a record is written does not depend on the others.
+        found = list(map(_quick_line, records))
     if not any(b"null" in line for line in found):
         return found
     return [
@@ -105,7 +113,25 @@ def lines(records: Sequence[object]) -> list[bytes]:
     ]
 
 
-_DUMPS: Final = partial(orjson.dumps, option=orjson.OPT_SERIALIZE_NUMPY)
+def _unknown_to_orjson(value: object) -> str:
+    """Write dates and times, which orjson is told to leave: it drops the seconds of an offset."""
+    if type(value) in {datetime, date, time}:
+        return _time_text(cast("datetime | date | time", value))
+    raise TypeError
+
+
+_DUMPS: Final = partial(
+    orjson.dumps,
+    default=_unknown_to_orjson,
+    option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME,
+)
+
+
+def _quick_line(record: object) -> bytes:
+    try:
+        return _DUMPS(record)
+    except (TypeError, ValueError):
+        return _line(record)
 
 
 def _may_hold_infinity(value: object) -> bool:
@@ -120,11 +146,57 @@ def _line(record: object) -> bytes:
     try:
         return json.dumps(_plain(record)).encode()
     except RecursionError:
-        return b'["an object that contains itself"]'
+        return _deep_line(record)
+
+
+class _Mark(NamedTuple):
+    """A piece of JSON that `_deep_line` writes as it is; it may close a container."""
+
+    text: str
+    closes: int = 0
+
+
+def _deep_line(record: object) -> bytes:
+    """Write a record that nests deeper than Python's encoder goes."""
+    pieces: list[str] = []
+    is_open: set[int] = set()
+    todo: list[Any] = [record]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, _Mark):
+            pieces.append(value.text)
+            is_open.discard(value.closes)
+            continue
+        plain = _one_level(value)
+        if not isinstance(plain, dict | list):
+            pieces.append(json.dumps(plain))
+            continue
+        if id(value) in is_open:
+            return b'"an object that contains itself"'
+        is_open.add(id(value))
+        # The last comes first: it is a stack.
+        is_object = isinstance(plain, dict)
+        todo.append(_Mark("}" if is_object else "]", id(value)))
+        items = list(plain.items()) if isinstance(plain, dict) else [("", each) for each in plain]
+        for place, (key, inner) in reversed(list(enumerate(items))):
+            start = f"{json.dumps(key)}:" if is_object else ""
+            todo += [inner, _Mark(f",{start}" if place else start)]
+        pieces.append("{" if is_object else "[")
+    return "".join(pieces).encode()
 
 
 def _plain(value: Any) -> Any:
     """Return a value as plain JSON; what it has no word for is a list, which no field takes."""
+    plain = _one_level(value)
+    if isinstance(plain, dict):
+        return {key: _plain(inner) for key, inner in plain.items()}
+    if isinstance(plain, list):
+        return [_plain(inner) for inner in plain]
+    return plain
+
+
+def _one_level(value: Any) -> Any:
+    """Return a value as plain JSON, but for what is within it."""
     if value is None or (isinstance(value, str | bool | int) and not isinstance(value, Enum)):
         return value
     if isinstance(value, float):
@@ -132,29 +204,50 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return None if value.is_nan() else str(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): inner for key, inner in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(inner) for inner in value]
+        return list(value)
     return _plain_object(value)
 
 
 def _plain_object(value: Any) -> Any:
     if repr(value) in {"NaT", "<NA>"}:  # pandas' other ways to say missing
         return None
-    if isinstance(value, datetime | date):
-        return value.isoformat()
+    if isinstance(value, datetime | date | time):
+        return _time_text(value)
     if isinstance(value, Enum):
-        return _plain(value.value)
+        return _one_level(value.value)
     if isinstance(value, UUID):
         return str(value)
     if hasattr(value, "model_dump"):
-        return _plain(value.model_dump())
+        return _one_level(value.model_dump())
     for mark in ("__dataclass_fields__", "__struct_fields__"):
         if names := getattr(type(value), mark, ()):
-            return {name: _plain(getattr(value, name)) for name in names}
+            return {name: getattr(value, name) for name in names}
     if names := getattr(type(value), "__attrs_attrs__", ()):
-        return {member.name: _plain(getattr(value, member.name)) for member in names}
+        return {member.name: getattr(value, member.name) for member in names}
     if hasattr(value, "tolist"):  # NumPy's arrays and scalars
-        inner = value.tolist()
-        return str(value) if type(inner) is type(value) else _plain(inner)
+        return _plain_numpy(value)
     return [repr(value)]
+
+
+def _plain_numpy(value: Any) -> Any:
+    """Return an array as a list, a scalar as orjson writes it."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    inner = value.tolist()
+    if isinstance(inner, list):
+        return inner
+    if kind == "M":
+        return None if inner is None else str(value)
+    if kind == "f" and type(inner) is float:  # a float32 of 0.1 is 0.1
+        return None if math.isnan(inner) else float(str(value))
+    return str(value) if type(inner) is type(value) else _one_level(inner)
+
+
+def _time_text(value: datetime | date | time) -> str:
+    """Return a date or time as ISO 8601, in UTC if its offset has seconds, which RFC 3339 lacks."""
+    offset = value.utcoffset() if isinstance(value, datetime) else None
+    if offset is not None and offset % _MINUTE:
+        with suppress(OverflowError):
+            value = cast("datetime", value).astimezone(UTC)
+    return value.isoformat()

@@ -19,15 +19,20 @@ from tidyusage.flatten import (
     before,
     currency,
     member,
+    oddly_written,
     raw_at,
     raw_name,
     renamed_action,
 )
 from tidyusage.sqltext import literal, quote
 
-# An object, a list, a word that stood without quotation marks, or a number with an exponent, which
-# is not written as in JSON.
-_NO_TEXT: Final = literal(r"^(?:[\[{]|true$|false$|-?(?i:nan|inf|infinity)$|-?[\d.]+e[-+]\d+$)")
+# An object, a list, a word without quotation marks, or a number with an exponent, which may be
+# infinite, and which DuckDB writes in another way than in JSON.
+_NO_TEXT: Final = literal(
+    r"^(?:[\[{]|true$|false$|-?(?i:nan|inf|infinity)$|-?[\d.]+(?:e[-+]\d+|[eE]\+?\d{3,})$)"
+)
+# Digits that may be an infinite number.
+_LONG: Final = 300
 _DATE: Final = literal(r"[12]\d{3}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:[0-5]\d(?:\.\d{1,6})?Z")
 _ACTIONS: Final = "map(varchar, map(varchar, varchar))"
 
@@ -44,7 +49,7 @@ class Plain(Exact):
 
     def wrong_text(self, x: str) -> str:
         """Return the test of text that may have been an object, a list or a word of JSON."""
-        return f"regexp_matches({x}, {_NO_TEXT})"
+        return f"regexp_matches({x}, {_NO_TEXT}) or strlen({x}) > {_LONG}"
 
     def typed(self, field: Field, x: str) -> str:
         """Return a field's value of its raw one; what is none ends the query."""
@@ -56,10 +61,13 @@ class Plain(Exact):
 
     def tests(self) -> Iterator[tuple[str, str]]:
         """Yield each place that may not be plain, with the test of the rows that are not."""
+        yield "$", self.wrong_record()
         for field in catalogue.SCALARS:
             if field.dtype == "timestamp":
                 yield field.path, self.wrong_date(before(field))
-            elif field.dtype != "number":
+            elif field.dtype == "number":
+                yield field.path, oddly_written(before(field))
+            else:
                 yield field.path, self.wrong(field)
         for name in LISTS:
             yield name, self.wrong_list(name)
@@ -100,7 +108,7 @@ class Plain(Exact):
         texts = [field for field in texts if field.path != "charges[].currency"]
         doubts = [self.wrong_text(member(field, "e")) for field in texts]
         if name == "charges":
-            doubts += ["e.amount is null", "e.type is null"]
+            doubts += ["e.amount is null", "e.type is null", oddly_written("e.amount")]
             doubts += [] if self.currency else ["e.currency is null"]
         else:
             doubts += [" and ".join(f"{member(field, 'e')} is null" for field in fields)]
@@ -118,7 +126,8 @@ class Plain(Exact):
 
     def typed_counts(self, x: str) -> str:
         """Return ``tool_actions`` of two levels as a list of tool, action and count."""
-        count = f"cast({self.present('f.value')} as double)"
+        number = f"cast({self.present('f.value')} as double)"
+        count = f"case when {oddly_written('f.value')} then {NAN} else {number} end"
         leaf = f"{{tool: e.key, action: {renamed_action('f.key')}, count: {count}}}"
         leaves = f"list_transform(map_entries(e.value), lambda f: {leaf})"
         return f"flatten(list_transform(map_entries(cast({x} as {_ACTIONS})), lambda e: {leaves}))"

@@ -9,25 +9,29 @@ from __future__ import annotations
 import json
 import math
 import re
-from datetime import date
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidyusage import catalogue
+from tidyusage import catalogue, jsontext
 from tidyusage.catalogue import Field, Tree
 from tidyusage.flatten import COUNT_LEVELS, TIMESTAMP
-from tidyusage.jsontext import PROBLEM
+from tidyusage.jsontext import LONGEST, PROBLEM
 from tidyusage.quarantine import Reject
 
 if TYPE_CHECKING:
     from tidyusage.sources import Place
 
-NUMBER: Final = (
-    r"[ \t\n\v\f\r]*\+?-?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)"
-    r"([eE][+-]?\d+(_\d+)*)?[ \t\n\v\f\r]*"
-)
-_NUMBER: Final = re.compile(NUMBER, re.ASCII)
-_TIMESTAMP: Final = re.compile(TIMESTAMP)
+NUMBER: Final = r"[ \t\n\v\f\r]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n\v\f\r]*"
+_NUMBER: Final = re.compile(NUMBER)
+_TIMESTAMP: Final = re.compile(TIMESTAMP, re.ASCII)
+_OFFSET: Final = re.compile(r"([+-])([0-9]{2})(?::?([0-9]{2}))?$")
 _DATE: Final = "a date such as 2026-01-31 or 2026-01-31T08:00:00Z"
+_YEARS: Final = "a date within the years 1 to 9999 in UTC"
+# Longer integers are not converted: their float is infinite, and Python's int() is quadratic.
+_LONGEST_INTEGER: Final = 300
+# A sign that text may be JSON to DuckDB although it is not to Python.
+_LENIENT: Final = re.compile(r",[ \t\r\n]*[}\]]|[:,\[][ \t\r\n]*-?(?:nan|inf)", re.IGNORECASE)
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
 class Fault(NamedTuple):
@@ -56,11 +60,42 @@ class _Constant(float):
     """NaN or an infinity, as the text wrote it."""
 
 
+class _LongInteger(float):
+    """An integer of so many digits that only its text is exact."""
+
+    text: str
+
+
+def _integer(digits: str) -> int | _LongInteger:
+    if len(digits) <= _LONGEST_INTEGER:
+        return int(digits)
+    made = _LongInteger(digits)
+    made.text = digits
+    return made
+
+
+_HOOKS: Final = jsontext.Hooks(_object, _integer, _Constant)
+
+
 def judge(place: Place, text: bytes, *, currency: str | None = None) -> Reject | None:
-    """Return why a record cannot be read, or None if nothing is wrong with it."""
+    """Return why a record cannot be read, or None if nothing is wrong with it.
+
+    The judge must never refuse what DuckDB reads: beside a broken line it is asked first, alone
+    DuckDB is, and the verdict has to be the same.
+    """
+    if len(text) > LONGEST:
+        most, size = (f"{length / 2**20:,.1f} MiB" for length in (LONGEST, len(text)))
+        return _reject(place, text, None, Fault("$", f"a record of at most {most}", size))
     record, fault = _parsed(text)
     fault = fault or _fault(record, place.nan_is_missing, currency)
     return _reject(place, text, record, fault) if fault else None
+
+
+def holds_records(text: bytes) -> bool:
+    """Return whether a text is no record, but an array or an API page of records."""
+    if text.startswith(b"["):
+        return True
+    return b'"result"' in text and jsontext.is_page(_parsed(text)[0])
 
 
 def refused(place: Place, text: bytes, reason: str, engine: str = "DuckDB") -> Reject:
@@ -72,6 +107,8 @@ def refused(place: Place, text: bytes, reason: str, engine: str = "DuckDB") -> R
 
 def _reject(place: Place, text: bytes, record: object, fault: Fault) -> Reject:
     id_ = record.get("id") if isinstance(record, dict) else None
+    if isinstance(id_, _LongInteger):
+        id_ = id_.text
     known = id_ if isinstance(id_, str) else str(id_) if type(id_) in {int, float} else None
     return Reject(place.source, place.line, known, *fault, text.decode("utf-8", "backslashreplace"))
 
@@ -87,36 +124,53 @@ def _parsed(text: bytes) -> tuple[Any, Fault | None]:
         return None, Fault("$", "UTF-8 text", found)
     try:
         record = _loads(decoded)
-        return record, _half_pair(record)
     except json.JSONDecodeError as error:
-        try:
-            return _loads(_TOLERATED.sub(_tolerate, decoded)), None
-        except ValueError:
-            found = f"{_short(decoded)} ({error.msg} at character {error.colno})"
-            return None, Fault("$", "JSON", found)
-    except (ValueError, RecursionError) as error:
-        return None, Fault("$", "JSON", str(error))
-
-
-def _half_pair(record: object) -> Fault | None:
-    try:
-        json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        found = f"half a surrogate pair, \\u{ord(error.object[error.start]):x}"
-        return Fault("$", "text that is Unicode", found)
-    return None
-
-
-# What DuckDB reads although it is not quite JSON: a trailing comma, and nan in lower case.
-_TOLERATED: Final = re.compile(r",(?=\s*[}\]])|(?<=:)\s*-?(?:nan|inf(?:inity)?)\b", re.IGNORECASE)
-
-
-def _tolerate(match: re.Match[str]) -> str:
-    return "" if match[0] == "," else "NaN"
+        found = f"{_short(decoded)} ({error.msg} at character {error.colno})"
+        return None, Fault("$", "JSON", found)
+    return record, _half_pair(decoded)
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_object, parse_constant=_Constant)
+    """Decode JSON as DuckDB does, which is more lenient than Python and nests without a limit."""
+    try:
+        return json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_constant=_Constant
+        )
+    except (json.JSONDecodeError, RecursionError) as error:
+        failure = error
+    if isinstance(failure, json.JSONDecodeError) and not _LENIENT.search(text):
+        raise failure
+    try:
+        value, end = jsontext.decode(text, 0, _HOOKS)
+    except jsontext.Malformed as malformed:
+        end = malformed.offset
+    else:
+        if not text[end:].strip(" \t\r\n"):
+            return value
+    if isinstance(failure, json.JSONDecodeError):
+        raise failure
+    raise json.JSONDecodeError("Unexpected text", text, end)
+
+
+def _half_pair(text: str) -> Fault | None:
+    """Find an escape that is half a surrogate pair: the one way to write what Unicode lacks."""
+    if "\\u" not in text:
+        return None
+    half, end = "", 0
+    for match in _ESCAPE.finditer(text):
+        code = (match[1] or "").lower()
+        is_low = "dc00" <= code <= "dfff"
+        if half and not (is_low and match.start() == end):
+            break
+        if half:
+            half = ""
+        elif "d800" <= code <= "dfff":
+            half, end = code, match.end()
+            if is_low:
+                break
+    if not half:
+        return None
+    return Fault("$", "text that is Unicode", f"half a surrogate pair, \\u{half}")
 
 
 def _fault(record: object, nan_is_missing: bool, currency: str | None) -> Fault | None:
@@ -171,11 +225,9 @@ def _leaf(value: Any, field: Field, path: str, nan_is_missing: bool) -> Fault | 
     if field.dtype == "boolean":
         return None if isinstance(value, bool) else Fault(path, "true or false", _named(value))
     if field.dtype == "timestamp":
-        return None if _is_timestamp(value) else Fault(path, _DATE, _named(value))
-    is_text = isinstance(value, str) or (
-        type(value) in {int, float} and not isinstance(value, _Constant)
-    )
-    return None if is_text else Fault(path, "text", _named(value))
+        expected = _expected_date(value)
+        return Fault(path, expected, _named(value)) if expected else None
+    return None if _is_text(value) else Fault(path, "text", _named(value))
 
 
 def _counts(value: Any, path: str, nan_is_missing: bool, level: int = 0) -> Fault | None:
@@ -200,18 +252,21 @@ def _counts(value: Any, path: str, nan_is_missing: bool, level: int = 0) -> Faul
 
 def _currencies(record: _Object, default: str | None) -> Fault | None:
     """Tell two currencies: such charges cannot be one row, for they must not be added."""
-    given = (
+    given = [
         charge.get("currency")
         for charge in record.get("charges") or []
         if charge and charge.get("amount") is not None
-    )
-    known = {
-        ("" if currency is None else str(currency)).strip(" ").upper() or default or ""
-        for currency in given
-    } - {""}
-    if len(known) <= 1:
+    ]
+    if any(isinstance(currency, float) for currency in given):
+        return None  # DuckDB writes it in its own way, and compares that
+    # Letters are folded further than DuckDB does, so that the judge is never the stricter one.
+    texts = ("" if currency is None else str(currency).strip(" ") for currency in given)
+    codes = {text.casefold(): text.upper() for text in (text or default or "" for text in texts)}
+    codes.pop("", None)
+    if len(codes) <= 1:
         return None
-    return Fault("charges[].currency", "one currency a record", " and ".join(sorted(known)))
+    found = " and ".join(sorted(codes.values()))
+    return Fault("charges[].currency", "one currency a record", found)
 
 
 def _sizes(record: _Object) -> Fault | None:
@@ -226,25 +281,36 @@ def _is_number(value: object) -> bool:
     if isinstance(value, bool):
         return False
     if isinstance(value, str):
-        return bool(_NUMBER.fullmatch(value)) and math.isfinite(_float(value))
-    return isinstance(value, int | float) and math.isfinite(_float(value))
+        return bool(_NUMBER.fullmatch(value)) and math.isfinite(float(value))
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _float(value: str | float) -> float:
-    try:
-        return float(value.replace("+-", "-") if isinstance(value, str) else value)
-    except OverflowError:
-        return math.inf
+def _is_text(value: object) -> bool:
+    """Return whether a value can be read as text: text, and numbers that are not infinite."""
+    if isinstance(value, float):
+        return math.isfinite(value) or isinstance(value, _LongInteger)
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
-def _is_timestamp(value: object) -> bool:
+def _expected_date(value: object) -> str:
+    """Return what was expected in place of a date; nothing if it is one."""
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value) or value < "0001":
-        return False
+        return _DATE
     try:
-        date.fromisoformat(value[:10])
+        day = datetime.fromisoformat(value[:10])
     except ValueError:
-        return False
-    return True
+        return _DATE
+    offset = _OFFSET.search(value, 10)
+    if offset is None:
+        return ""
+    clock = value[11:16]
+    shift = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
+    time = timedelta(hours=int(clock[:2]), minutes=int(clock[3:]))
+    try:
+        day + time + (-shift if offset[1] == "+" else shift)
+    except OverflowError:
+        return _YEARS
+    return ""
 
 
 def _named(value: object) -> str:
@@ -259,9 +325,12 @@ def _named(value: object) -> str:
         return "a list"
     if isinstance(value, str):
         return f"the text {_short(value)}"
+    if isinstance(value, _LongInteger):
+        return f"{value.text[:60]}…"
     return {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}.get(str(value), _short(value))
 
 
 def _short(value: object, most: int = 60) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= most else f"{shown[:most]}…"
+    cut = value[: most + 1] if isinstance(value, str) else value
+    shown = repr(cut)
+    return shown if len(shown) <= most and cut == value else f"{shown[:most]}…"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import glob
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import schema
+from tidyusage import jsontext, schema
 from tidyusage.envelope import Pages
+from tidyusage.sources import LONG
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from tidyusage.sources import Text
 
 PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
-# What stands among pages and is none must not pass for an empty one.
-_RESULT: Final = (
-    "case when result is null then error('tidyusage: a page has no result') else result end"
+# The keys of a record: an object that has one is not a page (see `tidyusage.jsontext.is_page`).
+_OTHERS: Final = dict.fromkeys(sorted(jsontext.RECORD_KEYS), "JSON")
+_IS_PAGE: Final = " and ".join(
+    ["result is not null", *(f"{quote(key)} is null" for key in _OTHERS)]
 )
+# An object among pages that is not a page must not pass for an empty one.
+_RESULT: Final = f"case when {_IS_PAGE} then result else error('tidyusage: not a page') end"
 _FORMATS: Final[dict[Shape, str]] = {
     "lines": "newline_delimited",
     "array": "array",
@@ -83,17 +87,38 @@ def pages(texts: Iterable[Text]) -> str:
 from ({" union all ".join(rows)})"""
 
 
-def tell_of_pages(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> None:
-    """Warn of API pages that are not all."""
+def warn_of_pages(
+    connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], *, is_sifted: bool
+) -> None:
+    """Warn if records are missing, because pages are partial or lead to others.
+
+    If texts are sifted, pages may be anywhere in them; otherwise only texts of pages have some.
+    """
     import duckdb
 
-    if not any(text.shape in PAGED for text in texts):
-        return
-    try:
-        counts = connection.sql(pages(texts)).fetchall()[0]
-    except duckdb.Error:
-        return  # what is wrong with the text has been said
-    Pages(*counts).tell()
+    found = Pages()
+    if any(text.shape in PAGED for text in texts):
+        try:
+            found = Pages(*connection.sql(pages(texts)).fetchall()[0])
+        except duckdb.Error:
+            return  # what is wrong with the text has been said
+    for text in texts if is_sifted else ():
+        if text.shape not in PAGED:
+            for page in _pages_within(text):
+                found.see(page)
+    found.tell()
+
+
+def _pages_within(text: Text) -> Iterator[Mapping[str, Any]]:
+    """Yield the pages of a text whose beginning does not look like one."""
+    if text.shape == "lines":
+        found = (line for _, line in text.records())
+    else:
+        with text.open() as stream:
+            found = iter([stream.read()])
+    for each in found:
+        if b'"result"' in each:
+            yield from jsontext.pages(each.decode("utf-8", "replace"))
 
 
 def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
@@ -113,7 +138,7 @@ def _entries(files: list[Text], entry: str) -> str:
     """Return the query of the records of API pages, each as a column ``j``."""
     largest = max(file.size() for file in files) + 1024  # a page is one object, however large
     keyed = files[0].shape == "keyed"
-    columns = {"result": f"MAP(VARCHAR, {entry})" if keyed else f"{entry}[]"}
+    columns = {"result": f"MAP(VARCHAR, {entry})" if keyed else f"{entry}[]", **_OTHERS}
     items = f"map_values({_RESULT})" if keyed else _RESULT
     return f"select unnest({items}) as j from {_read(files, columns, largest)}"
 
@@ -127,9 +152,10 @@ def _read(files: list[Text], columns: dict[str, str], largest: int | None = None
 
 def _arguments(files: list[Text]) -> list[str]:
     paths = ", ".join(literal(glob.escape(file.path)) for file in files)
-    first = files[0]
+    first, longest = files[0], max(file.longest for file in files)
     return [
         f"[{paths}]",
         f"format = '{_FORMATS[first.shape]}'",
         f"compression = '{first.compression}'",
+        *([f"maximum_object_size = {longest + 1024}"] if longest > LONG else []),
     ]

@@ -11,6 +11,8 @@ from tidyusage.catalogue import FIELDS, LISTS, Dtype, Field, Tree
 from tidyusage.sqltext import literal, quote
 from tidyusage.typing import Layout
 
+# The key of an API page that holds its records.  It is read of records too: it tells pages apart.
+RESULT: Final = "result"
 LAYOUTS: Final[tuple[Layout, ...]] = get_args(Layout)
 
 COUNTS: Final[pa.DataType] = pa.list_(
@@ -148,7 +150,8 @@ def _raw_tree(remote_data: bool, text: str, source: bool) -> dict[str, Any]:
 
     fields = tuple(field for field in FIELDS if remote_data or field.dtype != "json")
     marks = catalogue.SOURCE if source else ()
-    return cast("dict[str, Any]", types(catalogue.tree((*fields, *marks))))
+    tree = cast("dict[str, Any]", types(catalogue.tree((*fields, *marks))))
+    return {**tree, RESULT: "JSON"}
 
 
 def _raw_type(child: Any) -> str:

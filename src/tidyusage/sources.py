@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tidyusage.jsontext import Shape
     from tidyusage.memory import Lines
 
+# The length from which on DuckDB must be told to read a record.
+LONG: Final = 1 << 24
 _BLOCK: Final = 1 << 16
 _HEAD: Final = 1 << 20
 # How much is read at a time of what must be looked at more closely.
@@ -31,7 +33,7 @@ _RECORDS: Final = 50_000
 BOM: Final = b"\xef\xbb\xbf"
 # How a record begins that a fetch has marked, be it on a line, in an array or on a page.
 SOURCE: Final = re.compile(
-    rb'\s*(?:\[|\{\s*"result"\s*:\s*\[)?\s*\{\s*"source"\s*:\s*\{\s*"account"\s*:'
+    rb'\s*(?:(?:\[|\{\s*"result"\s*:\s*\[)\s*)?\{\s*"source"\s*:\s*\{\s*"account"\s*:'
 )
 
 
@@ -54,6 +56,7 @@ class Text:
     Those that have ``lines`` are no file: ``path`` is the name by which DuckDB knows them.  Where a
     fetch has marked the records with account and report, the text ``has_source``.  ``unpacked`` is
     what is known of a text that came compressed, even if it has been unpacked since.
+    ``longest`` is the length of its longest record, if that is known.
     """
 
     path: str
@@ -65,6 +68,7 @@ class Text:
     lines: Lines | None = None
     has_source: bool = False
     unpacked: Unpacked | None = None
+    longest: int = 0
 
     def records(self) -> Iterator[Row]:
         """Yield every record's place and text, one by one; the slow way."""
@@ -154,7 +158,7 @@ class Text:
     def _found(self, blocks: Iterable[bytes]) -> Iterator[Row]:
         text = b"".join(blocks).removeprefix(BOM).decode("utf-8", "surrogateescape")
         line, offset = 1, 0
-        for position, found in enumerate(jsontext.records(text, self.shape)):
+        for position, found in enumerate(jsontext.records(text)):
             line += text.count("\n", offset, found.offset)
             offset = found.offset
             place = Place(f"{self.label}[{position}]", None if self.indexed else line)
@@ -182,7 +186,7 @@ class Batch:
         for number, line in enumerate(self.lines.split(b"\n"), start=self.first):
             text = line.removeprefix(BOM) if number == 1 else line
             if text.strip():
-                yield self.text.place(number), text.strip(b" \t\r\n")
+                yield self.text.place(number), text.strip()  # of all that DuckDB passes over
 
     def count(self) -> int:
         """Return how many records there are."""
@@ -194,7 +198,10 @@ class Batch:
             stream.write(self.lines.removeprefix(BOM) if self.first == 1 else self.lines)
             # A record of an array may stand on several lines; within its strings there are none.
             stream.writelines(record.replace(b"\n", b" ") + b"\n" for _, record in self.found)
-        return Text(path, "batch", indexed=True, from_frame=self.text.from_frame)
+        longest = max((len(record) for _, record in self.found), default=0)
+        if len(self.lines) > LONG:
+            longest = max(map(len, self.lines.split(b"\n")))
+        return Text(path, "batch", indexed=True, from_frame=self.text.from_frame, longest=longest)
 
 
 class _Blocks:

@@ -72,27 +72,28 @@ class _Store:
         if options.unknown == "raise":
             unknown.refuse(connection, texts)
         rejects = quarantine.Spilled(self._path("rejects.ndjson"))
-        path = self._written(texts, rejects)
+        path, is_sifted = self._written(texts, rejects)
         if options.unknown == "warn":
             unknown.warn(texts)
         quarantine.report(rejects, options.rejects)
         rejects.clear()
-        scan.tell_of_pages(connection, texts)
+        scan.warn_of_pages(connection, texts, is_sifted=is_sifted)
         shutil.rmtree(self._path("texts"))
         path = self._without_older(path, has_faults=FAULT in connection.read_parquet(path).columns)
         _warn_of_charge_types(connection, path)
         return path
 
-    def _written(self, texts: list[Text], rejects: quarantine.Spilled) -> str:
-        """Write records to a file: all at once if they can be, else looked at more closely."""
+    def _written(self, texts: list[Text], rejects: quarantine.Spilled) -> tuple[str, bool]:
+        """Write records to a file; return it, and whether it took reading batch by batch."""
         path = self._path("records.parquet")
         refused = self._copied(texts, path, Plain)
         if refused and not refused.of_text:
             refused = self._copied(texts, path, Exact)
-        if refused or not self._is_whole(texts, path, rejects):
+        is_sifted = refused is not None or not self._is_whole(texts, path, rejects)
+        if is_sifted:
             rejects.clear()
             self._sifted(texts, path, rejects)
-        return path
+        return path, is_sifted
 
     def _copied(self, texts: list[Text], path: str, manner: type[Exact]) -> wide.Refusal | None:
         """Write wide rows; or return why they cannot be read, or not in such a manner."""
@@ -116,16 +117,19 @@ class _Store:
     def _is_whole(self, texts: list[Text], path: str, rejects: quarantine.Spilled) -> bool:
         """Tell whether each record became a row; those with faults are rejects."""
         rows, faults = self._counts(path)
-        if wide.is_doubtful(texts, rows):
+        if wide.is_doubtful(texts, rows) or wide.may_hold_long_records(self.home.connection, texts):
             return False
         if not faults:
             return True
         marked = f"select {_PLACE} from {_rows(path)} where {FAULT} order by {_PLACE}"
         places = self.home.connection.sql(marked).to_arrow_table()[_PLACE].to_numpy()
         batches, end = chain.from_iterable(text.batches() for text in texts), 0
-        for place, found in wide.looked_at(batches, places, self.options):
-            rejects.extend(found)
-            end = place
+        try:
+            for place, found in wide.looked_at(batches, places, self.options):
+                rejects.extend(found)
+                end = place
+        except wide.Nested:
+            return False
         return end == rows
 
     def _counts(self, path: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import bounded, engines, rejects, scan, unknown
+from tidyusage import bounded, engines, jsontext, rejects, scan, unknown
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Batch, Row, Text
@@ -30,11 +30,20 @@ _UNNAMED: Final = "a value that the schema does not allow"
 
 
 class Reading(NamedTuple):
-    """What was read, and what was not; ``faulty`` are the positions of rejects that were parted."""
+    """What was read, and what was not.
+
+    ``faulty`` are the positions of the rejects among the rows of a single batch.  If ``is_sifted``,
+    batches of the texts were read one by one, and pages in any of them were unpacked.
+    """
 
     table: pa.Table
     rejects: list[Reject]
     faulty: frozenset[int] = frozenset()
+    is_sifted: bool = False
+
+
+class Nested(Exception):  # noqa: N818 - callers of the library never see it
+    """An array or a page may be among records, so that rows and records do not match."""
 
 
 class Refusal(NamedTuple):
@@ -54,22 +63,37 @@ def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: 
         table = _attempt(connection, texts, options)
     if isinstance(table, Refusal) or is_doubtful(texts, table.num_rows):
         return _sift(connection, texts, options)
+    if may_hold_long_records(connection, texts):
+        return _sift(connection, texts, options)
     reading = _parted(table, chain.from_iterable(text.batches() for text in texts), options)
     return reading or _sift(connection, texts, options)
 
 
 def is_doubtful(texts: Sequence[Text], rows: int) -> bool:
     """Tell whether what was read without an error may not be all of the texts."""
-    # A text of which DuckDB understands nothing at all is no error to it, but an empty one.
+    # A text of which DuckDB understands nothing at all is an empty one to it, and not an error.
     return any(text.is_cut_off() for text in texts) or (
         not rows and any(text.head().strip() for text in texts)
     )
 
 
+def may_hold_long_records(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> bool:
+    """Tell whether records on pages may be longer than records may be.
+
+    A page may be of any length, so DuckDB reads what is on it whatever its length.
+    """
+    paged = [text for text in texts if text.shape in scan.PAGED and text.size() > jsontext.LONGEST]
+    if not paged:
+        return False
+    longest = f"select max(strlen(cast(j as varchar))) from ({scan.whole(paged)})"
+    ((most,),) = connection.sql(longest).fetchall()
+    return most is not None and most > jsontext.LONGEST
+
+
 def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Reading | None:
     """Part good rows from faulty ones, whose records are looked at to say why.
 
-    None if records and rows are not the same in number, so that no row tells its record.
+    None if records and rows differ in number, so that a row does not tell its record.
     """
     from pyarrow import compute as pc
 
@@ -79,9 +103,12 @@ def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Read
         return Reading(table, [])
     marked = cast("list[int]", pc.indices_nonzero(faulty.combine_chunks()).to_pylist())
     refused, end = [], 0
-    for place, found in looked_at(batches, marked, options):
-        refused.extend(found)
-        end = place
+    try:
+        for place, found in looked_at(batches, marked, options):
+            refused.extend(found)
+            end = place
+    except Nested:
+        return None
     if end != table.num_rows:
         return None
     return Reading(table.filter(pc.invert(faulty)), refused, frozenset(marked))
@@ -93,6 +120,11 @@ def looked_at(
     """Yield the end of each batch of records, and why those of it at marked places are rejects.
 
     Places count from 0 over all batches, and are in order.
+
+    Raises
+    ------
+    Nested
+        If they may hold arrays or pages of records, so that rows and records do not match.
     """
     first = 0
     for batch in batches:
@@ -102,7 +134,10 @@ def looked_at(
         found = []
         for row in compress(batch.rows(), map(within.__contains__, count())) if within else ():
             reject = rejects.judge(*row, currency=options.default_currency)
-            found.append(reject or rejects.refused(*row, _UNNAMED))
+            # Without a fault, the row is not this record's: others came of an array or a page.
+            if reject is None or rejects.holds_records(row[1]):
+                raise Nested
+            found.append(reject)
         yield end, found
         first = end
 
@@ -218,7 +253,7 @@ def _sift(
         tables.append(reading.table)
         refused.extend(reading.rejects)
     tables = [table.cast(tables[-1].schema) for table in tables]
-    return Reading(pa.concat_tables(tables), refused)
+    return Reading(pa.concat_tables(tables), refused, is_sifted=True)
 
 
 def readings(
@@ -247,13 +282,24 @@ class _Judge(NamedTuple):
         if reading:
             yield batch, reading
             return
-        rows = list(batch.rows())
+        rows = [found for row in batch.rows() for found in self._unpacked(row)]
         if len(rows) <= _PIECE:
             yield from self._read_one_by_one(batch, rows)
             return
         for start in range(0, len(rows), _PIECE):
             piece = rows[start : start + _PIECE]
             yield from self.read(replace(batch, lines=b"", found=piece))
+
+    @staticmethod
+    def _unpacked(row: Row) -> Iterator[Row]:
+        """Yield the records of a line: one, or those of the array or page that it is."""
+        place, text = row
+        if not rejects.holds_records(text):
+            yield row
+            return
+        decoded = text.decode("utf-8", "surrogateescape")
+        for found in jsontext.records(decoded):
+            yield place, found.text.encode("utf-8", "surrogateescape")
 
     def _read_one_by_one(
         self, batch: Batch, rows: Sequence[Row]

@@ -46,7 +46,7 @@ class Page:
             return
         label = orjson.dumps(self.query.label()).decode()
         text = self.body.decode("utf-8", "surrogatepass")
-        for found in jsontext.records(text, "pages"):
+        for found in jsontext.page_entries(text):
             yield _with_source(found.text, label).encode("utf-8", "surrogatepass") + b"\n"
 
     def _labelled(self, record: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ what is broken comes marked, and of a record with text that may have been none, 
 same leaves with their types.
 """
 
-from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from tidyusage.catalogue import LISTS, Field
@@ -32,10 +31,9 @@ class Lines(Exact):
     __slots__ = ()
     beside: ClassVar[tuple[str, ...]] = (BROKEN, LOOK)
 
-    def tests(self) -> Iterator[tuple[str, str]]:
-        """Yield each place that may be faulty, with the test of the rows that are."""
-        yield "$", quote(raw_name(BROKEN))
-        yield from super().tests()
+    def wrong_record(self) -> str:
+        """Return the test of a line that is not a record."""
+        return quote(raw_name(BROKEN))
 
     def text(self, x: str) -> str:
         """Return the text as it is."""
@@ -46,10 +44,10 @@ class Lines(Exact):
         return x if field.dtype == "boolean" else super().typed(field, x)
 
     def number(self, x: str) -> str:
-        """Return a number of its text, or null if it is none: Spark alone takes 1d for one."""
-        plain = f"replace(replace({x}, '_', ''), '+-', '-')"
-        number = f"try_cast({plain} as double)"
-        return f"case when regexp_full_match({x}, {literal(NUMBER)}) then {number} end"
+        """Return the number that a text is, or null: Spark alone casts 1d."""
+        return (
+            f"case when regexp_full_match({x}, {literal(NUMBER)}) then try_cast({x} as double) end"
+        )
 
     def timestamp(self, x: str) -> str:
         """Return the instant of a date's text; without a zone it is UTC."""
