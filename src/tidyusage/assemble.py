@@ -86,7 +86,7 @@ def _layout_table(
     engines.prepare(connection, options.backend or "pandas")
     reading = wide.read(connection, texts, options)
     if options.unknown == "warn":
-        unknown.warn(texts)
+        unknown.warn(connection, texts)
     elif options.unknown == "raise":
         unknown.refuse(connection, texts)
     quarantine.report(reading.rejects, options.rejects)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeGuard
 
 from tidyusage import catalogue
 
@@ -81,7 +81,7 @@ def shape(head: str) -> Shape:
     return "objects" if _spans_lines(head, start) else "lines"
 
 
-def is_page(value: object) -> bool:
+def is_page(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Return whether a decoded value is an API page.
 
     A page has a ``result`` (an array, an object, or null) and none of a record's own keys.  It may
@@ -264,7 +264,7 @@ def members(head: str, start: int) -> Iterator[tuple[str, int]]:
             yield str(key), place
             _, place = _decode(head, place)
             place = _next(head, place, "}")
-    except _Malformed:
+    except Malformed:
         return
 
 

@@ -111,14 +111,17 @@ def warn_of_pages(
 
 def _pages_within(text: Text) -> Iterator[Mapping[str, Any]]:
     """Yield the pages of a text whose beginning does not look like one."""
+    for part in _parts(text):
+        if b'"result"' in part:
+            yield from jsontext.pages(part.decode("utf-8", "replace"))
+
+
+def _parts(text: Text) -> Iterator[bytes]:
     if text.shape == "lines":
-        found = (line for _, line in text.records())
-    else:
-        with text.open() as stream:
-            found = iter([stream.read()])
-    for each in found:
-        if b'"result"' in each:
-            yield from jsontext.pages(each.decode("utf-8", "replace"))
+        yield from (line for _, line in text.records())
+        return
+    with text.open() as stream:
+        yield stream.read()
 
 
 def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:

@@ -74,7 +74,7 @@ class _Store:
         rejects = quarantine.Spilled(self._path("rejects.ndjson"))
         path, is_sifted = self._written(texts, rejects)
         if options.unknown == "warn":
-            unknown.warn(texts)
+            unknown.warn(connection, texts)
         quarantine.report(rejects, options.rejects)
         rejects.clear()
         scan.warn_of_pages(connection, texts, is_sifted=is_sifted)

@@ -1,17 +1,17 @@
-"""Keys that the schema does not know: found in a sample, or exactly, or kept as a column."""
+"""Keys that the schema does not know: counted in a sample, or exactly, or kept as a column."""
 
 from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
 from tidyusage import catalogue, scan
 from tidyusage.errors import RecordError, UnknownKeyWarning, named
 from tidyusage.errors import warn as warn_of
+from tidyusage.jsontext import LEVELS, is_page
 from tidyusage.sqltext import clauses, literal, values
 
 if TYPE_CHECKING:
@@ -24,27 +24,30 @@ if TYPE_CHECKING:
 
 SAMPLE: Final = 1_000
 _SHOWN: Final = 10
-_BLOCKS: Final = 16
+# Of each of many files.
+_LEAST: Final = 4
+_BLOCKS: Final = 32
 _BLOCK: Final = 1 << 16
 
 
-def warn(texts: Sequence[Text]) -> None:
-    """Warn of unknown keys in a sample of the records: spread over one file, or the first ones."""
-    warn_over(_sample(texts), has_source=any(text.has_source for text in texts))
+def warn(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> None:
+    """Warn of unknown keys in a sample of the records, spread over all texts from end to end."""
+    sample = _sample(connection, texts)
+    warn_over(sample, has_source=any(text.has_source for text in texts))
 
 
 def warn_over(lines: Iterable[bytes], *, has_source: bool) -> None:
-    """Warn of unknown keys in the first of some records' texts."""
+    """Warn of unknown keys in some records' texts."""
     keys: Counter[str] = Counter()
     known = _known(has_source)
     looked_at = 0
-    for line in islice(lines, SAMPLE):
+    for line in lines:
         looked_at += 1
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        known.tally(record, keys)
+        known.tally_all(record, keys)
     if keys:
         message = (
             f"The schema does not know {named(keys.most_common(), _SHOWN)}, seen in a sample of "
@@ -76,30 +79,81 @@ def refusal(found: Sequence[tuple[object, int]]) -> RecordError:
     )
 
 
-def _sample(texts: Sequence[Text]) -> Iterator[bytes]:
-    share = max(1, SAMPLE // max(1, len(texts)))
+def _sample(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text]) -> Iterator[bytes]:
+    """Yield about a thousand records from all over the texts."""
+    share = max(_LEAST, SAMPLE // max(1, len(texts)))
+    others = []
     for text in texts:
         if text.lines is not None:
             yield from text.lines.sample(share)
         elif text.shape == "lines" and text.compression == "none":
-            yield from islice(_spread(text), share)
+            yield from _spread(text, share)
         else:
-            yield from islice((line for _, line in text.records()), share)
+            others.append(text)
+    if others:
+        yield from _drawn(connection, others, share * len(others))
 
 
-def _spread(text: Text) -> Iterator[bytes]:
-    """Yield whole lines from places all over a plain file."""
+def _spread(text: Text, share: int) -> Iterator[bytes]:
+    """Yield whole lines from places all over a plain file, its end included."""
+    blocks = min(_BLOCKS, share)
     with open(text.path, "rb") as stream:
         size = stream.seek(0, 2)
+        stream.seek(0)
         if size <= _BLOCKS * _BLOCK:
-            stream.seek(0)
-            yield from stream
+            lines = list(filter(bytes.strip, stream))
+            yield from lines[:: -(-len(lines) // share) or 1] if share < SAMPLE else lines
             return
-        most = SAMPLE // _BLOCKS
-        for block in range(_BLOCKS):
-            stream.seek(size // _BLOCKS * block)
-            lines = stream.read(_BLOCK).split(b"\n")
-            yield from lines[min(block, 1) : -1][:most]
+        for block in range(blocks - 1):
+            stream.seek(size // blocks * block)
+            if block:
+                stream.readline()
+            lines = stream.readlines(_BLOCK)
+            yield from lines[: share // blocks]
+        yield from _last_lines(stream, size)[-(share // blocks) :]
+
+
+def _last_lines(stream: IO[bytes], size: int) -> list[bytes]:
+    """Return the whole lines at the end of a file."""
+    length = _BLOCK
+    while True:
+        stream.seek(max(0, size - length))
+        lines = stream.read().splitlines(keepends=True)
+        if len(lines) > 1 or length >= size:
+            return lines[1:] or lines
+        length *= 2
+
+
+def _drawn(
+    connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], count: int
+) -> Iterator[bytes]:
+    """Yield records drawn from texts that must be read from their beginning."""
+    import duckdb
+
+    rows = scan.whole(texts)
+    draw = (
+        f"select cast(j as varchar) from {rows} using sample reservoir({count} rows) repeatable (1)"
+    )
+    try:
+        found = connection.sql(draw).fetchall()
+    except duckdb.Error:  # a text that is not JSON throughout
+        yield from _thinned((line for text in texts for _, line in text.records()), count)
+        return
+    for (record,) in found:
+        yield (record or "null").encode()
+
+
+def _thinned(lines: Iterable[bytes], count: int) -> list[bytes]:
+    """Return between one and two times as many lines as wanted, at equal distances."""
+    kept: list[bytes] = []
+    step = 1
+    for place, line in enumerate(lines):
+        if place % step:
+            continue
+        kept.append(line)
+        if len(kept) >= 2 * count:
+            kept, step = kept[::2], step * 2
+    return kept
 
 
 class _Known(NamedTuple):
@@ -120,6 +174,19 @@ class _Known(NamedTuple):
             elif isinstance(node, dict):
                 objects[key] = cls.of(node, f"{prefix}{key}.")
         return cls(prefix, frozenset(tree), objects, lists)
+
+    def tally_all(self, value: object, strangers: Counter[str], level: int = 0) -> None:
+        """Count the paths of the keys that are not known in a record, an array or a page."""
+        found: Iterable[object] = ()
+        if isinstance(value, list):
+            found = value
+        elif is_page(value):
+            result = value["result"] or ()
+            found = result.values() if isinstance(result, dict) else result
+        else:
+            self.tally(value, strangers)
+        for inner in found if level < LEVELS else ():
+            self.tally_all(inner, strangers, level + 1)
 
     def tally(self, node: object, strangers: Counter[str]) -> None:
         """Count the paths of the keys that are not known."""

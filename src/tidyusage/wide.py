@@ -327,6 +327,8 @@ class _Judge(NamedTuple):
     def attempt(self, batch: Batch) -> tuple[Reading | None, str]:
         """Put records into a file and read it; None and a reason unless each became a row."""
         texts = [batch.write(self.path)]
+        if texts[0].longest > jsontext.LONGEST:
+            return None, "a record that is too long"
         table = read_plain(self.connection, texts, self.options)
         if table is None:
             table = _attempt(self.connection, texts, self.options)
