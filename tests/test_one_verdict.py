@@ -215,26 +215,39 @@ AROUND = {
     "pages in an array": f'[{{"result": [{A}]}}, {{"result": [{B}]}}]',
     "arrays on lines": f"[{A}]\n[{B}]",
     "arrays over lines": f"[\n{A}\n]\n[\n{B}\n]",
-    "arrays in an array": f"[[{A}], [{B}]]",
     "a page with a request's id": f'{{"id": "req_1", "result": [{A}, {B}]}}',
     "an id after the result": f'{{"result": [{A}, {B}], "id": "req_1", "next_cursor": null}}',
     "a record, then a page": f'{A}\n{{"result": [{B}], "id": "req_1"}}',
     "a record, then a page in an array": f'[{A}, {{"result": {{"k": {B}}}}}]',
     "a page, then a record": f'{{"result": [{A}]}}\n{B}',
-    "a record, then an array": f"{A}\n[{B}]",
     "a result far behind": f'{{"warning": "{"w" * 1_100_000}", "result": [{A}, {B}]}}',
     "pages that are keyed": f'[{{"result": {{"x": {A}}}}}, {{"result": null}}, {{"result": [{B}]}}]',
 }
 
 
 @pytest.mark.parametrize("name", AROUND)
-def test_arrays_and_pages_are_unpacked_wherever_they_are(tmp_path, name):
+def test_pages_are_unpacked_wherever_they_are_and_arrays_one_after_another(tmp_path, name):
     text = AROUND[name]
     assert read(text, tmp_path) == (["a", "b"], {})
     if "\n" not in text:
         assert read(json.loads(text), tmp_path) == (["a", "b"], {})
-    elif "over" not in name:
+    elif "arrays" not in name:
         assert read(list(map(json.loads, text.split("\n"))), tmp_path) == (["a", "b"], {})
+
+
+def test_a_fault_costs_one_array_of_those_on_lines(tmp_path):
+    good, rejected = read(
+        f'[{A}]\n[{{"id": "c", "user": 5}}, {{"id": "d"}}]\n[{B}, oops]\n', tmp_path
+    )
+    assert good == ["a", "d", "b"]
+    assert {(r["id"], r["line"]) for r in rejected.values()} == {("c", 2), (None, 3)}
+
+
+@pytest.mark.parametrize("records", [f"[[{A}]]", [[json.loads(A)]], f'[{{"result": [[{A}]]}}]'])
+def test_an_array_in_an_array_is_rejected(tmp_path, records):
+    good, rejected = read(records, tmp_path)
+    assert good == []
+    assert rejected[None]["found"] == "a list"
 
 
 @pytest.mark.parametrize("text", ['{"id": "a", "result": null}', '{"id": "a", "result": "ok"}'])
@@ -323,3 +336,23 @@ def test_judging_takes_linear_time(name):
 def test_blank_lines_are_no_records():
     assert len(tu.flatten_usage("\n" * MEGA)) == 0
     assert len(tu.flatten_usage("\v\f \r\n" * 3 + '\v{"id": "a"}\f\r\n\x0b')) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("spark")
+@pytest.mark.filterwarnings("ignore:PySpark does not yet", "ignore:The copy keyword")
+def test_on_spark_the_verdict_is_the_same(spark, tmp_path):
+    # Its JSON reader has limits of its own, and reads an infinite number as text (docs/spark.md).
+    cases = {
+        id_: case
+        for id_, case in CASES.items()
+        if '"user"' not in case[0] and not (case[1] and '"remote_data"' in case[0])
+    }
+    source, target = tmp_path / "usage.ndjson", tmp_path / "rejects.ndjson"
+    source.write_text("\n".join(text for text, _ in cases.values()))
+    with pytest.warns(tu.errors.RejectWarning):
+        frame = tu.read_usage(
+            source, rejects=target, backend="pyspark", session=spark, unknown="ignore"
+        )
+    good = {row[0] for row in frame.select("id").collect()}
+    assert good == {id_ for id_, (_, is_good) in cases.items() if is_good}

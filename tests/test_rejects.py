@@ -24,6 +24,7 @@ GOOD = '{"id": "good", "usage": {"tokens": {"input": 1}}}'
 FAULTS = {
     "not JSON": ("oops", "$", "JSON", "oops"),
     "cut off": ('{"id": "x", "usage": {"tok', "$", "JSON", "Unterminated string"),
+    "an array": ('[{"id": "x"}]', "$", "an object", "a list"),
     "a number": ("17", "$", "an object", "17"),
     "null": ("null", "$", "an object", "null"),
     "text": ('"x"', "$", "an object", "the text 'x'"),

@@ -5,8 +5,9 @@ several lines), ``pages`` and ``keyed`` (API pages whose ``result`` is an array,
 by some field; one page, or one after another).
 
 The shape is a first guess from the beginning of a text: it picks the fastest reader.  Whatever the
-shape, records are found by one rule: arrays and pages are unpacked wherever they occur, also within
-each other, and everything else is a record.
+shape, records are found by one rule: a text is a sequence of arrays, pages and records, pages are
+unpacked wherever they occur, and everything else is a record.  An array within an array, or on a
+line among records, is not unpacked: it is rejected as a record.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Shape = Literal["lines", "array", "objects", "pages", "keyed"]
 
 # An object with one of these keys is a record, even if it has a ``result``.
 RECORD_KEYS: Final = frozenset(catalogue.tree()) - {"id", "remote_data"}
-# How deep arrays may be nested in each other and still be unpacked.
+# How deep pages may be nested in each other and still be unpacked.
 LEVELS: Final = 16
 _SPACE: Final = re.compile(r"[ \t\r\n\v\f]*")
 _DECODER: Final = json.JSONDecoder()
@@ -295,7 +296,7 @@ def _decode_quickly(text: str, place: int, offset: int) -> tuple[Any, int]:
 
 def _records(text: str, place: int, level: int = 0) -> Generator[Found, None, int]:
     """Yield the records of the value at ``place``; return where it ends."""
-    if text.startswith("[", place) and level < LEVELS:
+    if text.startswith("[", place) and not level:
         return (yield from _elements(text, place, level))
     try:
         value, end = _decode(text, place)
@@ -311,7 +312,7 @@ def _records(text: str, place: int, level: int = 0) -> Generator[Found, None, in
 
 
 def _pages_within(value: Any, level: int = 0) -> Iterator[Mapping[str, Any]]:
-    found: Any = value if isinstance(value, list) else ()
+    found: Any = value if isinstance(value, list) and not level else ()
     if is_page(value):
         yield value
         found = value["result"] or ()

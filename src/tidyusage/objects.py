@@ -58,24 +58,17 @@ def _is_object(value: object) -> bool:
 
 def can_be_read_again(records: object) -> bool:
     """Tell whether records are a list of them, and not of API pages."""
-    return isinstance(records, list | tuple) and not (
-        records and (is_page(records[0]) or isinstance(records[0], list | tuple))
-    )
+    return isinstance(records, list | tuple) and not (records and is_page(records[0]))
 
 
 def _unpaged(value: Any, pages: Pages, level: int = 0) -> Iterator[object]:
-    """Yield the records of an API page or a list, by the rule of `tidyusage.jsontext`."""
-    found: Any = None
-    if is_page(value):
-        pages.see(value)
-        found = value["result"] or ()
-        found = found.values() if isinstance(found, Mapping) else found
-    elif isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        found = value
-    if found is None or level > LEVELS:
+    """Yield the records of an API page, by the rule of `tidyusage.jsontext`, or the one given."""
+    if not is_page(value) or level >= LEVELS:
         yield value
         return
-    for inner in found:
+    pages.see(value)
+    found = value["result"] or ()
+    for inner in found.values() if isinstance(found, Mapping) else found:
         yield from _unpaged(inner, pages, level + 1)
 
 

@@ -92,9 +92,7 @@ def judge(place: Place, text: bytes, *, currency: str | None = None) -> Reject |
 
 
 def holds_records(text: bytes) -> bool:
-    """Return whether a text is no record, but an array or an API page of records."""
-    if text.startswith(b"["):
-        return True
+    """Return whether a text is not a record, but an API page of records."""
     return b'"result"' in text and jsontext.is_page(_parsed(text)[0])
 
 

@@ -26,7 +26,9 @@ _IS_PAGE: Final = " and ".join(
     ["result is not null", *(f"{quote(key)} is null" for key in _OTHERS)]
 )
 # An object among pages that is not a page must not pass for an empty one.
-_RESULT: Final = f"case when {_IS_PAGE} then result else error('tidyusage: not a page') end"
+_RESULT: Final = (
+    f"case when {_IS_PAGE} then result else error('tidyusage: a page has no result') end"
+)
 _FORMATS: Final[dict[Shape, str]] = {
     "lines": "newline_delimited",
     "array": "array",

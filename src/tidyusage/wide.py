@@ -43,7 +43,7 @@ class Reading(NamedTuple):
 
 
 class Nested(Exception):  # noqa: N818 - callers of the library never see it
-    """An array or a page may be among records, so that rows and records do not match."""
+    """A page may be among records, so that rows and records do not match."""
 
 
 class Refusal(NamedTuple):
@@ -124,7 +124,7 @@ def looked_at(
     Raises
     ------
     Nested
-        If they may hold arrays or pages of records, so that rows and records do not match.
+        If a page may be among them, so that rows and records do not match.
     """
     first = 0
     for batch in batches:
@@ -134,7 +134,7 @@ def looked_at(
         found = []
         for row in compress(batch.rows(), map(within.__contains__, count())) if within else ():
             reject = rejects.judge(*row, currency=options.default_currency)
-            # Without a fault, the row is not this record's: others came of an array or a page.
+            # Without a fault, the row is not this record's: others came of a page.
             if reject is None or rejects.holds_records(row[1]):
                 raise Nested
             found.append(reject)
@@ -282,24 +282,17 @@ class _Judge(NamedTuple):
         if reading:
             yield batch, reading
             return
-        rows = [found for row in batch.rows() for found in self._unpacked(row)]
+        rows = list(batch.rows())
+        if batch.lines:
+            is_text = not batch.text.indexed  # and not a list of Python objects
+            has_arrays = is_text and batch.text.head().lstrip().startswith(b"[")
+            rows = [found for row in rows for found in _unpacked(row, has_arrays=has_arrays)]
         if len(rows) <= _PIECE:
             yield from self._read_one_by_one(batch, rows)
             return
         for start in range(0, len(rows), _PIECE):
             piece = rows[start : start + _PIECE]
             yield from self.read(replace(batch, lines=b"", found=piece))
-
-    @staticmethod
-    def _unpacked(row: Row) -> Iterator[Row]:
-        """Yield the records of a line: one, or those of the array or page that it is."""
-        place, text = row
-        if not rejects.holds_records(text):
-            yield row
-            return
-        decoded = text.decode("utf-8", "surrogateescape")
-        for found in jsontext.records(decoded):
-            yield place, found.text.encode("utf-8", "surrogateescape")
 
     def _read_one_by_one(
         self, batch: Batch, rows: Sequence[Row]
@@ -337,3 +330,16 @@ class _Judge(NamedTuple):
         if table.num_rows != batch.count():
             return None, _UNNAMED
         return _parted(table, [batch], self.options), ""
+
+
+def _unpacked(row: Row, *, has_arrays: bool) -> Iterator[Row]:
+    """Yield the records of a line: one, or those of the page that it is.
+
+    Lines are unpacked as arrays too, if the text begins with one.
+    """
+    place, text = row
+    if not (has_arrays and text.startswith(b"[")) and not rejects.holds_records(text):
+        yield row
+        return
+    for found in jsontext.records(text.decode("utf-8", "surrogateescape")):
+        yield place, found.text.encode("utf-8", "surrogateescape")
