@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "foreign typing catalogue currencies figures markup jsontext progress machine interrupts",
-    "errors",
+    "foreign typing catalogue currencies figures markup progress machine interrupts",
+    "errors jsontext",
     "sqltext",
     "atomic",
     "schema testing compression",
