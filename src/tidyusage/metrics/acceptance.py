@@ -14,7 +14,7 @@ from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Ends, FrameT, Freq, Overlap
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap, WeekStart
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
 KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
@@ -33,6 +33,8 @@ def acceptance_rate(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of what was offered that was accepted, one row a group and kind.
@@ -60,6 +62,8 @@ def acceptance_rate(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -100,7 +104,13 @@ def acceptance_rate(
     2  line    5614.0  22780.0         0.246444
     """
     return answers.answer(
-        frame, acceptance_query(usage(frame, by, Periods.of(freq, tz, end), overlap=overlap), kind)
+        frame,
+        acceptance_query(
+            usage(
+                frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+            ),
+            kind,
+        ),
     )
 
 

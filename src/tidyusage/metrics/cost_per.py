@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates, WeekStart
 
     Seats = float | Mapping[Any, float]
 
@@ -42,6 +42,8 @@ def cost_per(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what one of something cost each group.
@@ -84,6 +86,8 @@ def cost_per(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -122,7 +126,10 @@ def cost_per(
     0     claude      USD  1172.29    666.0  1.760195       62
     """
     check_per(per)
-    money, periods = Money.of(charge, rates, to), Periods.of(freq, tz, end)
+    money, periods = (
+        Money.of(charge, rates, to),
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+    )
     if measure == TOKENS:
         _only_users(measure, seats=seats, people=people)
         asked = usage(frame, by, periods, overlap=overlap)

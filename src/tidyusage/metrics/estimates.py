@@ -18,7 +18,7 @@ from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, WeekStart
     from tidyusage.typing import Prices as PricesLike
 
 
@@ -32,6 +32,8 @@ def cache_savings(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what the prompt cache saved, at given prices.
@@ -65,6 +67,8 @@ def cache_savings(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`, as in `tokens_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -110,7 +114,9 @@ def cache_savings(
     0      USD   18.0    1.0     17.0        1      NaN             0
     """
     check_per(per)
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     known = Prices.of(prices, frame, per, currency)
     return known.warned(answers.answer(frame, savings_query(asked, known)), "cache_savings")
 
@@ -128,6 +134,8 @@ def estimate_cost(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what tokens without a cost would have cost, at given prices.
@@ -162,6 +170,8 @@ def estimate_cost(
         The zone whose calendar counts, an IANA name.
     end
         "inclusive" if vendors mean the last day by `end_date`, as in `tokens_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -212,7 +222,9 @@ def estimate_cost(
     """
     one_of("scope", scope, get_args(Scope))
     check_per(per)
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     known, money = Prices.of(prices, frame, per, currency), Money.of(charge, None, None)
     query = estimate_query(asked, known, money, scope, token_convention)
     return known.warned(answers.answer(frame, query), "estimate_cost")

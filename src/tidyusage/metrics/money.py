@@ -17,7 +17,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates, WeekStart
 
 CURRENCY: Final = quote("charges.currency")
 
@@ -39,6 +39,8 @@ def cost_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what each group cost, one row a group and currency.
@@ -75,6 +77,11 @@ def cost_by(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start
+        The month in which the fiscal year starts, 1 to 12, for `freq` "1q" and "1y".  A year is
+        named after the calendar year in which it ends; a period is still its first day.
+    week_start
+        The day on which weeks of `freq` "1w" begin: "monday" or "sunday".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -117,7 +124,9 @@ def cost_by(
     3      codex      USD  1089.21  0.216467       62      62
     4     cursor      USD   285.49  0.056738       62      62
     """
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     money = Money.of(charge, rates, to)
     return answers.answer(frame, cost_query(asked, money))
 

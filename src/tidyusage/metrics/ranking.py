@@ -16,7 +16,7 @@ from tidyusage.sqltext import listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates, WeekStart
 
 
 @known_options
@@ -116,6 +116,8 @@ def trend(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return a measure by period, with its change from the period before.
@@ -150,6 +152,8 @@ def trend(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -192,7 +196,7 @@ def trend(
     1 2026-01-05      USD  1228.87  535.18     0.771497
     """
     check_by(by, engines.columns(frame))
-    asked = usage(frame, by, Periods(freq, tz, end), overlap=overlap)
+    asked = usage(frame, by, Periods(freq, tz, end, fiscal_year_start, week_start), overlap=overlap)
     money = Money.of(charge, rates, to)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))
 

@@ -10,9 +10,9 @@ from zoneinfo import available_timezones
 
 import pyarrow as pa
 
-from tidyusage.errors import OptionError, one_of
+from tidyusage.errors import OptionError, is_count, one_of
 from tidyusage.sqltext import clauses, literal, quote
-from tidyusage.typing import End, Freq
+from tidyusage.typing import End, Freq, WeekStart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +39,7 @@ BEGIN: Final = "tu__begin"
 UNTIL: Final = "tu__until"
 PRODUCT: Final = "product.id"
 INCLUSIVE: Final = "inclusive"
+_MONTHS: Final = 12
 # An instant is a window of the smallest length that engines know, so it never crosses a bound.
 _NEXT: Final = "{start} + interval '1 microsecond'"
 AT_START: Final = "{start}"  # where lengths are measured, an instant has none
@@ -104,10 +105,18 @@ class Periods:
     freq: Freq
     tz: str = UTC
     end: Ends = "exclusive"
+    fiscal_year_start: int = 1  # the month
+    week_start: WeekStart = "monday"
 
     def __post_init__(self) -> None:
         """Refuse what is no length, no zone, no kind of end."""
         one_of("freq", self.freq, get_args(Freq), _ALIASES)
+        one_of("week_start", self.week_start, get_args(WeekStart))
+        if not is_count(self.fiscal_year_start) or self.fiscal_year_start > _MONTHS:
+            raise OptionError(
+                f"fiscal_year_start={self.fiscal_year_start!r} is not a month.",
+                "Give the number of the month in which the fiscal year starts, 1 to 12.",
+            )
         _by_product(self.end)  # raises for what is none
         if self.tz != UTC and self.tz not in _zones():
             raise OptionError(
@@ -115,9 +124,17 @@ class Periods:
             )
 
     @classmethod
-    def of(cls, freq: Freq | None, tz: str, end: Ends) -> Periods | None:
+    def of(
+        cls,
+        freq: Freq | None,
+        tz: str,
+        end: Ends,
+        fiscal_year_start: int = 1,
+        week_start: WeekStart = "monday",
+    ) -> Periods | None:
         """Return the periods of a length, None without one; refuse what no option has."""
-        periods = cls("1d" if freq is None else freq, tz, end)
+        each = "1d" if freq is None else freq
+        periods = cls(each, tz, end, fiscal_year_start, week_start)
         return periods if freq is not None else None
 
     @property
@@ -188,7 +205,7 @@ pieces as (
             series = f"generate_series({first}, {TO} - interval 1 microsecond, interval 1 hour)"
             end = "tu__bound + interval 1 hour"
             return series, f"greatest({FROM}, tu__bound)", f"least({TO}, {end})"
-        first, step = f"date_trunc({literal(_UNITS[self.freq])}, tu__first)", self.step()
+        first, step = self._floor("tu__first"), self.step()
         lower, upper = self._instant("tu__bound"), self._instant(f"(tu__bound + {step})")
         return (
             f"generate_series({first}, greatest(tu__first, tu__last), {step})",
@@ -218,7 +235,7 @@ pieces as (
     @property
     def is_plain(self) -> bool:
         """Whether periods are calendar dates of UTC, which every engine can tell."""
-        return self.tz == UTC and self.freq != "1h"
+        return self.tz == UTC and self.freq != "1h" and not self._shift
 
     def assign(self, source: str, step: str = "usage") -> str:
         """Return the steps from records to their period; one that touches two is marked.
@@ -267,7 +284,26 @@ pieces as (
         local = self._local(instant)
         if self.freq == "1h":
             return f"({instant} - ({local} - date_trunc('hour', {local})))"
-        return f"cast(date_trunc({literal(_UNITS[self.freq])}, {local}) as date)"
+        return f"cast({self._floor(local)} as date)"
+
+    def _floor(self, local: str) -> str:
+        """Return the SQL of the beginning of the period of a time on the zone's clocks.
+
+        Times are shifted to a calendar whose years begin in January, or weeks on Monday, and back.
+        """
+        unit = literal(_UNITS[self.freq])
+        if not (shift := self._shift):
+            return f"date_trunc({unit}, {local})"
+        return f"(date_trunc({unit}, {local} - {shift}) + {shift})"
+
+    @property
+    def _shift(self) -> str:
+        """The SQL of how much later than a calendar's a period begins; empty if it does not."""
+        if self.freq in {"1q", "1y"} and self.fiscal_year_start > 1:
+            return f"interval '{int(self.fiscal_year_start) - 1} month'"
+        if self.freq == "1w" and self.week_start == "sunday":
+            return "interval '6 day'"  # a week that begins on Sunday begins 6 days after a Monday
+        return ""
 
     def _local(self, instant: str) -> str:
         """Return the time on the zone's clocks of an instant, both without a zone."""

@@ -13,7 +13,7 @@ from tidyusage.sqltext import grouped, listed, ordered, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Conventions, Ends, FrameT, Freq, Overlap
+    from tidyusage.typing import Conventions, Ends, FrameT, Freq, Overlap, WeekStart
 
 
 @known_options
@@ -24,6 +24,8 @@ def tokens_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return how many tokens each group used, by sort.
@@ -54,6 +56,8 @@ def tokens_by(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -89,7 +93,9 @@ def tokens_by(
        input  output  cache_read  cache_write  tokens
     0   10.0     5.0        60.0          NaN    75.0
     """
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     return answers.answer(frame, tokens_query(asked, token_convention))
 
 
@@ -101,6 +107,8 @@ def cache_hit_rate(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of the prompt tokens that the cache served.
@@ -124,6 +132,8 @@ def cache_hit_rate(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -157,7 +167,9 @@ def cache_hit_rate(
        cache_read  prompt_tokens  cache_hit_rate
     0        60.0           80.0            0.75
     """
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     return answers.answer(frame, cache_hit_query(asked, token_convention))
 
 

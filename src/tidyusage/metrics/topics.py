@@ -145,7 +145,13 @@ def windows_topic(chosen: Mapping[str, Any], *, is_whole: bool) -> Topic:
     """Return the topic of records at the bounds of periods."""
     freq: Freq = chosen.get("freq") or "1d"
     tz = chosen.get("tz", "UTC")
-    periods = Periods(freq, tz, chosen.get("end", "exclusive"))
+    periods = Periods(
+        freq,
+        tz,
+        chosen.get("end", "exclusive"),
+        chosen.get("fiscal_year_start", 1),
+        chosen.get("week_start", "monday"),
+    )
     crossing = "of which an active user's is an error" if is_whole else "and are split by seconds"
     undated = "are in no period" if is_whole else "are a period of their own"
     rules = {

@@ -16,7 +16,7 @@ from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quot
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Ends, FrameT, Freq, Overlap
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap, WeekStart
 
 _QUANTITY: Final = "usage.quantity"
 _NAME: Final = "metric_name"
@@ -31,6 +31,8 @@ def totals(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the sum of every measure that may be added, one row a group and measure.
@@ -55,6 +57,8 @@ def totals(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -93,7 +97,9 @@ def totals(
     0  usage.requests.total  requests    6.0        2
     1        usage.quantity        GB    4.0        2
     """
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     return answers.answer(frame, totals_query(asked))
 
 

@@ -15,7 +15,7 @@ from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates, WeekStart
 
 
 @known_options
@@ -31,6 +31,8 @@ def cost_per_token(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a token cost each group, over the records that have a cost and tokens.
@@ -64,6 +66,8 @@ def cost_per_token(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -103,7 +107,9 @@ def cost_per_token(
     """
     one_of("tokens", tokens, get_args(Tokens))
     check_per(per)
-    asked = usage(frame, by, Periods.of(freq, tz, end), overlap=overlap)
+    asked = usage(
+        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+    )
     money = Money.of(charge, rates, to)
     query = cost_per_token_query(asked, money, per=per, tokens=tokens, convention=token_convention)
     return answers.answer(frame, query)

@@ -14,7 +14,7 @@ from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import grouped, identity, listed, literal, ordered, quote, trimmed
 
 if TYPE_CHECKING:
-    from tidyusage.typing import Ends, FrameT, Freq, Overlap
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap, WeekStart
 
 ID: Final = "user.id"
 EMAIL: Final = "user.email"
@@ -41,6 +41,8 @@ def active_users(
     rolling: int | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: Mapping[str, str] | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
@@ -70,6 +72,8 @@ def active_users(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     people
         Who is meant by a user id or e-mail, in any case, to join those of one person.
+    fiscal_year_start, week_start
+        As in `cost_by`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -105,7 +109,7 @@ def active_users(
     >>> tu.active_users(df, freq="1w").rows()[0]
     (datetime.date(2025, 12, 29), 6)
     """
-    periods = Periods.of(freq, tz, end)
+    periods = Periods.of(freq, tz, end, fiscal_year_start, week_start)
     asked = usage(frame, by, periods, whole=True, overlap=overlap)
     return answers.answer(frame, active_users_query(asked, rolling=rolling, people=people))
 
