@@ -21,6 +21,7 @@
     ├── DuplicateWarning     one id several times
     ├── ChargeTypeWarning    charge types that the schema does not know
     ├── OverlapWarning       sums count some usage twice
+    ├── MissingColumnWarning columns that could change an answer are not in the frame
     ├── AllocationWarning    shared rows that nothing bears
     ├── ModelWarning         models of whose names nothing is known
     ├── SeatsWarning         seats of a product or group that no row has
@@ -179,6 +180,10 @@ class ChargeTypeWarning(UsageWarning):
 
 class OverlapWarning(UsageWarning):
     """Sums count some usage twice: rows repeat an id, or rows at several grains hold it."""
+
+
+class MissingColumnWarning(UsageWarning):
+    """A frame lacks columns that could change an answer."""
 
 
 class AllocationWarning(UsageWarning):

@@ -90,6 +90,7 @@ def report(
                 charge=charge,
                 rates=rates,
                 to=to,
+                assume_currency=currency,
                 tz=tz,
                 end=end,
                 overlap=overlap,

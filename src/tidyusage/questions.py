@@ -113,14 +113,23 @@ _EXAMPLES = {
 class Question:
     """What a metric is computed on, and how its answer is printed."""
 
-    def __init__(self, frame: Any, by: list[str] | None, form: Form, overlap: Overlap) -> None:
-        self._frame, self._form, self._overlap = frame, form, overlap
+    def __init__(
+        self,
+        frame: Any,
+        by: list[str] | None,
+        form: Form,
+        overlap: Overlap,
+        currency: str | None = None,
+    ) -> None:
+        self._frame, self._form, self._overlap, self._currency = frame, form, overlap, currency
         self._by = _names(by, frame)
 
     def answer(self, metric: str, *first: Any, totals: bool = True, **options: Any) -> None:
         """Compute a metric and print it; ``totals`` adds the metric of all rows to a table."""
         from tidyusage import metrics
 
+        if "to" in options:  # the metric reads money
+            options["assume_currency"] = self._currency
         ask = functools.partial(getattr(metrics, metric), self._frame, *first)
         found = answered(ask(*self._by, overlap=self._overlap, **options))
         has_totals = totals and self._form in {"table", "md"} and found.num_rows > 1
@@ -136,9 +145,11 @@ class Question:
 
     def _total(self, ask: Callable[..., Any], options: dict[str, Any]) -> pa.Table | None:
         """Return the metric without dimensions and periods; a sum of ratios means nothing."""
+        from tidyusage.metrics.missing_charges import ALREADY_CHECKED
+
         is_split = bool(self._by) or options.get("freq") is not None
         whole = {name: value for name, value in options.items() if name not in {"freq", "rolling"}}
-        return answered(ask(overlap="ignore", **whole)) if is_split else None
+        return answered(ask(overlap=ALREADY_CHECKED, **whole)) if is_split else None
 
 
 def _names(by: list[str] | None, frame: Any) -> list[str]:
@@ -273,7 +284,8 @@ def _with_reading(function: Callable[..., None]) -> Callable[..., None]:
                 given.get("tz", "UTC"),
             )
             form: Form = "json" if given["json"] else given["format_"]
-            function(Question(frame, given["by"], form, given["overlap"]), **options)
+            question = Question(frame, given["by"], form, given["overlap"], given["currency"])
+            function(question, **options)
 
     ordered = {name: shared[name] for name in ("sources", "by")} | {**own, **shared}
     parameters = {name: of for name, of in ordered.items() if name != "ask"}

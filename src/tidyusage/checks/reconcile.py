@@ -12,7 +12,7 @@ from tidyusage.checks.facts import PRODUCT
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_options
 from tidyusage.metrics.measured import COST, TOKENS, Measured, check_by
 from tidyusage.metrics.measures import NAMES
-from tidyusage.metrics.money import Money
+from tidyusage.metrics.money import Money, QueryOptions
 from tidyusage.metrics.policy import BILLED, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
@@ -46,6 +46,7 @@ def reconcile(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     freq: Freq | None = "1mo",
     tz: str = "UTC",
@@ -90,6 +91,9 @@ def reconcile(
         Of "cost", as in `cost_by`, for both.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts in either frame that name none, as in `cost_by`.  For an invoice
+        `currency` is the same.
     token_convention
         Of "tokens", as in `tokens_by`, for both.
     freq
@@ -152,7 +156,7 @@ def reconcile(
         raise OptionError(f"within={within!r} is no tolerance.", "Give one such as 0.01.")
     invoice.check(products, columns, currency)
     check_by(by, engines.columns(frame))
-    periods, money = Periods.of(freq, tz, end), Money.of(charge, rates, to)
+    periods, money = Periods.of(freq, tz, end), Money.of(charge, rates, to, assume_currency)
     asked = _asked(frame, by, periods, overlap)
     measured = Measured(asked, measure, money, token_convention, "reconcile")
     names = [dimension.path or dimension.name for dimension in asked.by]
@@ -308,8 +312,8 @@ def _sided(
 ){steps}
 select {", ".join(columns)}{measured.unrated}
 {tail}"""
-    guard = measured.limits["guard"]
-    query = asked.query(sql, measured.fields, types, guard=guard, portable=False)
+    options: QueryOptions = {**measured.options, "portable": False}
+    query = asked.query(sql, measured.fields, types, **options)
     plain = {name: TEXT if type_ is None else type_ for name, type_ in query.types.items()}
     return replace(query, types=plain, dimensions={})
 

@@ -38,6 +38,7 @@ def cost_per(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     people: Mapping[str, str] | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
@@ -77,6 +78,8 @@ def cost_per(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     people
         With "users", who is meant by a user id or e-mail, as in `active_users`.
     freq
@@ -127,7 +130,7 @@ def cost_per(
     """
     check_per(per)
     money, periods = (
-        Money.of(charge, rates, to),
+        Money.of(charge, rates, to, assume_currency),
         Periods.of(freq, tz, end, fiscal_year_start, week_start),
     )
     if measure == TOKENS:
@@ -180,7 +183,7 @@ def _only_users(measure: str, **options: object) -> None:
 
 def _of_count(asked: Usage, money: Money, measure: str, per: float) -> Query:
     keys = asked.keys
-    asked.require(money.charges, "cost_per")
+    money.require(asked, "cost_per")
     counted = countable(asked, measure, others=(USERS, TOKENS))
     name = quote(counted.name)
     both = f"cost is not null and {name} is not null"
@@ -206,7 +209,7 @@ sums as (
         "cost_per": NUMBER,
         "records": INTEGER,
     }
-    return asked.query(sql, (*counted.fields, *money.fields), types, **money.limits)
+    return asked.query(sql, (*counted.fields, *money.fields), types, **money.options)
 
 
 def _of_users(
@@ -217,7 +220,7 @@ def _of_users(
     people: Mapping[str, str] | None,
 ) -> Query:
     keys = asked.keys
-    asked.require(money.charges, "cost_per")
+    money.require(asked, "cost_per")
     asked.require((users_.ID, users_.EMAIL), "cost_per('users')")
     columns: tuple[str, ...] = ("users",)
     divisor = "users"
@@ -267,7 +270,7 @@ order by {ordered("cost_per desc", *keys, "currency")}"""
     types |= {"seats": NUMBER} if seats is not None else {}
     types |= {"cost_per": NUMBER, "records": INTEGER}
     fields = (*users_.fields_of(asked), *money.fields)
-    return asked.query(sql, fields, types, nullable=("users",), **money.limits)
+    return asked.query(sql, fields, types, nullable=("users",), **money.options)
 
 
 def _seats(asked: Usage, seats: Seats | None) -> str:

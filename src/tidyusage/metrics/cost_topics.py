@@ -26,8 +26,8 @@ _BILLED_WORDS: Final = {
 
 def money_topic(chosen: Mapping[str, Any]) -> Topic:
     """Return the topic of how a record's cost is made."""
-    charge = chosen.get("charge", policy.BILLED)
-    money = Money.of(charge, chosen.get("rates"), chosen.get("to"))
+    money = _money(chosen)
+    charge = money.charge
     rule = "tu__rule"
     kinds = policy.kinds(charge)
     words = dict(_BILLED_WORDS) if policy.BILLED in kinds else {}
@@ -60,7 +60,7 @@ ruled as (
 
 def pairs_topic(chosen: Mapping[str, Any]) -> Topic:
     """Return the topic of which records have a cost and tokens."""
-    money = Money.of(chosen.get("charge", policy.BILLED), chosen.get("rates"), chosen.get("to"))
+    money = _money(chosen)
     sort = chosen.get("tokens", "total")
     count = "tokens" if sort == "total" else sort
     both = f"tu__cost is not null and {count} is not null"
@@ -80,7 +80,7 @@ def pairs_topic(chosen: Mapping[str, Any]) -> Topic:
 
 def cost_per_topic(chosen: Mapping[str, Any]) -> Topic:
     """Return the topic of what takes part in the cost of something."""
-    money = Money.of(chosen.get("charge", policy.BILLED), chosen.get("rates"), chosen.get("to"))
+    money = _money(chosen)
     measure = chosen.get("measure", "the measure")
     is_users, seats = measure == "users", chosen.get("seats")
     who = f"{users.person(quote(users.ID), quote(users.EMAIL))} is not null"
@@ -127,7 +127,7 @@ def savings_topic(chosen: Mapping[str, Any]) -> Topic:
 
 def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
     """Return the topic of which records are estimated."""
-    money = Money.of(chosen.get("charge", policy.BILLED), None, None)
+    money = _money(chosen)
     scope = chosen.get("scope", "unbilled")
     without = " and no cost" if scope == "unbilled" else ""
     rules = {"considered": (f"have tokens{without}", "true"), **_priced("estimated")}
@@ -142,6 +142,12 @@ def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
         return (*_prices(chosen).fields, *money.fields)
 
     return Topic("estimate", title, rules, steps, fields, ("priced", "unpriced"))
+
+
+def _money(chosen: Mapping[str, Any]) -> Money:
+    """Return the policy that a metric's options choose."""
+    charge = chosen.get("charge", policy.BILLED)
+    return Money.of(charge, chosen.get("rates"), chosen.get("to"), chosen.get("assume_currency"))
 
 
 def _priced(used: str) -> dict[str, tuple[str, str]]:

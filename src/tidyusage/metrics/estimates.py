@@ -225,7 +225,7 @@ def estimate_cost(
     asked = usage(
         frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
     )
-    known, money = Prices.of(prices, frame, per, currency), Money.of(charge, None, None)
+    known, money = Prices.of(prices, frame, per, currency), Money.of(charge)
     query = estimate_query(asked, known, money, scope, token_convention)
     return known.warned(answers.answer(frame, query), "estimate_cost")
 
@@ -316,7 +316,10 @@ def estimate_query(
     types = {"currency": TEXT, "estimated_cost": NUMBER, "tokens": NUMBER}
     types |= {"records": INTEGER, "unpriced_records": INTEGER, "unpriced": TEXT}
     types |= {UNKNOWN_TIER: INTEGER}
-    return asked.query(sql, (*prices.fields, *money.fields), types, portable=False)
+    # Which records are unbilled depends on their charges.
+    needed = money.charge if scope == "unbilled" else None
+    fields = (*prices.fields, *money.fields)
+    return asked.query(sql, fields, types, portable=False, charge=needed)
 
 
 def _tiers_unknown(asked: Usage) -> str:

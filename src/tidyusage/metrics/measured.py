@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage.errors import OptionError
 from tidyusage.metrics import conventions
 from tidyusage.metrics.measures import NAMES, additive
-from tidyusage.metrics.money import Limits, Money, currencies
+from tidyusage.metrics.money import Money, QueryOptions, currencies
 from tidyusage.metrics.query import NUMBER, TEXT, Usage
 from tidyusage.sqltext import listed
 
@@ -37,12 +37,14 @@ class Measured:
     ) -> None:
         self.is_cost = measure == COST
         self.name = measure
-        self.limits = money.limits if self.is_cost else Limits(guard="", portable=True)
+        self.options = (
+            money.options if self.is_cost else QueryOptions(guard="", portable=True, charge=None)
+        )
         self.unrated = money.unrated if self.is_cost else ""
         self.currency = "currency, " if self.is_cost else ""
         value, currency, source = "", "cast(null as varchar)", "usage"
         if self.is_cost:
-            asked.require(money.charges, metric)
+            money.require(asked, metric)
             self.fields = money.fields
             steps, value, currency, source = money.amounts(), "tu__cost", "tu__currency", "amounts"
         elif measure == TOKENS:

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from tidyusage import answers
+from tidyusage import answers, schema
 from tidyusage.answers import GUARD
-from tidyusage.errors import known_options
-from tidyusage.metrics.policy import BILLED, code, cost, fields_of, kinds
+from tidyusage.errors import UnknownFieldError, known_options
+from tidyusage.metrics.policy import BILLED, amounts_of, code, cost, fields_of, kinds
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.rates import UNRATED
+from tidyusage.metrics.rates import UNRATED, currency_code
 from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, partition, quote
+from tidyusage.sqltext import listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
+    from tidyusage.columns import Columns
     from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates, WeekStart
 
 CURRENCY: Final = quote("charges.currency")
 
 
-class Limits(TypedDict):
-    """What `Usage.query` is told of a query with amounts of money."""
+class QueryOptions(TypedDict):
+    """What a query with amounts of money hands to `Usage.query`."""
 
     guard: str
     portable: bool
+    charge: Charge | None
 
 
 @known_options
@@ -36,6 +39,7 @@ def cost_by(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -45,11 +49,15 @@ def cost_by(
 ) -> FrameT:
     """Return what each group cost, one row a group and currency.
 
-    `charges` are overlapping views of one amount, so that each record gives one figure.  It is
-    the first of these that is there: `net`; `total`, less `included` where the total can be seen
-    to hold it (with `on_demand`, `committed`, `usage_based` and `platform_fee` it makes the total,
-    or it stands alone beside it and is not more); the sum of those four, less the size of
-    `discount`.  `tax` and `credit` are never inside.
+    A record's charges overlap, so only one figure is its cost: the first of these that exists.
+
+    1. `net`.
+    2. `total`, less `included` where the total contains it: together with `on_demand`,
+       `committed`, `usage_based` and `platform_fee` it makes the total; or there are none of
+       these, and it has the total's sign and is not larger.
+    3. The sum of those four, less the size of `discount`.
+
+    `tax` and `credit` are never part of it.
 
     Parameters
     ----------
@@ -67,6 +75,9 @@ def cost_by(
         `start_date` counts.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, such as "USD": where the frame lacks the column
+        `charges.currency` (`unit` in a long frame), or a row's is null.
     freq
         Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
         window that crosses a bound holds is split by the seconds on each side.  A window without
@@ -100,12 +111,20 @@ def cost_by(
     Raises
     ------
     UnknownFieldError
-        For an unknown dimension, or a frame without any column of charges.
+        For an unknown dimension; for a frame that has none of the charge columns, or has them
+        without `charges.currency` while `assume_currency` is not given.
     OptionError
         For an option's value that it cannot have.
     RecordError
         If a record has a cost in a currency of which there is no rate, unknown ones among them.  A
         lazy frame raises when it is collected.
+
+    Warns
+    -----
+    MissingColumnWarning
+        If the frame lacks charge columns that could change a record's cost: without
+        `charges.total`, say, the cost of a record without a net amount is not known.  A lazy frame
+        warns when it is collected; a DuckDB relation and a Spark frame cannot warn.
 
     Notes
     -----
@@ -127,13 +146,13 @@ def cost_by(
     asked = usage(
         frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
     )
-    money = Money.of(charge, rates, to)
+    money = Money.of(charge, rates, to, assume_currency)
     return answers.answer(frame, cost_query(asked, money))
 
 
 def cost_query(asked: Usage, money: Money) -> Query:
     """Return the query of `cost_by`."""
-    asked.require(money.charges, "cost_by")
+    money.require(asked, "cost_by")
     keys, period = asked.keys, asked.period
     sql = f"""{money.amounts()},
 costs as (
@@ -165,40 +184,76 @@ order by {ordered(*period, "cost desc", *asked.dimensions, "currency")}"""
         "records": INTEGER,
         "priced": INTEGER,
     }
-    return asked.query(sql, money.fields, types, **money.limits)
+    return asked.query(sql, money.fields, types, **money.options)
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """A policy, and the rates at which its amounts are converted, if they are."""
+    """A policy, the currency of amounts that name none, and exchange rates, if there are any."""
 
     charge: Charge = BILLED
     rates: Exchange | None = None
+    assumed: str | None = None
 
     @classmethod
-    def of(cls, charge: Charge, rates: Rates | None, to: str | None) -> Money:
-        """Look at the options; refuse what is no policy, and what are no rates."""
-        kinds(charge)  # raises for what is none
-        return cls(charge, Exchange.of(rates, to))
-
-    @property
-    def charges(self) -> tuple[str, ...]:
-        """The columns of charges that it reads."""
-        return tuple(field for field in fields_of(self.charge) if field.startswith("charges."))
+    def of(
+        cls,
+        charge: Charge,
+        rates: Rates | None = None,
+        to: str | None = None,
+        assume_currency: str | None = None,
+    ) -> Money:
+        """Check the options; raise for an unknown policy and for invalid rates or currencies."""
+        kinds(charge)  # raises for an unknown policy
+        assumed = None
+        if assume_currency is not None:
+            assumed = currency_code("assume_currency", assume_currency)
+        return cls(charge, Exchange.of(rates, to), assumed)
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """All the columns that it reads."""
+        """All columns that it reads."""
         dated = ("start_date",) if self.rates and self.rates.is_dated else ()
         return (*fields_of(self.charge), *dated)
+
+    def currency_sql(self, column: str = CURRENCY) -> str:
+        """Return the SQL of the currency of a row's amounts, as the row spells it."""
+        if self.assumed is None:
+            return column
+        return f"coalesce({code(column)}, {literal(self.assumed)})"
+
+    def require(self, asked: Usage, metric: str) -> None:
+        """Raise if a frame has no amount that the policy reads, or does not say their currency."""
+        asked.require(amounts_of(self.charge), metric)
+        self.require_currency(asked)
+
+    def has_amounts(self, asked: Usage) -> bool:
+        """Tell whether a frame has any column of amounts that the policy reads."""
+        return any(map(asked.holds, amounts_of(self.charge)))
+
+    def require_currency(self, asked: Usage) -> None:
+        """Raise if a frame has amounts that the policy reads and does not say their currency.
+
+        It must also have products if the policy differs between them.
+        """
+        if not self.has_amounts(asked):
+            return
+        if self.assumed is None:
+            require_currency(asked.columns)
+        if isinstance(self.charge, Mapping) and "product.id" not in asked.columns.known:
+            column = schema.rename("product.id", asked.columns.sep)
+            raise UnknownFieldError(
+                f"The column {column!r} is missing, by which charge= chooses the policy.",
+                "Keep the column, or give one policy for all products.",
+            )
 
     def amounts(self) -> str:
         """Return the steps from ``usage`` to ``amounts``: what each record cost, in what."""
         figure = cost(self.charge)
         if self.rates:
-            return self.rates.steps(figure, code(CURRENCY))
+            return self.rates.steps(figure, code(self.currency_sql()))
         return f"""amounts as (
-  select *, {figure} as tu__cost, {CURRENCY} as tu__currency
+  select *, {figure} as tu__cost, {self.currency_sql()} as tu__currency
   from usage
 )"""
 
@@ -209,10 +264,22 @@ class Money:
         return f",\n  {missing} as {GUARD}" if self.rates else ""
 
     @property
-    def limits(self) -> Limits:
+    def options(self) -> QueryOptions:
         """What a query with these amounts needs: its guard, and whether Polars can run it."""
         guard = self.rates.guard if self.rates else ""
-        return {"guard": guard, "portable": self.rates is None}
+        return {"guard": guard, "portable": self.rates is None, "charge": self.charge}
+
+
+def require_currency(columns: Columns) -> None:
+    """Raise if a frame lacks the column that says in which currency its amounts are."""
+    path = "unit" if columns.layout == "long" else "charges.currency"
+    if path not in columns.known:
+        raise UnknownFieldError(
+            f"The column {schema.rename(path, columns.sep)!r} is missing: without it, amounts in "
+            "different currencies would be added.",
+            "Keep the column. If all amounts are in one currency, name it instead, for example "
+            "assume_currency='USD'.",
+        )
 
 
 def currencies(asked: Usage, *, sums: tuple[str, ...], present: str) -> str:

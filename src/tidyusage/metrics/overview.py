@@ -54,6 +54,7 @@ def summary(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     end: Ends = "exclusive",
     overlap: Overlap = "warn",
@@ -77,6 +78,8 @@ def summary(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         As in `tokens_by`.
     end
@@ -125,13 +128,14 @@ def summary(
     6        tokens    tokens  17645468.00      186  0.600000
     7          cost       USD      5031.76      310  1.000000
     """
-    money, periods = Money.of(charge, rates, to), Periods("1d", end=end)
+    money, periods = Money.of(charge, rates, to, assume_currency), Periods("1d", end=end)
     query = summary_query(usage(frame, by, overlap=overlap), money, token_convention, periods)
     return answers.answer(frame, query)
 
 
 def summary_query(asked: Usage, money: Money, convention: Conventions, periods: Periods) -> Query:
     """Return the query of `summary`."""
+    money.require_currency(asked)
     keys = asked.keys
     more = {
         "tu__cost": "tu__cost",
@@ -193,8 +197,10 @@ order by {ordered(*keys, "tu__place", "value desc", "unit")}"""
     )
     types = {"figure": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
     types |= {"coverage": NUMBER, "start_date": INSTANT, "end_date": INSTANT}
-    guard = money.limits["guard"]
-    return asked.query(sql, fields, types, guard=guard, portable=False)
+    # Without any amounts there is no cost, and nothing to warn of.
+    charge = money.charge if money.has_amounts(asked) else None
+    guard = money.options["guard"]
+    return asked.query(sql, fields, types, guard=guard, portable=False, charge=charge)
 
 
 _PRICED: Final = "tu__cost is not null"

@@ -19,8 +19,9 @@ from tidyusage.columns import columns as columns_of
 from tidyusage.dialects import Table
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.metrics import lists as lists_
-from tidyusage.metrics import source, spread
+from tidyusage.metrics import missing_charges, policy, source, spread
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
+from tidyusage.metrics.missing_charges import MissingCharges
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension, Folded
 from tidyusage.metrics.time import PART, PERIOD, WEIGHT
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from tidyusage.columns import Columns
     from tidyusage.metrics.time import Periods
-    from tidyusage.typing import Overlap
+    from tidyusage.typing import Charge, Overlap
 
 NUMBER: Final = schema.ARROW["number"]
 TEXT: Final = schema.ARROW["string"]
@@ -163,8 +164,12 @@ class Usage:
         nullable: tuple[str, ...] = (),
         guard: str = "",
         portable: bool = True,
+        charge: Charge | None = None,
     ) -> Query:
-        """Return a metric's query; ``sql`` are its steps after ``usage``, made of ``fields``."""
+        """Return a metric's query; ``sql`` are its steps after ``usage``, made of ``fields``.
+
+        ``charge`` is the policy whose amounts it reads, if any.
+        """
         fields = tuple(dict.fromkeys((*fields, *(self.periods.fields if self.periods else ()))))
         period = {PERIOD: self.periods.type} if self.periods else {}
         names = [dimension.name for dimension in self.by]
@@ -175,9 +180,10 @@ class Usage:
                 "Rename that column of the frame.",
             )
         brought = tuple(name for name in DERIVED if name in fields and self._brings(name))
+        needs = source.needs(self.columns, self.by, fields)
         return Query(
             f"with {self._steps(fields, self.lists)},\n{sql}",
-            source.needs(self.columns, self.by, fields),
+            needs,
             {**period, **dict.fromkeys(names), **results},
             {of.name: None if of.child or of.folded else of.column for of in self.by},
             f"with {self._steps(fields, lists_.BROUGHT)},\n{sql}"
@@ -190,12 +196,29 @@ class Usage:
             guard,
             source.kinds(self.columns, fields),
             {dimension.name: dimension.key for dimension in self.by},
-            self._look,
+            partial(self._look, charge=charge),
         )
 
-    def _look(self, frame: Any, needs: Iterable[str]) -> Any:
-        """Look at a frame before it is asked: for overlaps, and for figures that are spread."""
+    def missing_charges(self, charge: Charge) -> MissingCharges | None:
+        """Return the charge columns that the frame lacks, and the query of whether they matter."""
+        tests = policy.missing_columns(charge, self.columns)
+        if not tests:
+            return None
+        types = dict.fromkeys(missing_charges.count_columns(tests), INTEGER)
+        query = Usage(self.columns, (), lists=self.lists).query(
+            missing_charges.counts_sql(tests), policy.fields_of(charge), types
+        )
+        names = tuple(schema.rename(name, self.columns.sep) for name in tests)
+        return MissingCharges(
+            names, query, charge == policy.BILLED and policy.NET in self.columns.known
+        )
+
+    def _look(self, frame: Any, needs: Iterable[str], charge: Charge | None) -> Any:
+        """Check a frame first: overlaps, missing charge columns, and figures that are spread."""
+        needs = tuple(needs)
         frame = checked(frame, self.overlap, needs)
+        if charge is not None and not missing_charges.is_checked(self.overlap):
+            frame = missing_charges.checked(frame, self.missing_charges(charge), needs)
         if self.periods is None or self.whole:
             return frame
         return spread.checked(frame, self.columns, self.periods, needs)

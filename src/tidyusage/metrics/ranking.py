@@ -28,6 +28,7 @@ def top(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     overlap: Overlap = "warn",
 ) -> FrameT:
@@ -53,6 +54,8 @@ def top(
         Of "cost", as in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         Of "tokens", as in `tokens_by`.
     overlap
@@ -100,7 +103,7 @@ def top(
     if not by:
         raise OptionError("top() needs a dimension.", "Name one, as in top(10, 'user.id').")
     check_by(by, engines.columns(frame))
-    asked, money = usage(frame, by, overlap=overlap), Money.of(charge, rates, to)
+    asked, money = usage(frame, by, overlap=overlap), Money.of(charge, rates, to, assume_currency)
     return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
 
 
@@ -113,6 +116,7 @@ def trend(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -145,6 +149,8 @@ def trend(
         Of "cost", as in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         Of "tokens", as in `tokens_by`.
     tz
@@ -197,7 +203,7 @@ def trend(
     """
     check_by(by, engines.columns(frame))
     asked = usage(frame, by, Periods(freq, tz, end, fiscal_year_start, week_start), overlap=overlap)
-    money = Money.of(charge, rates, to)
+    money = Money.of(charge, rates, to, assume_currency)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))
 
 
@@ -251,7 +257,7 @@ from sized
 order by {ordered("tu__total desc", "currency", "tu__place")}"""
     types = {"rank": INTEGER, **measured.types, "share": NUMBER}
     types |= {"records": INTEGER, "groups": INTEGER}
-    return asked.query(sql, measured.fields, types, nullable=("rank",), **measured.limits)
+    return asked.query(sql, measured.fields, types, nullable=("rank",), **measured.options)
 
 
 def trend_query(
@@ -281,4 +287,4 @@ select {listed(*keys)}{measured.currency}tu__value as {value}, tu__value - tu__b
 from compared
 order by {ordered("period", "tu__value desc", *dims, "currency")}"""
     types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}
-    return asked.query(sql, measured.fields, types | {"records": INTEGER}, **measured.limits)
+    return asked.query(sql, measured.fields, types | {"records": INTEGER}, **measured.options)

@@ -44,9 +44,7 @@ class Rates:
                 f"{given}= is given, and {other}= is not.",
                 "Amounts are converted with both, as rates={'EUR': 1.08}, to='USD'.",
             )
-        if not isinstance(to, str) or not _code(to):
-            raise OptionError(f"to={to!r} is no currency.", "Give a code such as 'USD'.")
-        own = _code(to)
+        own = currency_code("to", to)
         if isinstance(rates, Mapping):
             rows: Iterable[tuple[Any, Any, Any]] = ((c, None, rate) for c, rate in rates.items())
         else:
@@ -73,8 +71,8 @@ class Rates:
         """What to say of amounts that no rate is there for."""
         return (
             f"There is no rate of {{}} to {self.to}.\n\n"
-            "Add it to rates=, or name the currency of such records with currency= when they are "
-            "flattened."
+            "Add it to rates=, or name the currency of records without one: with assume_currency= "
+            "here, or with currency= when they are flattened."
         )
 
     def steps(self, cost: str, currency: str) -> str:
@@ -113,6 +111,13 @@ amounts as (
     def is_dated(self) -> bool:
         """Whether rates hold from a date on."""
         return any(since for _, since, _, _ in self.spans)
+
+
+def currency_code(option: str, value: object) -> str:
+    """Return the code of a currency that an option names; raise if it is not text, or blank."""
+    if not isinstance(value, str) or not _code(value):
+        raise OptionError(f"Invalid currency: {option}={value!r}.", "Give a code such as 'USD'.")
+    return _code(value)
 
 
 def _code(currency: str) -> str:

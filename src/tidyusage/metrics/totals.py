@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import answers, catalogue
 from tidyusage.errors import known_options
-from tidyusage.metrics.money import CURRENCY
-from tidyusage.metrics.policy import code
+from tidyusage.metrics.money import Money, require_currency
+from tidyusage.metrics.policy import BILLED, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import RECORD
 from tidyusage.metrics.time import Periods
@@ -28,6 +28,7 @@ _ADDED: Final = {field.column: field for field in catalogue.MEASURES if field.ad
 def totals(
     frame: FrameT,
     *by: str,
+    assume_currency: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -48,6 +49,8 @@ def totals(
     *by
         Dimensions: fields by path or by column, `resources.*`, `tool`, or columns of your own.
         Money and counts of a record that names several resources or tools are split evenly.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     freq
         Adds a column `period`, first: "1h", "1d", "1w" from Monday, "1mo", "1q" or "1y".  What a
         window that crosses a bound holds is split by the seconds on each side.  Records without
@@ -76,7 +79,8 @@ def totals(
     Raises
     ------
     UnknownFieldError
-        For an unknown dimension, or a frame without any measure.
+        For an unknown dimension; for a frame without any measure, or with amounts and without
+        `charges.currency` while `assume_currency` is not given.
     OptionError
         For a dimension that is named twice, or is called like a column of the answer.
 
@@ -100,14 +104,17 @@ def totals(
     asked = usage(
         frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
     )
-    return answers.answer(frame, totals_query(asked))
+    money = Money.of(BILLED, assume_currency=assume_currency)
+    return answers.answer(frame, totals_query(asked, money))
 
 
-def totals_query(asked: Usage) -> Query:
+def totals_query(asked: Usage, money: Money) -> Query:
     """Return the query of `totals`."""
     added = list(filter(asked.holds, _ADDED))
     charges = list(filter(asked.holds, catalogue.CHARGE_AMOUNTS))
     asked.require((*_ADDED, _QUANTITY, *catalogue.CHARGE_AMOUNTS, COUNTS), "totals")
+    if charges and money.assumed is None:
+        require_currency(asked.columns)
     keys = asked.keys
     has_counts = asked.holds(COUNTS)
     entries = [
@@ -120,7 +127,7 @@ def totals_query(asked: Usage) -> Query:
     ]
     entries += [f"select {listed(*keys)}metric, unit, value, records from quantities"]
     entries += [f"select {listed(*keys)}metric, unit, value, records from actions"] * has_counts
-    currency = code(CURRENCY)
+    currency = code(money.currency_sql())
     metric = f"case when {_NAME} is null then '{_QUANTITY}' else '{_QUANTITY}.' || {_NAME} end"
     sql = f"""sums as (
   select {listed(*keys)}{_sums(asked, added)}count(*) as tu__all

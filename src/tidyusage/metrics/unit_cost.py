@@ -28,6 +28,7 @@ def cost_per_token(
     token_convention: Conventions = "auto",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -59,6 +60,8 @@ def cost_per_token(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     freq
         Adds a column `period`, first, as in `cost_by`.
     tz
@@ -110,7 +113,7 @@ def cost_per_token(
     asked = usage(
         frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
     )
-    money = Money.of(charge, rates, to)
+    money = Money.of(charge, rates, to, assume_currency)
     query = cost_per_token_query(asked, money, per=per, tokens=tokens, convention=token_convention)
     return answers.answer(frame, query)
 
@@ -131,7 +134,7 @@ def cost_per_token_query(
     name: str = "cost_per_token",
 ) -> Query:
     """Return the query of `cost_per_token`; ``name`` is the column of the unit cost."""
-    asked.require(money.charges, "cost_per_token")
+    money.require(asked, "cost_per_token")
     asked.require(conventions.FIELDS[:-1], "cost_per_token")
     keys = asked.keys
     separate, within = {
@@ -166,7 +169,7 @@ sums as (
         name: NUMBER,
         "records": INTEGER,
     }
-    return asked.query(sql, (*conventions.FIELDS, *money.fields), types, **money.limits)
+    return asked.query(sql, (*conventions.FIELDS, *money.fields), types, **money.options)
 
 
 def unit_costs(asked: Usage, money: Money, quantity: str, name: str, per: float) -> str:

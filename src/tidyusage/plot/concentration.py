@@ -30,6 +30,7 @@ def pareto(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     overlap: Overlap = "warn",
     groups: int = DOZEN,
@@ -51,6 +52,8 @@ def pareto(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         As in `tokens_by`.
     overlap
@@ -88,7 +91,14 @@ def pareto(
     'Cost by user, and the share of the largest'
     """
     times = Times.of(frame, None, "UTC", "exclusive")
-    how = Measure(measure, charge, rates, to, token_convention)
+    how = Measure(
+        measure,
+        charge=charge,
+        rates=rates,
+        to=to,
+        assume_currency=assume_currency,
+        token_convention=token_convention,
+    )
     answer = asked(how.ranked, frame, (by,), size="share", most=groups, overlap=overlap)
     plan = Plan(
         answer,

@@ -31,6 +31,7 @@ def cost_by(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -55,6 +56,8 @@ def cost_by(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     freq
         The length of a period, as in `cost_by`; None draws bars.
     tz
@@ -97,7 +100,9 @@ def cost_by(
     'Cost by model, per week'
     """
     times = Times.of(frame, freq, tz, end)
-    metric = partial(metrics.cost_by, charge=charge, rates=rates, to=to)
+    metric = partial(
+        metrics.cost_by, charge=charge, rates=rates, to=to, assume_currency=assume_currency
+    )
     answer = asked(metric, frame, by, size="share", most=groups, overlap=overlap, **times.options)
     plan = Plan(
         answer,

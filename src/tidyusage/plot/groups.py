@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import engines
 from tidyusage.errors import OptionError, is_count
+from tidyusage.metrics.missing_charges import ALREADY_CHECKED
 from tidyusage.metrics.source import Folded
 from tidyusage.plot import colors as colors_
 from tidyusage.plot import labels
@@ -88,7 +89,7 @@ def asked(
     """Ask a metric by its largest groups.
 
     ``rank`` (else the metric, without periods) is asked first, and says by the column ``size``
-    which are largest.  Overlaps are looked for once.
+    which are largest.  Overlaps and missing columns are looked for once.
     """
     _check(by, most)
     if not by:
@@ -97,7 +98,7 @@ def asked(
     chosen = [_largest(rows, place, size, name, most) for place, name in enumerate(by)]
     if rank or options or any(one.rest for one in chosen):
         folds = [one.folded for one in chosen]
-        rows = rows_of(metric(frame, *folds, overlap="ignore", **options), by)
+        rows = rows_of(metric(frame, *folds, overlap=ALREADY_CHECKED, **options), by)
     return _named(rows, *(*chosen, None, None)[:MOST])
 
 

@@ -30,6 +30,7 @@ def heatmap(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -56,6 +57,8 @@ def heatmap(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         As in `tokens_by`.
     tz
@@ -95,7 +98,14 @@ def heatmap(
     'Tokens by user and day'
     """
     times = Times.of(frame, freq, tz, end)
-    how = Measure(measure, charge, rates, to, token_convention)
+    how = Measure(
+        measure,
+        charge=charge,
+        rates=rates,
+        to=to,
+        assume_currency=assume_currency,
+        token_convention=token_convention,
+    )
     answer = how.over_time(frame, (by,), times, overlap, groups)
     kept = set(answer.groups.kept) if answer.groups else set()
     plan = Plan(

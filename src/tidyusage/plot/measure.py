@@ -30,10 +30,12 @@ class Measure:
     def __init__(
         self,
         name: str,
+        *,
         charge: Charge,
         rates: Rates | None,
         to: str | None,
-        convention: Conventions,
+        assume_currency: str | None,
+        token_convention: Conventions,
     ) -> None:
         self.is_cost = name == "cost"
         self.word = labels.words(name)
@@ -43,7 +45,8 @@ class Measure:
             "charge": charge,
             "rates": rates,
             "to": to,
-            "token_convention": convention,
+            "assume_currency": assume_currency,
+            "token_convention": token_convention,
         }
 
     def unit(self, currency: str | None) -> str:

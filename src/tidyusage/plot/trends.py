@@ -29,6 +29,7 @@ def trend(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -58,6 +59,8 @@ def trend(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         As in `tokens_by`.
     tz
@@ -99,7 +102,14 @@ def trend(
     'Cost, per week'
     """
     times = Times.of(frame, freq, tz, end)
-    how = Measure(measure, charge, rates, to, token_convention)
+    how = Measure(
+        measure,
+        charge=charge,
+        rates=rates,
+        to=to,
+        assume_currency=assume_currency,
+        token_convention=token_convention,
+    )
     answer = how.over_time(frame, by, times, overlap, groups)
     plan = Plan(
         answer,

@@ -41,14 +41,21 @@ class Bearing:
     convention: Conventions | None = None
 
     @classmethod
-    def of(cls, found: Columns, by: str, charge: Charge, convention: Conventions) -> Bearing:
+    def of(
+        cls,
+        found: Columns,
+        by: str,
+        charge: Charge,
+        convention: Conventions,
+        assume_currency: str | None = None,
+    ) -> Bearing:
         """Return a measure by its name; raise for what has no sum or is not there."""
-        asked, money = Usage.of(found, ()), Money.of(charge, None, None)
+        asked, money = Usage.of(found, ()), Money.of(charge, assume_currency=assume_currency)
         conventions.decision(convention)  # raises for what is none
         if by == EVEN:
             return cls(by, asked, money)
         if by == COST:
-            asked.require(money.charges, "allocate_shared")
+            money.require(asked, "allocate_shared")
             return cls(by, asked, money, (), cost(charge))
         if by == TOKENS:
             asked.require(conventions.FIELDS[:-1], "allocate_shared")

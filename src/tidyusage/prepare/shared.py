@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tidyusage import engines
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
+from tidyusage.metrics import missing_charges
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.query import NUMBER, TEXT
 from tidyusage.prepare.bearing import Bearing
@@ -32,6 +33,7 @@ def allocate_shared(
     by: str = "tokens",
     within: Sequence[str] | None = None,
     charge: Charge = "billed",
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     end: End = "exclusive",
     overlap: Overlap = "warn",
@@ -64,6 +66,8 @@ def allocate_shared(
         `product.id`, but for one of which `to` names a field.  `[]` looks everywhere.
     charge
         Of "cost", as in `cost_by`.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         Of "tokens", as in `tokens_by`.
     end
@@ -85,7 +89,8 @@ def allocate_shared(
     Raises
     ------
     UnknownFieldError
-        For an unknown field or measure, or a frame without the columns of `to` or of the measure.
+        For an unknown field or measure, or a frame without the columns of `to` or of the measure;
+        by cost, also for one without `charges.currency` while `assume_currency` is not given.
     OptionError
         For an option's value that it cannot have, or a measure that has no sum.
     FrameError
@@ -93,6 +98,8 @@ def allocate_shared(
 
     Warns
     -----
+    MissingColumnWarning
+        By cost, as in `cost_by`.
     AllocationWarning
         If shared rows have no target; they stay as they are.  It counts them and tells their cost.
         A lazy frame warns when it is collected; a relation and a Spark frame cannot, and their rows
@@ -128,7 +135,10 @@ def allocate_shared(
         )
     frame = checked(frame, overlap, engines.columns(frame), equals_only=True)
     found = wide(frame)
-    bearing = Bearing.of(found, by, charge, token_convention)
+    bearing = Bearing.of(found, by, charge, token_convention, assume_currency)
+    if bearing.is_cost:
+        missing = bearing.asked.missing_charges(charge)
+        frame = missing_charges.checked(frame, missing, engines.columns(frame))
     spreading = Spreading.of(found, where, to, within, bearing=bearing, end=end)
     marks = kinds(found, where) | {SPREAD: "boolean", SHARE: "number"}
     is_silent = engines.backend_of(frame) in {"duckdb", "pyspark"}
@@ -181,6 +191,8 @@ def _warn(left: pa.Table, spreading: Spreading) -> None:
         if row[f"{AMOUNT}_sum"] is not None
     ]
     cost = f"They cost {', '.join(costs)}" if costs else "They have no cost"
+    if costs and not spreading.knows_currency:  # different currencies are not added
+        cost = "They have a cost"
     names = " and ".join(target.name for target in spreading.targets)
     place = " and ".join([*(scope.name for scope in spreading.scopes), "window"])
     rows = f"{left.num_rows:,} shared rows are" if left.num_rows > 1 else "1 shared row is"

@@ -74,6 +74,12 @@ class Spreading:
         return cls(found, selected(found, where), targets, scopes, bearing, end)
 
     @property
+    def knows_currency(self) -> bool:
+        """Whether the frame or the caller says in which currency the amounts are."""
+        is_there = "charges.currency" in self.found.known
+        return is_there or self.bearing.money.assumed is not None
+
+    @property
     def steps(self) -> str:
         """The steps from ``usage`` to ``spread``: all rows, the shared ones once a target."""
         cell, target = self._cell, self._target
@@ -207,13 +213,14 @@ spread as (
     @property
     def _facts(self) -> list[str]:
         """The SQL of what is read of each row."""
-        money = self.bearing.money.fields
-        fields = dict.fromkeys((*self.bearing.fields, *money, *DATES))
+        money = self.bearing.money
+        fields = dict.fromkeys((*self.bearing.fields, *money.fields, *DATES))
+        currency = money.currency_sql(_field(self.found, "charges.currency"))
         keys = [_key(target) for target in self.targets]
         return [
             ROW,
             f"{self.where} as tu__shared",
-            f"{code(_field(self.found, 'charges.currency'))} as tu__currency",
+            f"{code(currency)} as tu__currency",
             *(f"{column(scope)} as tu__in_{place}" for place, scope in enumerate(self.scopes)),
             *(f"{key} as tu__to_{place}" for place, key in enumerate(keys)),
             *(f"{quote(name)} as {alias}" for name, alias in self._members.items()),

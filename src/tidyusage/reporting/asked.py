@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidyusage import answers, bounded, engines
 from tidyusage.errors import UnknownFieldError
+from tidyusage.metrics.missing_charges import ALREADY_CHECKED
+from tidyusage.metrics.money import Money
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
 
@@ -35,11 +37,22 @@ class Asked:
         people: Mapping[str, str] | None = self.options.get("people")
         return people
 
+    @property
+    def money(self) -> Money:
+        """The policy by which a record's cost is found, and in what currency."""
+        options = self.options
+        return Money.of(
+            options["charge"],
+            options["rates"],
+            options["to"],
+            options.get("assume_currency"),
+        )
+
     def of(self, function: Callable[..., Any]) -> dict[str, Any]:
         """Return those of the options that a function has."""
         known = inspect.signature(function).parameters
         options = {name: value for name, value in self.options.items() if name in known}
-        return options | ({"overlap": "ignore"} if "overlap" in known else {})
+        return options | ({"overlap": ALREADY_CHECKED} if "overlap" in known else {})
 
     def ask(self, metric: Callable[..., Any], *by: str, **more: Any) -> list[Row]:
         """Return a metric's answer as rows."""
@@ -48,7 +61,7 @@ class Asked:
     def usage(self, *by: str, whole: bool = False, freq: Any = None) -> Usage:
         """Look at the frame as a metric does."""
         periods = Periods.of(freq, self.options["tz"], self.options["end"])
-        return usage(self.frame, by, periods, whole=whole)
+        return usage(self.frame, by, periods, whole=whole, overlap=ALREADY_CHECKED)
 
     def run(self, query: Query) -> list[Row]:
         """Return a query's answer as rows."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.metrics.acceptance import acceptance_query
-from tidyusage.metrics.money import Money, cost_query
+from tidyusage.metrics.money import cost_query
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.metrics.tokens import cache_hit_query, tokens_query
 from tidyusage.metrics.unit_cost import cost_per_token_query
@@ -114,14 +114,8 @@ class Cubes:
         known[None] = len(self.periods)
         return [known[start.date() if hasattr(start, "date") else start] for start in starts]
 
-    @property
-    def money(self) -> Money:
-        """What a record costs."""
-        options = self.asked.options
-        return Money.of(options["charge"], options["rates"], options["to"])
-
     def _cost(self, usage: Usage) -> Query:
-        return cost_query(usage, self.money)
+        return cost_query(usage, self.asked.money)
 
     def _tokens(self, usage: Usage) -> Query:
         return tokens_query(usage, self.asked.options["token_convention"])
@@ -131,7 +125,7 @@ class Cubes:
 
     def _unit(self, usage: Usage) -> Query:
         convention = self.asked.options["token_convention"]
-        return cost_per_token_query(usage, self.money, convention=convention)
+        return cost_per_token_query(usage, self.asked.money, convention=convention)
 
 
 def _holds(usage: Usage, query: Callable[[Usage], Query]) -> bool:

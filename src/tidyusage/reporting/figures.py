@@ -60,6 +60,7 @@ class Figures:
 def figures(asked: Asked, overlap: Overlap, *, users: bool) -> Figures:
     """Ask a frame for everything that a page tells."""
     twice = trust.twice(asked, overlap)
+    trust.check_charges(asked)
     overview = asked.ask(summary)
     span = _span(overview, asked)
     asked = replace(asked, freq=calendar.chosen(asked.freq, span))

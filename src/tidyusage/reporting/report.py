@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, get_args
 from tidyusage.errors import ExportError, OptionError, known_options, one_of
 from tidyusage.export.whole import replaced
 from tidyusage.metrics import spread
-from tidyusage.metrics.money import Money
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.users import person
@@ -38,6 +37,7 @@ def report(
     charge: Charge = "billed",
     rates: Rates | None = None,
     to: str | None = None,
+    assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
@@ -68,6 +68,8 @@ def report(
         As in `cost_by`.
     to
         The currency to which amounts are converted.
+    assume_currency
+        The currency of amounts that name none, as in `cost_by`.
     token_convention
         As in `tokens_by`.
     tz
@@ -90,6 +92,9 @@ def report(
 
     Raises
     ------
+    UnknownFieldError
+        For a frame that has amounts and no `charges.currency`, while `assume_currency` is not
+        given.
     ExportError
         If there is no such folder, or the file cannot be written; what was there stays then.
     OptionError
@@ -105,6 +110,8 @@ def report(
     -----
     OverlapWarning
         With `overlap="warn"`, of every kind of frame, since all of them are asked at once.
+    MissingColumnWarning
+        As in `cost_by`, of every kind of frame.
 
     Notes
     -----
@@ -126,6 +133,7 @@ def report(
     target = _target(path)
     options: dict[str, Any] = {"charge": charge, "rates": rates, "to": to, "tz": tz, "end": end}
     options |= {"token_convention": token_convention, "people": people}
+    options |= {"assume_currency": assume_currency}
     _check(frame, options, freq, overlap, title=title, users=users)
     require_vega()
     made = datetime.now(UTC)
@@ -160,7 +168,6 @@ def _check(
     one_of("users", users, (True, False))
     if title is not None and not isinstance(title, str):
         raise OptionError(f"title={title!r} is no text.", "Give the page's heading as text.")
-    Money.of(options["charge"], options["rates"], options["to"])
     person("id", "email", options["people"])
     Periods("1d", options["tz"], options["end"])
-    usage(frame, ())
+    Asked(frame, options).money.require_currency(usage(frame, ()))

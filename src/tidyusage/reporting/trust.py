@@ -91,6 +91,14 @@ def twice(asked: Asked, overlap: Overlap) -> list[str]:
     return [*([repeated.fact] if repeated else []), *words]
 
 
+def check_charges(asked: Asked) -> None:
+    """Warn of missing charge columns that could change a cost, as a metric would."""
+    usage, money = asked.usage(), asked.money
+    missing = usage.missing_charges(money.charge)
+    if missing and money.has_amounts(usage):
+        missing.warn(asked.frame)
+
+
 def _pair(pair: Row) -> str:
     product = pair.get("product.id", pair.get("product_id"))
     unit = pair["unit"] or "of unknown currency"
