@@ -212,8 +212,8 @@ def tool_of(record, key, by, weight, freq):
 def amounts(record):
     found = defaultdict(list)
     for charge in record.get("charges") or []:
-        if charge and charge.get("amount") is not None and charge.get("type"):
-            found[charge["type"]].append(charge["amount"])
+        if charge and charge.get("amount") is not None:
+            found[charge.get("type")].append(charge["amount"])
     return {type_: fsum(values) for type_, values in found.items()}
 
 
@@ -226,7 +226,8 @@ def billed(record):
         included = money.get("included")
         if included is not None:
             is_whole = parts and close(fsum(parts) + included, money["total"])
-            is_alone = not parts and included <= money["total"]
+            low, high = sorted([0, money["total"]])
+            is_alone = not parts and low <= included <= high  # of its sign, and not larger
             if is_whole or is_alone:
                 return money["total"] - included
         return money["total"]
@@ -465,7 +466,7 @@ def measures(record):
             quantity,
         )
     for type_, amount in amounts(record).items():
-        yield f"charges.{type_}", currency(record), amount
+        yield "charges" if type_ is None else f"charges.{type_}", currency(record), amount
 
 
 def totals(records, by=(), freq=None, tz="UTC"):

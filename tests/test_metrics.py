@@ -207,6 +207,12 @@ def test_a_group_without_a_cost_is_one_row_of_nulls():
         ({"total": 10, "usage_based": 6, "included": 1}, "billed", 10),  # it cannot be seen inside
         ({"total": 10, "included": 4}, "billed", 6),
         ({"total": 3, "included": 4}, "billed", 3),  # it is more
+        ({"total": -5, "included": -7}, "billed", -5),  # likewise
+        ({"total": -7, "included": -5}, "billed", -2),  # -7 - -5
+        ({"total": 5, "included": -7}, "billed", 5),  # of the other sign, it is not part of it
+        ({"total": -7, "included": 5}, "billed", -7),
+        ({"total": 1e-200, "included": -1e-200}, "billed", 1e-200),  # their product is 0
+        ({"total": -4, "usage_based": 3, "included": -7}, "billed", 3),  # 3 - 7 makes the total
         ({"on_demand": 1, "committed": 2, "platform_fee": 4, "discount": 3}, "billed", 4),
         ({"included": 4}, "billed", None),
         ({"discount": 4}, "billed", None),
@@ -460,7 +466,7 @@ def test_dimensions_keep_their_dtypes():
     )
     table = pa.table({"id": ["a"], "team": pa.array(["x"]).dictionary_encode()})
     table = table.append_column("charges.net", pa.array([1.0]))
-    assert tu.cost_by(table, "team")["team"].type == table["team"].type
+    assert tu.cost_by(table, "team", assume_currency="USD")["team"].type == table["team"].type
 
 
 def test_a_frames_own_column_and_lazy_frames():
@@ -473,6 +479,7 @@ def test_a_frames_own_column_and_lazy_frames():
 def test_nan_is_missing(backend):
     nan = float("nan")
     table = {"id": ["a", "b"], "charges.net": [nan, 2.0], "charges.total": [1.0, nan]}
+    table |= {"charges.included": [nan, nan], "charges.currency": ["USD", "USD"]}
     polars = pl.DataFrame(table)
     frame = {
         "pandas": polars.to_pandas,

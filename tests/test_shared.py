@@ -21,6 +21,7 @@ from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import (
     AllocationWarning,
     FrameError,
+    MissingColumnWarning,
     OptionError,
     OverlapError,
     OverlapWarning,
@@ -466,7 +467,8 @@ def test_a_pandas_frame_is_not_changed_and_dtypes_stay():
 
 def test_some_columns_are_enough():
     frame = pl.DataFrame({"id": ["f", "a"], "user.id": [None, "ada"], "charges.net": [5, 1]})
-    found = tu.allocate_shared(frame, ANYONE, "user.id", by="cost")
+    with pytest.warns(MissingColumnWarning):
+        found = tu.allocate_shared(frame, ANYONE, "user.id", by="cost", assume_currency="USD")
     assert found["charges.net"].to_list() == [5, 1]
     assert found["user.id"].to_list() == ["ada", "ada"]
 

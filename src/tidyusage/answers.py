@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 GUARD: Final = "tu__guard"
 _UTC: Final = pa.timestamp("us", tz="UTC")
 _NAIVE: Final = pa.timestamp("us")
+_NOT_FINITE: Final = (
+    "The answer's column '{}' is not finite: values are too large to be added, or one of them is "
+    "infinite.\n\nLook for implausible values first, for example with findings()."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) 
         found = engines.ask(connection, plain, lambda _: query.sql)
     if query.guard and found.num_rows:
         _check_guard(found[GUARD][0].as_py(), query)
+    _require_finite(found, query)
     return found
 
 
@@ -112,6 +117,30 @@ def _check_guard(found: str | None, query: Query) -> None:
     """Raise if there is something of which nothing can be said."""
     if found is not None:
         raise RecordError(query.guard.replace("{}", found, 1))
+
+
+def _figures(query: Query) -> dict[str, str]:
+    """Return the computed numbers of an answer, with their names within the query.
+
+    Where the answer is the frame's own rows, nothing is summed.
+    """
+    if query.of_rows:
+        return {}
+    return {
+        name: query.key(name)
+        for name, type_ in query.types.items()
+        if type_ is not None and pa.types.is_floating(type_)
+    }
+
+
+def _require_finite(found: pa.Table, query: Query) -> None:
+    """Raise if a figure is infinite or NaN: values are too large to add, or one is infinite."""
+    from pyarrow import compute as pc
+
+    for name, key in _figures(query).items():
+        column = found[key]
+        if pa.types.is_floating(column.type) and pc.all(pc.is_finite(column)).as_py() is False:
+            raise RecordError(_NOT_FINITE.format(name))
 
 
 def _plain_arrow(table: pa.Table, without_nan: Container[str]) -> pa.Table:
@@ -203,15 +232,18 @@ def _of_polars(frame: Any, query: Query) -> Any:
             return cast("pl.DataFrame", pl.from_arrow(found)).cast(cast("Any", types))
 
         found = plain.map_batches(ask, schema=types)
-    if query.guard and query.portable:
+    if query.portable and (query.guard or _figures(query)):
         found = found.map_batches(lambda eager: _checked(eager, query))
     typed = found.select(_typed_polars(name, query, schema) for name in query.types)
     return typed if isinstance(frame, pl.LazyFrame) else typed.collect()
 
 
 def _checked(eager: pl.DataFrame, query: Query) -> pl.DataFrame:
-    if eager.height:
+    if query.guard and eager.height:
         _check_guard(eager[GUARD][0], query)
+    for name in _figures(query):
+        if eager[name].dtype.is_float() and not eager[name].is_finite().all():
+            raise RecordError(_NOT_FINITE.format(name))
     return eager
 
 
@@ -270,6 +302,8 @@ def _of_spark(frame: Any, query: Query) -> Any:
     found = sparks.queried(frame, query.sql, query.needs, in_order=not query.of_rows)
     if query.guard:
         found = sparks.guarded(found, GUARD, *query.guard.split("{}", 1))
+    if figures := _figures(query):
+        found = sparks.finite(found, figures, *_NOT_FINITE.split("{}"))
     own = {name: types[of] if of else "string" for name, of in query.dimensions.items()}
     return sparks.typed(
         found, {name: (query.key(name), type_ or own[name]) for name, type_ in query.types.items()}
@@ -287,6 +321,13 @@ def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.Duck
         before, after = map(literal, query.guard.split("{}", 1))
         said = f"error({before} || {GUARD} || {after})"
         found = found.filter(f"case when {GUARD} is not null then {said} else true end")
+    if figures := _figures(query):
+        cases = " ".join(
+            f"when not isfinite(cast({quote(key)} as double))"
+            f" then error({literal(_NOT_FINITE.format(name))})"
+            for name, key in figures.items()
+        )
+        found = found.filter(f"case {cases} else true end")
     return found.project(
         ", ".join(f"{_typed_sql(name, query, types)} as {quote(name)}" for name in query.types)
     )

@@ -26,7 +26,13 @@ Query = Callable[[str], str]
 Types = Mapping[str, pa.DataType | None]
 
 # What is raised over a column that Arrow has no type for.
-UNTYPED: Final = (pa.ArrowException, TypeError, ValueError, NotImplementedError)
+UNTYPED: Final = (
+    pa.ArrowException,
+    TypeError,
+    ValueError,
+    OverflowError,  # whole numbers of Python beyond 64 bits
+    NotImplementedError,
+)
 
 
 def backend_of(frame: object) -> Backend | None:

@@ -56,13 +56,17 @@ def as_dtype(column: Any, type_: pa.DataType, dtype: Any) -> Any:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return column.to_pandas().dt.tz_localize("UTC").astype(dtype)
     if isinstance(dtype, pd.BooleanDtype) or getattr(dtype, "kind", "") in {"i", "u", "b"}:
-        if isinstance(dtype, np.dtype) and column.null_count:
+        if isinstance(dtype, np.dtype) and not column.null_count:
+            return pd.Series(column.to_numpy().astype(dtype))
+        if isinstance(dtype, np.dtype):
             names = {
                 "b": "boolean",
                 "i": f"Int{8 * dtype.itemsize}",
                 "u": f"UInt{8 * dtype.itemsize}",
             }
-            dtype = names[dtype.kind]
+            dtype = pd.api.types.pandas_dtype(names[dtype.kind])
+        if hasattr(dtype, "__from_arrow__"):  # from a list, 2^64 - 1 would go through a float
+            return pd.Series(dtype.__from_arrow__(column.cast(type_)))
         return pd.Series(pd.array(column.to_pylist(), dtype=dtype))
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         if pa.types.is_date(type_) or pa.types.is_timestamp(type_):

@@ -74,6 +74,14 @@ def is_about(parts: str, total: str) -> str:
     return f"abs({parts} - {total}) <= 1e-6 * abs({total})"
 
 
+def share(part: str, whole: str) -> str:
+    """Write a part's share of a whole, null of a whole of zero.
+
+    Of an infinite sum the share is NaN, not 0, so that it is seen not to be finite.
+    """
+    return f"{part} / nullif({whole}, 0) + 0e0 * {whole}"
+
+
 def listed(*columns: str) -> str:
     """Write columns that more follow in a list; quoted ones, which may be none."""
     return "".join(f"{column}, " for column in columns)

@@ -37,9 +37,13 @@ class Lists:
         """Return the SQL of a text inside an entry."""
         return ".".join([entry, *map(quote, path)])
 
+    def number(self, entry: str, name: str) -> str:
+        """Return the SQL of a number inside an entry."""
+        return self.member(entry, name)
+
     def count(self, entry: str) -> str:
         """Return the SQL of a tool action's count."""
-        return self.member(entry, "count")
+        return self.number(entry, "count")
 
     def tools(self, counts: str) -> str:
         """Return the SQL of the tools of a list of actions, each once; a list itself."""
@@ -100,9 +104,9 @@ class Postgres(Lists):
         """Return the SQL of a text inside an entry."""
         return f"jsonb_extract_path_text({entry}, {', '.join(map(literal, path))})"
 
-    def count(self, entry: str) -> str:
-        """Return the SQL of a tool action's count."""
-        return f"cast({self.member(entry, 'count')} as double)"
+    def number(self, entry: str, name: str) -> str:
+        """Return the SQL of a number inside an entry."""
+        return f"cast({self.member(entry, name)} as double)"
 
     def tools(self, counts: str) -> str:
         """Return the SQL of the tools of a list of actions, each once; a list itself."""

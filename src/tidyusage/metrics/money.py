@@ -14,7 +14,7 @@ from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.rates import UNRATED, currency_code
 from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, literal, ordered, partition, quote
+from tidyusage.sqltext import listed, literal, ordered, partition, quote, share
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -168,7 +168,7 @@ sums as (
 {currencies(asked, sums=("cost", "records", "priced"), present="priced")},
 shares as (
   select {listed(*keys)}currency, cost,
-    cost / nullif(sum(cost) over ({partition(*period, "currency")}), 0) as share,
+    {share("cost", f"sum(cost) over ({partition(*period, 'currency')})")} as share,
     sum(records) over ({partition(*keys)}) as records, priced,
     tu__present, {any_present(asked)} as tu__any
   from currencies

@@ -217,11 +217,11 @@ class Usage:
         """Check a frame first: overlaps, missing charge columns, and figures that are spread."""
         needs = tuple(needs)
         frame = checked(frame, self.overlap, needs)
-        if charge is not None and not missing_charges.is_checked(self.overlap):
-            frame = missing_charges.checked(frame, self.missing_charges(charge), needs)
-        if self.periods is None or self.whole:
+        if self.periods is not None and not self.whole:
+            frame = spread.checked(frame, self.columns, self.periods, needs)
+        if charge is None or missing_charges.is_checked(self.overlap):
             return frame
-        return spread.checked(frame, self.columns, self.periods, needs)
+        return missing_charges.checked(frame, self.missing_charges(charge), needs)
 
     def _brings(self, derived: str) -> bool:
         """Tell whether Polars is to bring a derived field of a wide frame's lists."""
@@ -231,6 +231,7 @@ class Usage:
         """Tell whether Polars' SQL can run it, with the derived fields brought to it."""
         of_long = self.columns.layout == "long" and {ACCEPTED, REJECTED} & set(fields)
         has_lists = (COUNTS in fields or of_long) and self.holds(COUNTS)
+        has_lists |= source.CHARGES in fields
         has_zone = self.periods is not None and not self.periods.is_plain
         return not self.is_split and not has_lists and not has_zone
 

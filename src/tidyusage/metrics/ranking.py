@@ -12,7 +12,7 @@ from tidyusage.metrics.money import Money
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, partition, quote
+from tidyusage.sqltext import listed, ordered, partition, quote, share
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -232,7 +232,7 @@ def top_query(
     sql = f"""{measured.steps},
 ranked as (
   select {listed(*keys)}currency, tu__value, records, {place} as tu__place,
-    tu__value / nullif(sum(tu__value) over (partition by currency), 0) as share
+    {share("tu__value", "sum(tu__value) over (partition by currency)")} as share
   from figures
 ),
 {members if asked.is_split else ""}folded as (
@@ -278,7 +278,7 @@ earlier as (
 compared as (
   select {listed(*keys)}currency, tu__value, records,
     case when tu__then = {before} then tu__last end as tu__before,
-    tu__value / nullif(sum(tu__value) over (partition by period, currency), 0) as share
+    {share("tu__value", "sum(tu__value) over (partition by period, currency)")} as share
   from earlier
 )
 select {listed(*keys)}{measured.currency}tu__value as {value}, tu__value - tu__before as change,

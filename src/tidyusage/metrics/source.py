@@ -10,7 +10,7 @@ from tidyusage.metrics import lists as lists_
 from tidyusage.metrics.lists import DERIVED, MOST, Lists
 from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
-from tidyusage.sqltext import FRAME, clauses, literal, quote
+from tidyusage.sqltext import FRAME, clauses, literal, quote, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +21,12 @@ RECORD: Final = "tu__record"
 # What the rows of one record have in common, in long.
 _KEYS: Final = ("record", *catalogue.IDENTITY)
 TOOL: Final = "tu__tool_actions"
+CHARGES: Final = "charges"
 DTYPES: Final = {field.column: field.dtype for field in (*catalogue.SCALARS, *catalogue.SOURCE)} | {
     **dict.fromkeys(catalogue.CHARGE_AMOUNTS, "number"),
     "charges.currency": "string",
     COUNTS: "counts",
+    CHARGES: "charges",
     "resources": "entries",
     **dict.fromkeys(DERIVED, "number"),
 }
@@ -34,6 +36,7 @@ _TYPES: Final = {
     "string": "varchar",
     "timestamp": "timestamp",
     "counts": schema.duckdb_type(schema.COUNTS),
+    "charges": schema.duckdb_type(schema.list_type("charges")),
     "entries": schema.duckdb_type(schema.list_type("resources")),
 }
 _KINDS: Final = {
@@ -42,6 +45,7 @@ _KINDS: Final = {
     "string": "text",
     "timestamp": "time",
     "counts": "list",
+    "charges": "list",
     "entries": "list",
 }
 # Fields that long holds as the unit of certain metrics.
@@ -192,7 +196,7 @@ def _from_wide(columns: Columns, field: str) -> str:
     column, dtype = quote(columns.known[field]), DTYPES[field]
     return (
         column
-        if dtype in {"timestamp", "counts", "entries"}
+        if dtype in {"timestamp", "counts", "charges", "entries"}
         else f"cast({column} as {_TYPES[dtype]})"
     )
 
@@ -202,6 +206,8 @@ def _from_long(columns: Columns, field: str) -> str:
     metric = quote(known["metric"])
     if field == COUNTS:
         return _counts_of_long(columns)
+    if field == CHARGES:
+        return _other_charges_of_long(columns)
     if field in _UNITS and "unit" in known:
         return f"max({quote(known['unit'])}) filter (where {metric} like '{_UNITS[field]}')"
     if dtype in {"number", "boolean"}:
@@ -215,6 +221,18 @@ def _counts_of_long(columns: Columns) -> str:
     metric, value = quote(columns.known["metric"]), quote(columns.known["value"])
     entry = count_entry(metric, f"cast({value} as double)")
     return f"list({entry}) filter (where {metric} like {literal(COUNTS + '.%')})"
+
+
+def _other_charges_of_long(columns: Columns) -> str:
+    """Return the SQL of a record's charges of types that are not the schema's."""
+    known = columns.known
+    metric, value = quote(known["metric"]), quote(known["value"])
+    unit = quote(known["unit"]) if "unit" in known else "cast(null as varchar)"
+    type_ = f"nullif(substr({metric}, {len(CHARGES) + 2}), '')"
+    entry = f"{{type: {type_}, amount: cast({value} as double), currency: {unit}}}"
+    is_charge = f"{metric} = {literal(CHARGES)} or {metric} like {literal(f'{CHARGES}.%')}"
+    is_known = f"{metric} in ({values(catalogue.CHARGE_AMOUNTS)})"
+    return f"list({entry}) filter (where ({is_charge}) and not {is_known})"
 
 
 def _derived(columns: Columns, field: str, lists: Lists, tool: str) -> str:

@@ -9,10 +9,10 @@ from tidyusage.errors import known_options
 from tidyusage.metrics.money import Money, require_currency
 from tidyusage.metrics.policy import BILLED, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.source import RECORD
+from tidyusage.metrics.source import CHARGES, RECORD
 from tidyusage.metrics.time import Periods
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote
+from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote, values
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -38,8 +38,9 @@ def totals(
 ) -> FrameT:
     """Return the sum of every measure that may be added, one row a group and measure.
 
-    Counts are added up.  A quantity is added within its unit and `metric_name`, which its metric
-    bears; a charge within its type and currency; a tool action within its tool.  Distinct counts
+    Counts are added up.  A quantity is added within its unit and `metric_name`, which is part of
+    its metric's name; a charge within its type, known or not, and currency; a tool action within
+    its tool.  Distinct counts
     (`sessions.distinct` and the like), flags and text have no sum and are left out.
 
     Parameters
@@ -112,11 +113,11 @@ def totals_query(asked: Usage, money: Money) -> Query:
     """Return the query of `totals`."""
     added = list(filter(asked.holds, _ADDED))
     charges = list(filter(asked.holds, catalogue.CHARGE_AMOUNTS))
-    asked.require((*_ADDED, _QUANTITY, *catalogue.CHARGE_AMOUNTS, COUNTS), "totals")
+    asked.require((*_ADDED, _QUANTITY, *catalogue.CHARGE_AMOUNTS, CHARGES, COUNTS), "totals")
     if charges and money.assumed is None:
         require_currency(asked.columns)
     keys = asked.keys
-    has_counts = asked.holds(COUNTS)
+    has_counts, has_charges = asked.holds(COUNTS), asked.holds(CHARGES)
     entries = [
         _entry(asked, "sums", literal(column), literal(_ADDED[column].unit), place)
         for place, column in enumerate(added)
@@ -127,6 +128,7 @@ def totals_query(asked: Usage, money: Money) -> Query:
     ]
     entries += [f"select {listed(*keys)}metric, unit, value, records from quantities"]
     entries += [f"select {listed(*keys)}metric, unit, value, records from actions"] * has_counts
+    entries += [f"select {listed(*keys)}metric, unit, value, records from others"] * has_charges
     currency = code(money.currency_sql())
     metric = f"case when {_NAME} is null then '{_QUANTITY}' else '{_QUANTITY}.' || {_NAME} end"
     sql = f"""sums as (
@@ -149,7 +151,7 @@ quantities as (
   from named
   group by {listed(*keys)}metric, unit
 ),
-{_actions(asked) if has_counts else ""}entries as (
+{_actions(asked) if has_counts else ""}{_others(asked, money) if has_charges else ""}entries as (
   {" union all ".join(entries)}
 ),
 ranked as (
@@ -165,7 +167,8 @@ where value is not null or tu__any = 0 and tu__first = 1
 order by {ordered(*asked.period, "value desc", *asked.dimensions, "metric", "unit")}"""
     fields = (*added, _QUANTITY, _NAME, _UNIT, *charges, "charges.currency")
     types = {"metric": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
-    return asked.query(sql, (*fields, *((COUNTS,) if has_counts else ())), types)
+    lists = (*[COUNTS] * has_counts, *[CHARGES] * has_charges)
+    return asked.query(sql, (*fields, *lists), types)
 
 
 def _sums(asked: Usage, columns: list[str]) -> str:
@@ -187,8 +190,7 @@ def _actions(asked: Usage) -> str:
     """Return the steps to the sums of tool actions."""
     keys, lists = asked.keys, asked.lists
     # One record may count an action twice, under two spellings of its name.
-    numbered = f"(select *, row_number() over () as {RECORD} from usage) as tu__numbered"
-    rows = lists.unnested("usage" if asked.is_split else numbered, quote(COUNTS), "tu__entry")
+    rows = lists.unnested(_numbered(asked), quote(COUNTS), "tu__entry")
     tool, action = (lists.member("tu__entry", name) for name in ("tool", "action"))
     count = lists.count("tu__entry")
     those = f"\n  where {tool} = {asked.tool}" if asked.tool else ""
@@ -205,3 +207,35 @@ actions as (
   group by {listed(*keys)}metric
 ),
 """
+
+
+def _others(asked: Usage, money: Money) -> str:
+    """Return the steps to the sums of charges whose type the schema does not know.
+
+    They are not columns; a record's list of charges has them.
+    """
+    keys, lists = asked.keys, asked.lists
+    type_, currency = (lists.member("tu__entry", name) for name in ("type", "currency"))
+    amount = lists.number("tu__entry", "amount")
+    unit = f"coalesce({code(money.currency_sql())}, {code(money.currency_sql(currency))})"
+    rows = lists.unnested(_numbered(asked), quote(CHARGES), "tu__entry")
+    return f"""other_charges as (
+  select {listed(*keys)}{RECORD}, {asked.share(amount)} as tu__value, {unit} as unit,
+    concat_ws('.', {literal(CHARGES)}, {type_}) as metric
+  from {rows}
+  where {amount} is not null
+    and ({type_} is null or {type_} not in ({values(catalogue.CHARGE_TYPES)}))
+),
+others as (
+  select {listed(*keys)}metric, unit, sum(tu__value) as value, count(distinct {RECORD}) as records
+  from other_charges
+  group by {listed(*keys)}metric, unit
+),
+"""
+
+
+def _numbered(asked: Usage) -> str:
+    """Return the rows of ``usage`` with a number for each record."""
+    if asked.is_split:
+        return "usage"
+    return f"(select *, row_number() over () as {RECORD} from usage) as tu__numbered"

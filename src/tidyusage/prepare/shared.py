@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from tidyusage import engines
+from tidyusage.answers import GUARD
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
 from tidyusage.metrics import missing_charges
 from tidyusage.metrics.overlap import checked
@@ -162,10 +163,18 @@ def _spread(
     named = [f"{columns[n]} as {quote(n)}" for n in (*found.known, *found.own, *added)]
     sql = f"""{spreading.steps}
 select
-  {clauses(named)}
+  {clauses([*named, f"{spreading.guarded} as {GUARD}"])}
 from spread
 order by {spreading.order}"""
-    return rewritten(frame, found, sql, changed=spreading.measures, added=added, kinds=marks)
+    return rewritten(
+        frame,
+        found,
+        sql,
+        changed=spreading.measures,
+        added=added,
+        guard=spreading.guard,
+        kinds=marks,
+    )
 
 
 def _told(frame: Any, spreading: Spreading) -> Any:

@@ -13,7 +13,7 @@ from tidyusage.metrics.time import DATES, Periods
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.selection import column, dimensions, is_absent, selected
-from tidyusage.sqltext import clauses, listed, partition, prefixed, quote, same, trimmed
+from tidyusage.sqltext import clauses, listed, literal, partition, prefixed, quote, same, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,7 +125,7 @@ weights as (
 scaled as (
   select *, {parts.scaled("tu__weight", f"max(tu__weight) over ({of_cell})")} as tu__scaled
   from weights
-  where tu__weight > 0 and isfinite(tu__weight)
+  where tu__weight > 0
 ),
 shares as (
   select *, tu__scaled / sum(tu__scaled) over ({of_cell}) as tu__share
@@ -150,6 +150,21 @@ spread as (
   join marked on marked.{ROW} = named.{ROW}
   left join portions on tu__of = named.{ROW}
 )"""
+
+    @property
+    def guard(self) -> str:
+        """The sentence around the measure whose sum over a target's rows is not finite."""
+        return (
+            "The sum of {} over a target's rows is not finite: values are too large to be added, "
+            "or one of them is infinite.\n\nLook for implausible values first, for example with "
+            "findings()."
+        )
+
+    @property
+    def guarded(self) -> str:
+        """The SQL that names the measure if a sum of it is not finite, else null."""
+        name = literal(self.bearing.name)
+        return f"(select max(case when not isfinite(tu__weight) then {name} end) from weights)"
 
     @property
     def order(self) -> str:

@@ -142,6 +142,16 @@ def guarded(found: Any, guard: str, before: str, after: str) -> Any:
     return found.where(f"if({quoted(guard)} is null, true, {said})")
 
 
+def finite(found: Any, figures: Mapping[str, str], before: str, after: str) -> Any:
+    """Return an answer that raises where a figure, named by its column, is infinite or NaN."""
+    cases = " ".join(
+        f"when isnan({quoted(key)}) or abs({quoted(key)}) = double('infinity') "
+        f"then raise_error({text(f'{before}{name}{after}')})"
+        for name, key in figures.items()
+    )
+    return found.where(f"case {cases} else true end")
+
+
 def _typed(own: str, type_: pa.DataType | str, *, is_instant: bool = False) -> str:
     column = quoted(own)
     is_time = type_ == _INSTANT or (isinstance(type_, pa.DataType) and pa.types.is_timestamp(type_))
