@@ -38,7 +38,7 @@ FLOORS = [
     "metrics.source metrics.spread",
     "metrics.grain metrics.mixed",
     "metrics.duplicates metrics.rollup",
-    "metrics.overlap",
+    "metrics.overlap metrics.missing_charges",
     "wide metrics.query metrics.rates",
     "lazy layouts restore metrics.measures metrics.conventions",
     "spark.read",

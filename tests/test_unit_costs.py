@@ -143,7 +143,7 @@ def test_a_lazy_frame_and_a_relation_raise_when_they_are_collected():
         ({"rates": pl.DataFrame({"currency": ["EUR"]}), "to": "USD"}, "has no column 'date'"),
         ({"rates": pl.DataFrame([*DATED, DATED[0]]), "to": "USD"}, "two rates of 'EUR' at 2026"),
         ({"rates": pl.DataFrame(DATED).with_columns(date=pl.lit("x")), "to": "USD"}, "date 'x'"),
-        ({"rates": {"EUR": 2}, "to": " "}, "to=' ' is no currency"),
+        ({"rates": {"EUR": 2}, "to": " "}, "Invalid currency: to=' '"),
     ],
 )
 def test_wrong_rates_say_so(options, words):
@@ -292,7 +292,7 @@ def test_a_wrong_question_about_cost_says_so(options, error, words):
     with pytest.raises(OptionError, match="a mapping from its values"):
         tu.cost_per(wide(), "users", "product.id", seats=3)
     with pytest.raises(UnknownFieldError, match=r"needs: usage\.code\.commits"):
-        tu.cost_per(wide()[["id", "charges.net"]], "commits")
+        tu.cost_per(wide()[["id", "charges.net", "charges.currency"]], "commits")
 
 
 # Rankings

@@ -13,7 +13,7 @@ from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_op
 from tidyusage.metrics.measured import COST, TOKENS, Measured, check_by
 from tidyusage.metrics.measures import NAMES
 from tidyusage.metrics.money import Money, QueryOptions
-from tidyusage.metrics.policy import BILLED, code
+from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.tolerance import LEAST_PLACES, places_sql, rounding_sql
@@ -167,7 +167,7 @@ def reconcile(
         other = invoice.as_usage(other, lines, periods)
         periods = replace(periods, end="exclusive") if periods else None
     theirs = _other(other, names, periods, overlap)
-    billed = money if columns is None else replace(money, charge=BILLED)
+    billed = money if columns is None else replace(money, charge="net")  # all an invoice has
     found = _rows(other, theirs, Measured(theirs, path, billed, token_convention, "reconcile"))
     if products:
         place = names.index(PRODUCT) + len(asked.period)

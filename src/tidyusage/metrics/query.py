@@ -231,7 +231,7 @@ class Usage:
         """Tell whether Polars' SQL can run it, with the derived fields brought to it."""
         of_long = self.columns.layout == "long" and {ACCEPTED, REJECTED} & set(fields)
         has_lists = (COUNTS in fields or of_long) and self.holds(COUNTS)
-        has_lists |= source.CHARGES in fields
+        has_lists = has_lists or source.CHARGES in fields
         has_zone = self.periods is not None and not self.periods.is_plain
         return not self.is_split and not has_lists and not has_zone
 
