@@ -13,7 +13,6 @@ from tidyusage.sqltext import is_about, literal, quote, trimmed
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from tidyusage.columns import Columns
     from tidyusage.typing import Charge
 
 BILLED: Final = "billed"
@@ -46,15 +45,13 @@ def cost(charge: Charge) -> str:
     return _by_product(charge, _one)
 
 
-def missing_columns(charge: Charge, columns: Columns) -> dict[str, str]:
-    """Charge columns that a policy reads and a frame lacks, where they could change a cost.
+def missing_columns(charge: Charge, known: Container[str]) -> dict[str, str]:
+    """Return the charge columns that a policy reads and a wide frame lacks.
 
     Each comes with a SQL test, over rows with null for absent columns, of whether the column could
-    change that row's cost.  In a long frame an absent metric means that there is no such amount.
+    change that row's cost.
     """
-    if columns.layout == "long":
-        return {}
-    missing = [field for field in amounts_of(charge) if field not in columns.known]
+    missing = [field for field in amounts_of(charge) if field not in known]
     of_billed = _billed_depends_on(set(missing))
 
     def depends(field: str, kind: str) -> str:

@@ -201,7 +201,9 @@ class Usage:
 
     def missing_charges(self, charge: Charge) -> MissingCharges | None:
         """Return the charge columns that the frame lacks, and the query of whether they matter."""
-        tests = policy.missing_columns(charge, self.columns)
+        # In a long frame an absent metric means that there is no such amount.
+        is_wide = self.columns.layout == "wide"
+        tests = policy.missing_columns(charge, self.columns.known) if is_wide else {}
         if not tests:
             return None
         types = dict.fromkeys(missing_charges.count_columns(tests), INTEGER)
