@@ -1,9 +1,10 @@
 """What all tests share: the two speeds of a run, the engines' constructors, a skip that CI does not forgive."""
 
 import os
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -142,11 +143,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
 
 
 def _leave_out_slow(config: pytest.Config, items: list[Any]) -> None:
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-    config.stash[LEFT_OUT] = len(slow)
+    left = {item for item in items if item.get_closest_marker("slow")}
+    if _runs_all(config):
+        left |= _further_engines(item for item in items if item not in left)
+    if left:
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = [item for item in items if item not in left]
+    config.stash[LEFT_OUT] = len(left)
+
+
+def _runs_all(config: pytest.Config) -> bool:
+    """Tell whether this is `pytest` alone; whoever names files wants all of their engines."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput["runs_all"])
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Tell xdist's workers, which are always given paths."""
+    node.workerinput["runs_all"] = _runs_all(node.config)
+
+
+ENGINES = {*BACKENDS, "lazy", "polars lazy", "pandas nullable", "pandas arrow"}
+
+
+def _further_engines(items: Iterable[Any]) -> set[Any]:
+    """Of tests that differ in the engine alone, all but one: another one for each group of them."""
+    groups = defaultdict(list)
+    for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if engines := [
+            value for value in parameters if isinstance(value, str) and value in ENGINES
+        ]:
+            name, _, values = item.nodeid.partition("[")
+            groups[name, values.replace(engines[0], "", 1)].append(item)
+    kept = {group[crc32(repr(key).encode()) % len(group)] for key, group in groups.items()}
+    return {item for group in groups.values() for item in group} - kept
 
 
 # How many tests are left to the long run. Every worker of xdist collects, and so counts, all of them.
@@ -167,7 +199,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Print how many tests were left out, and what was drawn: a strategy may draw nothing odd."""
     if left_out := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(
-            f"{left_out:,} slow tests left out; run them with CI=true pytest"
+            f"{left_out:,} tests left out as slow; CI=true pytest runs them"
         )
     for flavour in dict.fromkeys(flavour for flavour, _ in DRAWN):
         counts = {what: count for (of, what), count in DRAWN.items() if of == flavour}

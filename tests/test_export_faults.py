@@ -35,6 +35,7 @@ from tidyusage.errors import ExportError, FrameError, OptionError
 from tidyusage.export import delimited, delta, excel, hyper, parquet, whole
 from tidyusage.export import postgres as postgres_writer
 
+pytestmark = pytest.mark.slow  # kills, full disks, cut connections, two exports at once
 WIDE = "usage_wide"
 ALL = ("error", "overwrite", "append", "upsert")
 
@@ -182,7 +183,6 @@ def place(request, tmp_path):
 # Killed ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mode"), FILES)
 def test_before_every_step_of_writing_all_is_old_or_all_is_new(place, tmp_path, name, mode):
     # What a kill would leave is copied before each step of one export.
@@ -209,7 +209,6 @@ def test_before_every_step_of_writing_all_is_old_or_all_is_new(place, tmp_path, 
     assert [states[0], states[-1]] == [False, True]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_killed_all_is_old_or_all_is_new(place, tmp_path, name):
     mode = TARGETS[name][1][-1]
@@ -285,7 +284,6 @@ def test_where_a_folder_needs_two_steps_a_kill_between_them_is_mended(place, mon
     assert os.listdir(made.folder) == ["usage"]
 
 
-@pytest.mark.slow
 def test_a_manifest_that_a_killed_export_had_begun_is_in_nobodys_way(tmp_path):
     target, folder = f"delta:{tmp_path}/usage", tmp_path / "usage"
     tu.export_usage(frame("ab"), target)
@@ -444,7 +442,6 @@ def _mounted(folder):
         subprocess.run(["umount", "-l", folder], check=True)  # noqa: S607 - where it is differs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "mode"), [(name, mode) for name, mode in FILES if mode != TARGETS[name][1][-1]]
 )
@@ -452,7 +449,6 @@ def test_a_file_that_may_not_grow_leaves_what_was_there(place, name, mode):
     _require_told_of_full(place(name), mode, LIMIT)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in TARGETS if name != "postgres"])
 def test_a_full_disk_leaves_what_was_there(place, tmp_path, name):
     where = _folder(tmp_path, "small")
@@ -482,7 +478,6 @@ def _told_of_full(made, mode, limit):
     return receive.recv() if receive.poll() else ("killed", process.exitcode)
 
 
-@pytest.mark.slow
 def test_a_full_disk_of_the_server_leaves_what_was_there(place):
     made = place("postgres")
     before = made.begin("upsert")
@@ -491,7 +486,6 @@ def test_a_full_disk_of_the_server_leaves_what_was_there(place):
     assert made.rows() == before
 
 
-@pytest.mark.slow
 def test_a_full_temporary_folder_is_told_of(tmp_path, monkeypatch):
     path = tmp_path / "given.parquet"
     given = frame([f"n{n}" for n in range(1_000)], size=6_000)
@@ -738,7 +732,6 @@ def test_a_column_whose_name_cannot_be_held_is_refused(place, name, of):
     assert made.names() == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("of", ["x" * 64, "é" * 32])
 def test_postgresql_would_cut_a_name_off(place, of):
     made = place("postgres")

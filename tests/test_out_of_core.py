@@ -35,6 +35,7 @@ from tidyusage.errors import (
 )
 from tidyusage.export import whole
 
+pytestmark = pytest.mark.slow  # limits of memory, Ctrl-C, processes
 LAYOUTS = ["wide", "long", "charges", "resources", "tool_actions"]
 
 
@@ -308,7 +309,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_what_is_read(tmp_path, spill):
     peaks = []
     for times in (7, 70):
@@ -484,7 +484,6 @@ CALLS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", [0.1, 0.6])
 @pytest.mark.parametrize("call", CALLS)
 def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path, spill, call, moment):
@@ -509,7 +508,6 @@ def test_ctrl_c_ends_it_and_nothing_is_left(tmp_path, spill, call, moment):
         assert pl.read_parquet(f"{target}/usage_wide/").height == 20 * 310
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_a_command(tmp_path, spill):
     path = copies(tmp_path / "a.ndjson", 10)
     many = [tmp_path / f"{n}.ndjson" for n in range(40)]

@@ -16,7 +16,7 @@ from flavours import frame_of
 from test_cli import run
 from tidyusage.reporting import calendar
 
-pytestmark = pytest.mark.xdist_group("browser")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 SCRIPT = "<script>alert(1)</script>"
 NAMES = [

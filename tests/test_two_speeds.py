@@ -27,6 +27,10 @@ def test_with_a_parameter(kind): pass
 
 def test_quick(): pass
 
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("engine", ["pandas", "polars lazy", "duckdb"])
+def test_engines(engine, number): pass
+
 DRAWN = []
 @settings(max_examples=draws(30), database=None)
 @given(st.integers())
@@ -42,7 +46,8 @@ def run_sample(tmp_path):
     ours = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "PYTEST"))}
     paths = os.pathsep.join([str(ROOT / "tests"), *filter(None, [ours.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "pytest", "-p", "conftest", "-c", str(ROOT / "pyproject.toml")]
-    command += ["--rootdir", str(tmp_path), "-p", "no:cacheprovider", str(tmp_path)]
+    command += ["--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
+    command += ["-o", "testpaths=test_sample.py"]
 
     def run(*arguments, **environment):
         done = subprocess.run(
@@ -62,17 +67,24 @@ def run_sample(tmp_path):
 
 def test_the_short_run_leaves_out_slow_tests_counts_them_and_draws_less(run_sample):
     printed = run_sample("-n1", "-v", EXPECTED_DRAWS="4")
-    assert "4 passed" in printed
-    assert "3 slow tests left out; run them with CI=true pytest" in printed
+    # Of the ten quick ones, six are of engines: each of the two numbers has one of three.
+    assert "6 passed" in printed
+    assert "7 tests left out as slow; CI=true pytest runs them" in printed
+
+
+def test_of_files_that_are_named_all_engines_run(run_sample):
+    printed = run_sample("-n1", "-v", "test_sample.py", EXPECTED_DRAWS="4")
+    assert "10 passed" in printed
+    assert "3 tests left out as slow" in printed
 
 
 def test_the_long_run_leaves_nothing_out_and_draws_as_many_as_the_law_says(run_sample):
     printed = run_sample("-n0", "-v", EXPECTED_DRAWS="30", CI="true")
-    assert "7 passed" in printed
+    assert "13 passed" in printed
     assert "left out" not in printed
 
 
 def test_slow_tests_can_be_chosen_without_ci(run_sample):
     printed = run_sample("-n0", "-v", "-m", "slow")
-    assert "3 passed, 4 deselected" in printed
+    assert "3 passed, 10 deselected" in printed
     assert "left out" not in printed
