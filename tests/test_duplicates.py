@@ -152,7 +152,7 @@ def test_a_relation_raises_when_it_is_run_and_cannot_warn():
 def test_spark_raises_finds_and_resolves_them(spark):
     table = kept([record("a", 5, 1, 1), record("a", 7, 1, 1), record("b", 1, 1, 2)], "pyarrow")
     frame = spark.createDataFrame(table)
-    with pytest.raises(Exception, match="1 row repeats an id"):
+    with pytest.raises(Exception, match=r"tidyusage: 1 row repeats an id .* adds 5\.0 USD"):
         tu.cost_by(frame, overlap="raise").collect()
     found = tu.findings(frame, only="repeated_id").toArrow().to_pylist()
     assert [(row["id"], row["value"]) for row in found] == [("a", "2")]

@@ -240,17 +240,17 @@ def steps(columns: Columns, *, are_uniform: bool = False) -> str:
   from {FRAME}
 ),
 {copies},
-usage as (
+repeat_usage as (
   {rows}
 ),
-{grain.named(columns, has_residuals=True)},
-{grain.figures()},
+{grain.named(columns, rows="repeat_usage", has_residuals=True, prefix="repeat_")},
+{grain.figures("repeat_")},
 identified as (
   select {ROW}, "id" as tu__id, tu__product, start_date, tu__from, tu__to,
     {", ".join(map(quote, STAMPS))},
     tu__cost, tu__currency, tu__tokens,
     {clauses(named)}
-  from figures
+  from repeat_figures
   where "id" is not null
 ),
 {compared_sql("identified", keys, ROW, has_all=False, are_uniform=are_uniform)},

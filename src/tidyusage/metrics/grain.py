@@ -73,11 +73,12 @@ def named(
     rows: str = "usage",
     *,
     has_residuals: bool = False,
+    prefix: str = "",
 ) -> str:
     """Return the steps from ``usage`` to ``named``: each record's keys, grain and window.
 
     Residuals are left out unless they are wanted; so are all products but some, if these are
-    named.
+    named.  Spark has no two steps of one name in a query: a ``prefix`` tells them apart.
     """
     id_, email, name = map(quote, ("user.id", "user.email", "user.name"))
     user = f"coalesce({identity(id_, email)}, {name})"
@@ -95,31 +96,31 @@ def named(
     where = [] if products is None else [f"({_is_one(product, products)})"]
     marks = () if has_residuals else _mark(columns)
     where += [f"not coalesce(try_cast({mark.key} as boolean), false)" for mark in marks]
-    return f"""{windows(rows, " and ".join(where))},
-named as (
+    return f"""{windows(rows, " and ".join(where), prefix=prefix)},
+{prefix}named as (
   select *, {organization} as tu__organization, {account} as tu__account,
     {product} as tu__product, {metric} as tu__metric, {report} as tu__report,
     {bits} as tu__grain,
     {clauses(cells)}
-  from windows
+  from {prefix}windows
 )"""
 
 
-def windows(rows: str, where: str = "") -> str:
+def windows(rows: str, where: str = "", *, prefix: str = "") -> str:
     """Return the step to ``windows``: rows with their window; without dates it is of no length."""
-    return f"""windows as (
+    return f"""{prefix}windows as (
   select *, coalesce(start_date, {_NEVER}) as tu__from,
     coalesce({Periods("1d").ends()}, {_NEVER}) as tu__to
   from {rows}{f"{chr(10)}  where {where}" if where else ""}
 )"""
 
 
-def figures() -> str:
+def figures(prefix: str = "") -> str:
     """Return the step from ``named`` to ``figures``: what each record cost, and its tokens."""
-    return f"""figures as (
+    return f"""{prefix}figures as (
   select *, {cost("billed")} as tu__cost, {code(quote("charges.currency"))} as tu__currency,
     {tokens()} as tu__tokens
-  from named
+  from {prefix}named
 )"""
 
 

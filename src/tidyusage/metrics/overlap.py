@@ -263,19 +263,17 @@ def _said(known: Columns, *, equals_only: bool) -> str:
     """Return the query of one text: what a frame counts twice; null if nothing."""
     products = "string_agg(distinct tu__product, ', ' order by tu__product)"
     where = " where relation = 'equals'" * equals_only
-    return f"""with repeated_text as (
+    return f"""with {duplicates.steps(known)},
+{steps(known)},
+repeated_text as (
   select said as repeated
   from (
-    with {duplicates.steps(known)}
     {duplicates.fact_sql()}
-  )
+  ) as tu__repeated
 ),
 grains_text as (
-  select 'the sums count some usage twice, of the products ' || said as grains
-  from (
-    with {steps(known)}
-    select {products} as said from overlapping{where}
-  )
+  select 'the sums count some usage twice, of the products ' || {products} as grains
+  from overlapping{where}
 )
 select coalesce(repeated || coalesce('; ' || grains, ''), grains) as said
 from repeated_text

@@ -14,18 +14,11 @@ _IDENTITY: Final = "tu__key_0, tu__key_1, tu__id"
 
 
 def _superseded(asked: Usage) -> str:
-    """Return the step to the rows that a newer one of their id overlaps.
+    """Return the steps to ``superseded``: the rows that a newer one of their id overlaps.
 
-    It reads the frame itself, in which long has a row for each measure.
+    They read the frame itself, in which long has a row for each measure.
     """
-    return f"""repeated_rows as (
-  select *
-  from (
-    with {duplicates.steps(asked.columns)}
-    select *
-    from superseded
-  )
-)"""
+    return duplicates.steps(asked.columns)
 
 
 def _repeated_id(asked: Usage) -> str:
@@ -48,7 +41,7 @@ def _repeated_id(asked: Usage) -> str:
     return f"""repeated_sums as (
   select {_IDENTITY}, tu__currency as currency, count(*) as repeated, sum(tu__cost) as cost,
     sum(tu__tokens) as tokens
-  from repeated_rows
+  from superseded
   group by {_IDENTITY}, tu__currency
 ),
 repeated_ids as (
