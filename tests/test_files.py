@@ -1,23 +1,27 @@
 """Which files are read, through which doors, and what is said of those that are not."""
 
 import bz2
+import errno
 import gzip
 import io
 import json
 import lzma
 import os
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 
 import pytest
 
 import tidyusage as tu
 from conftest import rows
-from tidyusage import file_kinds
+from tidyusage import bounded, file_kinds, machine, quarantine, sources, spool
 from tidyusage.errors import RecordError, SkippedFileWarning, SourceError
+from tidyusage.plot import saving
 
 ONE = b'{"id": "a", "usage": {"tokens": {"input": 7}}}\n'
 TWO = ONE + b'{"id": "b"}\n'
@@ -313,3 +317,141 @@ def test_a_tilde_is_the_home_folder_everywhere(tmp_path, monkeypatch):
     assert tu.plot.save(chart, "~/cost.html") == str(tmp_path / "cost.html")
     for name in ("report.html", "cost.html"):
         assert (tmp_path / name).exists()
+
+
+# Limits ------------------------------------------------------------------------------------------
+
+
+def bomb(path, megabytes, end=b"\n"):
+    """Write a gzip file of one line that is a thousand times as long as the file."""
+    with gzip.open(path, "wb", compresslevel=6) as stream:
+        stream.write(b'{"id": "a", "surface": "')
+        for _ in range(megabytes):
+            stream.write(b"x" * 2**20)
+        stream.write(b'"}' + end)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"backend": "duckdb"}, {"backend": "duckdb", "memory_limit": "500MB"}]
+)
+def test_a_line_that_unpacks_to_far_more_than_a_record_is_an_error(tmp_path, options):
+    bomb(tmp_path / "bomb.ndjson.gz", 65)
+    tracemalloc.start()
+    try:
+        for more in ({}, {"rejects": tmp_path / "bad"}):
+            with pytest.raises(RecordError, match="has a line of more than 64 MiB"):
+                tu.read_usage(tmp_path / "bomb.ndjson.gz", **options, **more)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
+def test_a_long_line_after_others_is_found(tmp_path, ending, monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST_LINE", 2**20)
+    data = ONE * 9 + b'{"id": "b", "surface": "' + b"y" * 2**21 + b'"}\n' + ONE
+    packed = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending](data)
+    (tmp_path / f"usage.{ending}").write_bytes(packed)
+    with pytest.raises(RecordError, match="has a line of more than 1 MiB"):
+        tu.read_usage(tmp_path / f"usage.{ending}")
+
+
+def test_an_array_on_one_line_is_no_long_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LONGEST_LINE", 2**20)
+    records = [{"id": f"r{n}", "surface": "z" * 2**18} for n in range(8)]
+    (tmp_path / "usage.json.gz").write_bytes(gzip.compress(json.dumps(records).encode()))
+    assert len(tu.read_usage(tmp_path / "usage.json.gz")) == 8
+
+
+# Full disks --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """Have every file that is opened for writing refuse what is written."""
+
+    def no_space(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def apply(module):
+        monkeypatch.setattr(module, "open", no_space, raising=False)
+
+    return apply
+
+
+def test_a_full_disk_under_rejects_is_an_error_of_ours(tmp_path, full):
+    full(quarantine)
+    (tmp_path / "usage.ndjson").write_bytes(ONE + b"oops\n")
+    with pytest.raises(tu.errors.ExportError, match=r"bad' could not be written.*No space left"):
+        tu.read_usage(tmp_path / "usage.ndjson", rejects=tmp_path / "bad")
+    assert sorted(os.listdir(tmp_path)) == ["usage.ndjson"]
+
+
+def test_a_full_disk_under_a_chart_is_an_error_of_ours(tmp_path, full):
+    full(saving)
+    (tmp_path / "cost.html").write_text("old")
+    chart = tu.load_example().usage.plot.cost_by("product.id")
+    with pytest.raises(tu.errors.ExportError, match=r"cost.html' could not be written"):
+        tu.plot.save(chart, tmp_path / "cost.html")
+    assert (tmp_path / "cost.html").read_text() == "old"
+
+
+@pytest.mark.parametrize("backend", ["pandas", "duckdb"])
+def test_a_full_temporary_folder_is_an_error_of_ours(tmp_path, full, backend):
+    full(spool)
+    with pytest.raises(tu.errors.MemoryLimitError, match="no room for temporary files in"):
+        tu.flatten_usage('{"id": "a"}', backend=backend)
+    with pytest.raises(tu.errors.MemoryLimitError, match="TMPDIR"):
+        tu.read_usage(io.BytesIO(ONE), backend=backend)
+
+
+# What a killed read leaves -----------------------------------------------------------------------
+
+
+def dead_process():
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"backend": "duckdb"}, {"backend": "duckdb", "memory_limit": "500MB"}]
+)
+def test_a_later_read_sweeps_what_a_killed_one_left(tmp_path, monkeypatch, options):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(bounded, "_SWEPT", {})
+    names = {
+        "dead": f"tidyusage-{machine.HOST}-{dead_process()}-{'0' * 32}",
+        "alive": f"tidyusage-{machine.HOST}-{os.getppid()}-{'0' * 32}",
+        "of another machine": f"tidyusage-elsewhere-{dead_process()}-{'0' * 32}",
+        "of somebody else": "tidyusage-notes",
+    }
+    for name in names.values():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text.ndjson").write_bytes(ONE)
+    frame = tu.flatten_usage('{"id": "a"}', **options)
+    left = set(os.listdir(tmp_path))
+    assert names["dead"] not in left
+    assert {names["alive"], names["of another machine"], names["of somebody else"]} <= left
+    assert len(rows(frame)) == 1
+
+
+KILLED = """
+import os, signal, sys, tempfile
+import tidyusage as tu
+from tidyusage import assemble
+tempfile.tempdir = sys.argv[1]
+assemble._layout_table = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+tu.flatten_usage('{"id": "a"}')
+"""
+
+
+def test_the_folder_of_a_read_that_is_killed_is_swept(tmp_path, monkeypatch):
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 1
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(bounded, "_SWEPT", {})
+    tu.flatten_usage([{"id": "a"}])
+    assert os.listdir(tmp_path) == []

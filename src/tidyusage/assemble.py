@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -56,7 +55,7 @@ def assemble(spooled: Spool, options: Options) -> Any:
 
 
 def _frame(spooled: Spool, options: Options) -> Any:
-    with _collector_at_rest(), tempfile.TemporaryDirectory(prefix="tidyusage-") as folder:
+    with _collector_at_rest(), bounded.temporary_folder() as folder:
         texts = spooled(folder)
         options = replace(options, has_source=any(text.has_source for text in texts))
         few = len(texts) <= 1 and all(text.is_short() for text in texts)

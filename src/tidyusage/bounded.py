@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import shutil
 import tempfile
+import time
 import weakref
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -34,6 +36,9 @@ _SHARE: Final = 0.75
 _PREFIX: Final = "tidyusage-"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SPILL: Final = "spill"
+# When a folder was last looked through for what killed processes left, and seconds until the next.
+_SWEPT: Final[dict[str, float]] = {}
+_SWEEP_AGAIN: Final = 60.0
 # What a DuckDB keeps that lends its memory.
 _KEPT: Final = 0.125
 # Those that are open, with their limits, by folder.
@@ -80,14 +85,46 @@ def check(memory_limit: object, temp_directory: object) -> None:
         ) from error
 
 
-def opened(memory_limit: str | None, temp_directory: Path | None) -> Home:
-    """Open a DuckDB with a limit; its folder goes when nobody has the connection any more."""
-    within = os.fspath(temp_directory) if temp_directory is not None else tempfile.gettempdir()
-    _sweep(within)
-    name = f"{_PREFIX}{HOST}-{os.getpid()}-{uuid4().hex}"
-    folder = os.path.join(os.path.abspath(within), name)
+@contextmanager
+def temporary_folder(within: str | None = None) -> Iterator[str]:
+    """Yield a temporary folder, in the system's unless it is to be within another."""
+    folder = new_folder(within)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def new_folder(within: str | None = None) -> str:
+    """Make a folder whose name says which process it belongs to; whoever asks for it removes it.
+
+    Folders that killed processes of this machine have left in the same place are removed, so that
+    a read never fills a disk that an earlier one was killed on.
+    """
+    within = os.path.abspath(within or tempfile.gettempdir())
+    if time.monotonic() - _SWEPT.get(within, -math.inf) > _SWEEP_AGAIN:
+        _SWEPT[within] = time.monotonic()
+        _sweep(within)
+    folder = os.path.join(within, f"{_PREFIX}{HOST}-{os.getpid()}-{uuid4().hex}")
     LEFT.add(folder)
     os.mkdir(folder, 0o700)
+    return folder
+
+
+def keep_with(connection: duckdb.DuckDBPyConnection, folder: str) -> None:
+    """Keep a folder as long as a connection, or remove it now if nothing is in it."""
+    if os.listdir(folder):
+        LEFT.discard(folder)
+        weakref.finalize(connection, _removed, folder, os.getpid())
+    else:
+        remove(folder)
+
+
+def opened(memory_limit: str | None, temp_directory: Path | None) -> Home:
+    """Open a DuckDB with a limit; its folder goes when nobody has the connection any more."""
+    within = os.fspath(temp_directory) if temp_directory is not None else None
+    _SWEPT.clear()  # records that need a limit leave much behind
+    folder = new_folder(within)
     try:
         with connections.interruptible():
             return _opened(folder, memory_limit)

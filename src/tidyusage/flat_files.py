@@ -6,8 +6,6 @@ import csv
 import glob
 import os
 import shutil
-import tempfile
-import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
@@ -92,7 +90,7 @@ def read(files: Sequence[FlatFile], options: Options, *, is_temporary: bool = Fa
         return _lazily(files, options)
     with (
         bounded.temporary_files(),
-        tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
+        bounded.temporary_folder() as folder,
         connections.connect() as connection,
         _refusals(files),
     ):
@@ -193,15 +191,12 @@ def _lazily(files: Sequence[FlatFile], options: Options) -> Any:
     import duckdb
 
     connection = options.connection or duckdb.default_connection()
-    folder = tempfile.mkdtemp(prefix="tidyusage-")
+    folder = bounded.new_folder()
     try:
         with _refusals(files):
             return _relation(connection, files, folder, options, reads_now=False)
     finally:
-        if os.listdir(folder):
-            weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
-        else:
-            os.rmdir(folder)
+        bounded.keep_with(connection, folder)
 
 
 @contextmanager

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidyusage import catalogue, connections, engines, quarantine, schema, unknown, wide
+from tidyusage import bounded, catalogue, connections, engines, quarantine, schema, unknown, wide
 from tidyusage.errors import (
     ChargeTypeWarning,
     DuplicateWarning,
@@ -37,16 +34,13 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
     import duckdb
 
     connection = options.connection or duckdb.default_connection()
-    folder = tempfile.mkdtemp(prefix="tidyusage-")
+    folder = bounded.new_folder()
     try:
         texts = [text.on_disk() for text in spooled(folder)]
         options = replace(options, has_source=any(text.has_source for text in texts))
         texts = _verified(texts, folder, options)
     finally:
-        if os.listdir(folder):
-            weakref.finalize(connection, shutil.rmtree, folder, ignore_errors=True)
-        else:
-            os.rmdir(folder)
+        bounded.keep_with(connection, folder)
     return engines.spelled(connection.sql(_query(texts, options)), options.types(), options.sep)
 
 

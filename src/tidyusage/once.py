@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -48,7 +47,7 @@ def read_once(frame: Any) -> Iterator[Any]:
     if not is_relation and not engines.is_lazy(frame):
         yield frame
         return
-    with tempfile.TemporaryDirectory(prefix="tidyusage-", ignore_cleanup_errors=True) as folder:
+    with bounded.temporary_folder() as folder:
         path = os.path.join(folder, "usage.parquet")
         if is_relation:
             with connections.connect() as connection:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -177,7 +176,7 @@ def read_usage(
 
 def _from_stream(stream: IO[bytes], label: str, options: Options) -> Any:
     """Read a pipe, standard input or an open file: copied first, since it can be read only once."""
-    with bounded.temporary_files(), tempfile.TemporaryDirectory(prefix="tidyusage-") as home:
+    with bounded.temporary_files(), bounded.temporary_folder() as home:
         path = spool.copy_stream(stream, home)
         if flat := flat_files.find([path], [label]):
             return flat_files.read(flat, options, is_temporary=True)

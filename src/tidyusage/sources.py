@@ -15,6 +15,7 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidyusage import compression, file_kinds, jsontext, manifest
+from tidyusage.errors import RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,8 @@ _HEAD: Final = 1 << 20
 # How much is read at a time of what must be looked at more closely.
 _LINES: Final = 1 << 25
 _RECORDS: Final = 50_000
+# A longer line is never collected in memory.
+LONGEST_LINE: Final = 1 << 26
 BOM: Final = b"\xef\xbb\xbf"
 # How a record begins that a fetch has marked, be it on a line, in an array or on a page.
 SOURCE: Final = re.compile(
@@ -81,7 +84,7 @@ class Text:
             blocks = _Blocks(stream)
             if self.shape == "lines":
                 first = 1
-                for lines in _whole_lines(blocks):
+                for lines in _whole_lines(blocks, self.label):
                     for part in self._parts(lines):
                         yield Batch(self, lines=part, first=first)
                         first += part.count(b"\n")
@@ -219,13 +222,18 @@ class _Blocks:
             self.problem = f"compressed data that is cut off or damaged: {error}"
 
 
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield many lines at a time, each with its end; the last may have none."""
+def _whole_lines(blocks: Iterable[bytes], label: str) -> Iterator[bytes]:
+    """Yield many lines at a time, each with its end; the last may have none.
+
+    A line that is longer than any record may be is not collected in memory, but raises.
+    """
     kept: list[bytes] = []
-    size = 0
+    size = line = 0
     for block in blocks:
         lines, newline, rest = block.rpartition(b"\n")
         size += len(block)
+        line = len(rest) if newline else line + len(block)
+        _require_short(line, label)
         if size < _LINES or not newline:
             kept.append(block)
             continue
@@ -235,13 +243,25 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(kept)
 
 
+def _require_short(line: int, label: str) -> None:
+    """Raise for a line that no memory should be spent on."""
+    if line > LONGEST_LINE:
+        raise RecordError(
+            f"{label!r} has a line of more than {LONGEST_LINE // 2**20} MiB, which is too long for "
+            "a record.",
+            "Each record must have a line of its own.  Is the file damaged, or a single array?",
+        )
+
+
 def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     """Look at a file to learn how it is to be read.
 
     Raises
     ------
     RecordError
-        If the file is compressed and damaged.
+        If the file is compressed and damaged, or unpacks to a line of more than `LONGEST_LINE`.
+    SourceError
+        If the file holds something else than JSON, as far as its beginning shows.
     """
     label = label or path
     packing, unpacked = compression.detect(path), None
@@ -254,9 +274,12 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     file_kinds.require_text(head, label)
     decoded = head.decode("utf-8", "replace")
     file_kinds.require_records(decoded, label)
+    shape = jsontext.shape(decoded)
+    if shape == "lines" and unpacked is not None:
+        _require_short(unpacked.longest, label)
     return replace(
         found,
-        shape=jsontext.shape(decoded),
+        shape=shape,
         has_source=bool(SOURCE.match(head)) or manifest.home(path) is not None,
     )
 

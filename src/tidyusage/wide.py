@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from bisect import bisect_left
 from dataclasses import replace
 from itertools import chain, compress, count, groupby
@@ -263,7 +262,7 @@ def readings(
     within: str | None = None,
 ) -> Iterator[tuple[Batch, Reading]]:
     """Yield batches of records with what was read of them; ``within`` a folder they are copied."""
-    with tempfile.TemporaryDirectory(prefix="tidyusage-", dir=within) as folder:
+    with bounded.temporary_folder(within) as folder:
         judge = _Judge(connection, options, os.path.join(folder, "batch"))
         for batch in chain.from_iterable(text.batches() for text in texts):
             yield from judge.read(batch)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from tidyusage import bounded
 from tidyusage.errors import ExportError
 from tidyusage.export import cells
 from tidyusage.export.whole import failed
@@ -62,7 +62,7 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
 
     rows = {table.name: _fitting(connection, table) for table in job.tables}
     with (
-        tempfile.TemporaryDirectory(prefix="tidyusage-") as folder,
+        bounded.temporary_folder() as folder,
         job.files.written(job.target.place) as partial,
         _closed(Workbook(partial, {**_OPTIONS, "tmpdir": folder}), job.target.place) as book,
     ):

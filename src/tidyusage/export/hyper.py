@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
+from tidyusage import bounded
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, upsert
 from tidyusage.export.whole import failed
@@ -31,7 +32,7 @@ def write(connection: duckdb.DuckDBPyConnection, job: Job) -> None:
     place = job.target.place
     # Hyper is a process of its own, which writes a log where it is told to.
     with (
-        tempfile.TemporaryDirectory(prefix="tidyusage-") as logs,
+        bounded.temporary_folder() as logs,
         job.files.written(place) as partial,
     ):
         adds = job.adds and os.path.exists(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -43,9 +42,7 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
     within = home.folder if home else None
     with (
         # A sort that is left to itself may still spill into it.
-        tempfile.TemporaryDirectory(
-            prefix="tidyusage-", dir=within, ignore_cleanup_errors=True
-        ) as folder,
+        bounded.temporary_folder(within) as folder,
         connections.connect() as connection,
         _given(connection, frame, folder, home) as table,
     ):
