@@ -26,7 +26,7 @@ FLOORS = [
     "dialects kinds spark.steps spark.sessions",
     "spark spark.frames",
     "engines",
-    "file_kinds archives",
+    "file_kinds archives remote",
     "sources flavours relations metrics.policy metrics.tolerance",
     "answers",
     "flatten reshape columns scan metrics.time date_range",

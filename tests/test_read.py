@@ -123,14 +123,11 @@ def test_globs_lists_folders_and_paths(tmp_path):
     (tmp_path / "_manifest.json").write_text("not a record")
     (tmp_path / "notes.txt").write_text("not a record")
     parts = sorted(tmp_path.glob("part-*"))
-    for source in (
-        str(tmp_path / "part-*.ndjson"),
-        tmp_path,
-        str(tmp_path),
-        parts,
-        [str(tmp_path)],
-    ):
+    for source in (str(tmp_path / "part-*.ndjson"), parts):
         assert held(tu.read_usage(source)) == EXPECTED
+    for folder in (tmp_path, str(tmp_path), [str(tmp_path)]):
+        with pytest.warns(tu.errors.SkippedFileWarning, match=r"1 file is .*: 'notes\.txt'"):
+            assert held(tu.read_usage(folder)) == EXPECTED
     assert held(tu.read_usage(parts[1])) == EXPECTED[1:2]
 
 

@@ -233,10 +233,33 @@ def _relation(
     rows = [_scan(_unpacked(file, folder)) for file in files]
     united = " union all by name ".join(f"(from {one})" for one in rows)
     # pandas writes its index as a column without a name, and DuckDB keeps no such column.
-    frame = restore(connection.sql(united))
+    frame = _restored(connection, united, folder, options, reads_now=reads_now)
     frame = _with_options(frame, options)
     frame = _without_duplicates(frame, options, reads_now=reads_now)
     return _spelled(_in_layout(frame, options), options)
+
+
+def _restored(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    folder: str,
+    options: Options,
+    *,
+    reads_now: bool,
+) -> duckdb.DuckDBPyRelation:
+    """Return rows in the catalogue's dtypes.
+
+    What is read now is restored once, into memory or within a limit into a file: the query of
+    `restore` is long, and each question about a relation would plan and run it again.
+    """
+    rows = connection.sql(sql)
+    if options.is_bounded:
+        path = os.path.join(folder, "frame.parquet")
+        _asked(restore(rows), f"copy {FRAME} to {literal(path)} (format parquet)")
+        return connection.read_parquet(path)
+    if reads_now:
+        return connection.from_arrow(restore(rows.to_arrow_table()))
+    return restore(rows)
 
 
 def _unpacked(file: FlatFile, folder: str) -> FlatFile:

@@ -8,7 +8,7 @@ import sys
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import bounded, flat_files, manifest, places, quarantine, spool
+from tidyusage import bounded, flat_files, manifest, places, quarantine, remote, spool
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options
@@ -54,11 +54,12 @@ def read_usage(
     Parameters
     ----------
     source
-        A path, a glob, a folder, a list of them, a pipe, "-" for standard input, or an open
-        binary file.  Files hold NDJSON, a JSON array, one record, API pages
-        (``{"result": …}``), or Parquet of nested rows; gzip, zstd, bz2, xz and zip are unpacked,
-        and one that is damaged or cut off is an error.  Of a folder, names that begin with `.` or
-        `_` are not read.  Spark takes every address that it can read, such as
+        A path, a glob, a folder, a list of them, a pipe, "-" for standard input, an address such
+        as `s3://…` or `https://…` (with `tidyusage[remote]`), or an open binary file.  Files hold
+        NDJSON, a JSON array, one record, API pages (``{"result": …}``), Parquet of nested rows,
+        or a wide or long frame as CSV or Parquet; gzip, zstd, bz2, xz and zip are unpacked, and
+        one that is damaged or cut off is an error.  Of a folder, names that begin with `.` or `_`
+        are not read.  Spark takes every address that it can read, such as
         ``s3a://bucket/*.ndjson.gz``; there, the first lines tell the shape of all files.
     layout
         "wide" (a row a record), "long" (a row a record and measure), or a child table:
@@ -164,6 +165,8 @@ def read_usage(
         if flat := flat_files.find(flat_files.spark_sources(source)):
             return flat_files.read(flat, options)
         return sparks.from_files(source, options)
+    if any(map(remote.is_address, [source] if isinstance(source, str) else _listed(source))):
+        return _from_addresses(source, options)
     found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
     paths = [path for path in found if not quarantine.is_same(path, options.rejects)]
     if flat := flat_files.find(paths):
@@ -185,6 +188,36 @@ def _from_stream(stream: IO[bytes], label: str, options: Options) -> Any:
             return spool.texts_of_file(shutil.move(path, folder), label, folder)
 
         return assemble(spooled, options)
+
+
+def _listed(source: Any) -> list[Any]:
+    return list(source) if isinstance(source, list | tuple) else []
+
+
+def _from_addresses(source: Any, options: Options) -> Any:
+    """Read addresses of other machines, among them paths of this one: all are copied first."""
+    given = [source] if isinstance(source, str) else _listed(source)
+    with bounded.temporary_files(), bounded.temporary_folder() as home:
+        files = [file for place in given for file in _copied(place, home)]
+        if flat := flat_files.find(*map(list, zip(*files, strict=True))):
+            return flat_files.read(flat, options, is_temporary=True)
+
+        def spooled(folder: str) -> list[Text]:
+            texts: list[Text] = []
+            for path, label in files:
+                is_copy = os.path.dirname(path) == home
+                moved = shutil.move(path, folder) if is_copy else path
+                texts += spool.texts_of_file(moved, label, folder)
+            return texts
+
+        return assemble(spooled, options)
+
+
+def _copied(place: Any, home: str) -> list[tuple[str, str]]:
+    """Return the files that a place names, each with its path here and its name."""
+    if remote.is_address(place):
+        return list(remote.copied(place, home))
+    return [(path, path) for path in places.files(place)]
 
 
 @known_options
