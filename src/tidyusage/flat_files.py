@@ -111,8 +111,8 @@ def _flat_file(path: str, label: str) -> FlatFile | None:
         return FlatFile(path, label) if _is_flat_parquet(path) else None
     head = _head(path)
     start = head.lstrip()[:1]
-    if not start or start in "{[":
-        return None
+    if not start or start in "{[" or "\0" in head or "\ufffd" in head[: _HEAD // 2]:
+        return None  # nothing, JSON, or no text at all
     delimiter, names = _header(head)
     if "id" in names and spool.flat_columns(names):
         return FlatFile(path, label, delimiter, names)
@@ -167,7 +167,7 @@ def _head(path: str) -> str:
 
 def _header(head: str) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter of CSV text and its columns."""
-    line = head.lstrip().partition("\n")[0].rstrip("\r")
+    line = next(iter(head.lstrip().splitlines()), "")
     delimiter = max(_DELIMITERS, key=line.count)
     return delimiter, tuple(next(csv.reader([line], delimiter=delimiter), ()))
 
