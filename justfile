@@ -43,6 +43,10 @@ pictures:
 notebooks:
     python docs/execute_notebooks.py
 
+# read mutated records in every container, as `just fuzz --records 1000000 --seed 1`
+fuzz *arguments:
+    python tests/fuzz.py {{ arguments }}
+
 # a wheel, in dist/
 build:
     python -m pip wheel --quiet --no-deps --wheel-dir dist .
