@@ -401,6 +401,22 @@ EMAILS = Case(
         user("d", email="eve@x.org"),
     ],
 )
+NUMBERS = Case(
+    [
+        user("a", id="17") | {"product": {"id": "claude"}},
+        user("b", id="17") | {"product": {"id": "cursor"}},
+        user("c", id=" 17 ") | {"product": {"id": "cursor"}},
+    ],
+    [finding(None, "user.id", "17", "an e-mail address", 3)],
+    [
+        # Only one product has it without an address, or it is not a number.
+        user("a", id="17", email="ada@x.org") | {"product": {"id": "claude"}},
+        user("b", id="17") | {"product": {"id": "claude"}},
+        user("c", id="17") | {"product": {"id": "cursor"}},
+        user("d", id="u1") | {"product": {"id": "claude"}},
+        user("e", id="u1") | {"product": {"id": "cursor"}},
+    ],
+)
 MISSING = Case(
     # 12 of 14 days from Monday to Friday are there, and all weekends.
     [day(n) for n in range(1, 21) if n not in {7, 8}]
@@ -498,6 +514,7 @@ CASES = {
     "email_with_several_ids": [IDS],
     "id_with_several_emails": [EMAILS],
     "end_before_start": [BACKWARDS],
+    "number_in_several_products": [NUMBERS],
     "missing_days": [MISSING],
     "late_days": [LATE],
 }

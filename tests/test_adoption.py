@@ -103,7 +103,8 @@ def test_a_wrong_rolling_says_so(options, words):
 def test_a_window_over_midnight_does_not_say_on_which_day(ask, flatten):
     record = came("2026-01-01", "ada", end_date="2026-01-03")
     with pytest.raises(
-        Exception, match=r"1 records have a window that crosses a bound of freq='1d'"
+        Exception,
+        match=r"1 record \(2026-01-01ada\) has a window that crosses a bound of freq='1d'",
     ):
         rows(ask(flatten([record])))
     # Of who was not active it does not matter.
@@ -111,7 +112,7 @@ def test_a_window_over_midnight_does_not_say_on_which_day(ask, flatten):
 
 
 def test_it_is_an_error_of_records():
-    with pytest.raises(RecordError, match="in the zone Asia/Tokyo"):
+    with pytest.raises(RecordError, match="in the time zone Asia/Tokyo"):
         tu.stickiness(tu.flatten_usage([came("2026-01-01", "ada")]), tz="Asia/Tokyo")
 
 

@@ -75,8 +75,10 @@ def record(draw, others=()):
         },
         "user": draw(
             given_keys(
-                id=st.sampled_from(["u1", " u1", "u2", " "]),
-                email=st.sampled_from(["Ada@x.org", "ada@X.org ", "b@x.org"]),
+                id=st.sampled_from(["u1", " u1", "u2", " ", "17", "Ada@x.org", "sk-1", "ci-bot"]),
+                email=st.sampled_from(
+                    ["Ada@x.org", "ada@X.org ", "b@x.org", "nobody", "svc-a@x.org"]
+                ),
             )
         ),
         "resources": draw(
@@ -116,7 +118,7 @@ def numbered(found):
 RECORDS = st.lists(record(), max_size=8).map(numbered)
 # With charges of types that the schema does not know, of which reading warns.
 UNKNOWN_TYPES = st.lists(record(("a type of its own", None)), max_size=8).map(numbered)
-SCALARS = ("model.id", "product.id", "model.provider", "user.email")
+SCALARS = ("model.id", "product.id", "model.provider", "user.email", "person")
 DIMENSION = st.sampled_from((*SCALARS, "resources.id", "tool"))
 BY = st.lists(DIMENSION, max_size=2, unique=True)
 SOME = st.lists(DIMENSION, min_size=1, max_size=2, unique=True)
@@ -126,6 +128,7 @@ CHARGE = st.sampled_from(["billed", "net", "total", {"cursor": "total", "*": "bi
 CONVENTION = st.sampled_from(["auto", "exclusive", "inclusive", {"openai": "inclusive"}])
 BY_PRODUCT = [{"cursor": "inclusive"}, {"cursor": "exclusive", "*": "inclusive"}]
 END = st.sampled_from(["exclusive", "exclusive", "inclusive", *BY_PRODUCT])
+CROSSING = st.sampled_from(["raise", "exclude", "touch"])
 PERIODS = {"freq": FREQ, "tz": ZONE, "end": END}
 DATED = [
     {"currency": code, "date": dt.date(2026, month, 1), "rate": rate}
@@ -172,6 +175,7 @@ METRICS = {
         {
             "tz": ZONE,
             "end": END,
+            "crossing": CROSSING,
             "freq, rolling": FREQ.flatmap(
                 lambda freq: st.tuples(
                     st.just(freq), st.none() | st.sampled_from([1, 2, 7]) if freq else st.none()
@@ -208,7 +212,7 @@ METRICS = {
         {"charge": CHARGE, "token_convention": CONVENTION, "end": END, **EXCHANGE},
         "value",
     ),
-    "stickiness": ({"tz": ZONE, "end": END}, "stickiness"),
+    "stickiness": ({"tz": ZONE, "end": END, "crossing": CROSSING}, "stickiness"),
     "top": (
         {
             "n": st.integers(1, 3),
@@ -361,7 +365,11 @@ def expected(records, name, by, options):
     renamed = {NAMES.get(option, option): value for option, value in options.items()}
     leading = [renamed.pop(option) for option in LEADING.get(name, ())]
     end = renamed.pop("end", "exclusive")
-    records = [oracle.ended(each, end) for each in records]
+    persons = oracle.persons(records)
+    records = [
+        {**oracle.ended(each, end), "tu_person": who}
+        for each, who in zip(records, persons, strict=True)
+    ]
     try:
         return getattr(oracle, name)(records, *leading, tuple(by), **renamed)
     except ValueError as error:

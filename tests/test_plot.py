@@ -542,7 +542,7 @@ def test_a_heatmap_has_a_cell_a_user_and_day_and_says_what_has_none():
         ("bob", "2026-03-02", 5),
         ("bob", "2026-03-04", 2),
     ]
-    assert said(chart)[1:] == ["Without a user.id, and not shown: 4.00 USD."]
+    assert said(chart)[1:] == ["Without a person, and not shown: 4.00 USD."]
     unit, _ = next(marks(chart, "rect"))
     assert unit["encoding"]["y"]["scale"]["domain"] == ["bob", "ada"]  # 7 and 3
     assert unit["encoding"]["color"]["legend"]["title"] == "cost, USD"

@@ -43,6 +43,7 @@ from tidyusage.prepare import (
     overlaps,
     rename_models,
     restatements,
+    with_person,
 )
 from tidyusage.read import load_example, read_usage
 from tidyusage.records import flatten_usage
@@ -107,6 +108,7 @@ __all__ = [
     "trend",
     "usage",
     "validate_usage",
+    "with_person",
 ]
 
 

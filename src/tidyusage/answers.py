@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tidyusage import connections, engines, flavours, kinds, relations
 from tidyusage.dialects import Table, written
-from tidyusage.errors import RecordError
+from tidyusage.errors import CrossingWarning, RecordError, warn
 from tidyusage.spark import frames as sparks
 from tidyusage.sqltext import FRAME, literal, quote
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tidyusage.typing import FrameT
 
 GUARD: Final = "tu__guard"
+NOTICE: Final = "tu__notice"
 _UTC: Final = pa.timestamp("us", tz="UTC")
 _NAIVE: Final = pa.timestamp("us")
 _NOT_FINITE: Final = (
@@ -46,6 +47,7 @@ class Query:
     With a ``guard``, the first row of a last column `GUARD` says of what nothing can be said, if
     anything, and the guard is the sentence around it.  ``kinds`` are what the frame's columns must
     hold: number, text, boolean or time.  ``keys`` are the dimensions' names within the query.
+    A ``notice`` is the sentence around what the first row of a column `NOTICE` says: a warning.
     ``of_rows`` is said where the answer is the frame's own rows, rewritten, and in its order.
     """
 
@@ -65,6 +67,7 @@ class Query:
     keys: Mapping[str, str] = field(default_factory=dict)
     look: Callable[..., Any] | None = None
     of_rows: bool = False
+    notice: str = ""
 
 
 def answer(frame: FrameT, query: Query) -> FrameT:
@@ -91,8 +94,8 @@ def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) 
     plain = _plain_arrow(table, without_nan)
     with connections.connect(few=engines.is_few(plain)) as connection:
         found = engines.ask(connection, plain, lambda _: query.sql)
-    if query.guard and found.num_rows:
-        _check_guard(found[GUARD][0].as_py(), query)
+    if found.num_rows:
+        _speak(query, lambda name: found[name][0].as_py())
     _require_finite(found, query)
     return found
 
@@ -113,10 +116,12 @@ def _of_columns(frame: Any) -> pa.Table:
         raise kinds.unfit(name, str(frame[name].dtype)) from error
 
 
-def _check_guard(found: str | None, query: Query) -> None:
-    """Raise if there is something of which nothing can be said."""
-    if found is not None:
+def _speak(query: Query, first: Callable[[str], str | None]) -> None:
+    """Raise or warn if the first row of an answer says that there is a reason to."""
+    if query.guard and (found := first(GUARD)) is not None:
         raise RecordError(query.guard.replace("{}", found, 1))
+    if query.notice and (found := first(NOTICE)) is not None:
+        warn(query.notice.replace("{}", found, 1), CrossingWarning)
 
 
 def _figures(query: Query) -> dict[str, str]:
@@ -232,15 +237,15 @@ def _of_polars(frame: Any, query: Query) -> Any:
             return cast("pl.DataFrame", pl.from_arrow(found)).cast(cast("Any", types))
 
         found = plain.map_batches(ask, schema=types)
-    if query.portable and (query.guard or _figures(query)):
+    if query.portable and (query.guard or query.notice or _figures(query)):
         found = found.map_batches(lambda eager: _checked(eager, query))
     typed = found.select(_typed_polars(name, query, schema) for name in query.types)
     return typed if isinstance(frame, pl.LazyFrame) else typed.collect()
 
 
 def _checked(eager: pl.DataFrame, query: Query) -> pl.DataFrame:
-    if query.guard and eager.height:
-        _check_guard(eager[GUARD][0], query)
+    if eager.height:
+        _speak(query, lambda name: cast("str | None", eager[name][0]))
     for name in _figures(query):
         if eager[name].dtype.is_float() and not eager[name].is_finite().all():
             raise RecordError(_NOT_FINITE.format(name))

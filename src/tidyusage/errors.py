@@ -23,6 +23,7 @@
     ├── OverlapWarning       sums count some usage twice
     ├── MissingColumnWarning columns that could change an answer are not in the frame
     ├── AllocationWarning    shared rows that nothing bears
+    ├── CrossingWarning      windows over a period's bound were left out
     ├── ModelWarning         models of whose names nothing is known
     ├── SeatsWarning         seats of a product or group that no row has
     ├── UndatedWarning       records without dates were left out of a date range
@@ -188,6 +189,10 @@ class MissingColumnWarning(UsageWarning):
 
 class AllocationWarning(UsageWarning):
     """Shared rows were not allocated."""
+
+
+class CrossingWarning(UsageWarning):
+    """Windows that cross a bound of a period were left out."""
 
 
 class ModelWarning(UsageWarning):

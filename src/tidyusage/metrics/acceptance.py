@@ -14,7 +14,7 @@ from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Ends, FrameT, Freq, Overlap, WeekStart
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap, People, WeekStart
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
 KINDS: Final[dict[AcceptanceKind, tuple[str, ...]]] = {
@@ -35,6 +35,7 @@ def acceptance_rate(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of what was offered that was accepted, one row a group and kind.
@@ -64,6 +65,9 @@ def acceptance_rate(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -107,7 +111,11 @@ def acceptance_rate(
         frame,
         acceptance_query(
             usage(
-                frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+                frame,
+                by,
+                Periods.of(freq, tz, end, fiscal_year_start, week_start),
+                overlap=overlap,
+                people=people,
             ),
             kind,
         ),

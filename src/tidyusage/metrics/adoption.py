@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidyusage import answers
-from tidyusage.answers import GUARD
 from tidyusage.errors import known_options
 from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.metrics.users import EMAIL, ID, active_of, crossings, fields_of, limits, people_of
+from tidyusage.metrics.users import active_of, fields_of, limits, people_of, said_of_crossing
 from tidyusage.sqltext import listed, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.answers import Query
-    from tidyusage.typing import Ends, FrameT, Overlap
+    from tidyusage.typing import Crossing, Ends, FrameT, Overlap
 
 
 @known_options
@@ -26,6 +25,7 @@ def stickiness(
     tz: str = "UTC",
     end: Ends = "exclusive",
     people: Mapping[str, str] | None = None,
+    crossing: Crossing = "raise",
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return by calendar month how many of its users come on a day.
@@ -46,7 +46,9 @@ def stickiness(
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     people
-        Who is meant by a user id or e-mail, in any case, to join those of one person.
+        A mapping from user ids and e-mail addresses to people, as in `active_users`.
+    crossing
+        What to do with an active user's window that crosses midnight, as in `active_users`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -64,12 +66,17 @@ def stickiness(
     Raises
     ------
     RecordError
-        If the window of an active user's record crosses midnight: it does not say on which day the
-        user was active.  A lazy frame raises when it is collected.
+        If an active user's window crosses midnight, unless `crossing` says otherwise: the data does
+        not say on which day the user was active.  A lazy frame raises on collection.
     UnknownFieldError
         For an unknown dimension, or a frame without a column of users.
     OptionError
         For an option's value that it cannot have.
+
+    Warns
+    -----
+    CrossingWarning
+        With `crossing="exclude"`, if windows are left out.
 
     Notes
     -----
@@ -86,16 +93,17 @@ def stickiness(
           period       dau  mau  stickiness
     0 2026-01-01  1.333333    2    0.666667
     """
-    asked = usage(frame, by, Periods("1d", tz, end), whole=True, overlap=overlap)
-    return answers.answer(frame, stickiness_query(asked, people))
+    days = Periods("1d", tz, end)
+    asked = usage(frame, by, days, whole=True, overlap=overlap, people=people)
+    return answers.answer(frame, stickiness_query(asked, crossing))
 
 
-def stickiness_query(asked: Usage, people: Mapping[str, str] | None = None) -> Query:
+def stickiness_query(asked: Usage, crossing: Crossing = "raise") -> Query:
     """Return the query of `stickiness`."""
-    asked.require((ID, EMAIL), "stickiness")
+    asked.require(asked.user_fields, "stickiness")
     dims = asked.dimensions
     month = "cast(date_trunc('month', cast(period as timestamp)) as date)"
-    sql = f"""{people_of(asked, people)},
+    sql = f"""{people_of(asked, crossing)},
 covered as (
   select cast(min(period) as timestamp) as tu__first, cast(max(period) as timestamp) as tu__last
   from people
@@ -137,11 +145,10 @@ rates as (
   from figures
   join lengths on figures.tu__month = lengths.tu__month
 )
-select period, {listed(*dims)}dau, mau, dau / nullif(mau, 0) as stickiness,
-  {crossings("(select sum(tu__crossing) from people where tu__person is not null)")} as {GUARD}
+select period, {listed(*dims)}dau, mau, dau / nullif(mau, 0) as stickiness\
+{said_of_crossing(asked, crossing)}
 from rates
 order by {ordered("period", "stickiness desc", *dims)}"""
     types = {"dau": NUMBER, "mau": INTEGER, "stickiness": NUMBER}
-    guard = limits(asked)["guard"]
-    fields = fields_of(asked)
-    return asked.query(sql, fields, types, nullable=("mau",), guard=guard, portable=False)
+    found = limits(asked, crossing, has_freq=False) | {"nullable": ("mau",)}
+    return asked.query(sql, fields_of(asked), types, **found, portable=False)

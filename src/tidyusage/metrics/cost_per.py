@@ -10,6 +10,7 @@ from tidyusage.errors import OptionError, SeatsWarning, is_number, known_options
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.money import Money, any_present, currencies
+from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.unit_cost import check_per, cost_per_token_query, unit_costs
@@ -146,7 +147,7 @@ def cost_per(
             "Ask cost_by(freq=…) and active_users(freq=…).",
         )
     else:
-        query = _of_users(usage(frame, by, overlap=overlap), money, per, seats, people)
+        query = _of_users(usage(frame, by, overlap=overlap, people=people), money, per, seats)
     answer = answers.answer(frame, query)
     return _check_seats(answer, by[0], seats) if isinstance(seats, Mapping) else answer
 
@@ -217,19 +218,18 @@ def _of_users(
     money: Money,
     per: float,
     seats: Seats | None,
-    people: Mapping[str, str] | None,
 ) -> Query:
     keys = asked.keys
     money.require(asked, "cost_per")
-    asked.require((users_.ID, users_.EMAIL), "cost_per('users')")
+    asked.require(asked.user_fields, "cost_per('users')")
     columns: tuple[str, ...] = ("users",)
     divisor = "users"
-    named = f"{users_.person(quote(users_.ID), quote(users_.EMAIL))} is not null"
+    named = f"{PERSON} is not null"
     if seats is not None:
         columns, divisor, named = ("users", "seats"), "seats", "true"
     seated = f"cast({_seats(asked, seats)} as double) as seats"
     sql = f"""{money.amounts()},
-{users_.people_of(asked, people, source="amounts")},
+{users_.people_of(asked, source="amounts", by_record=True)},
 counted as (
   select {listed(*keys)}{users_.active_of("tu__active")} as users
   from people
@@ -269,7 +269,7 @@ order by {ordered("cost_per desc", *keys, "currency")}"""
     types = {"currency": TEXT, "cost": NUMBER, "users": INTEGER}
     types |= {"seats": NUMBER} if seats is not None else {}
     types |= {"cost_per": NUMBER, "records": INTEGER}
-    fields = (*users_.fields_of(asked), *money.fields)
+    fields = (*users_.fields_of(asked, by_record=True), *money.fields)
     return asked.query(sql, fields, types, nullable=("users",), **money.options)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.metrics import conventions, estimates, policy, prices, users
+from tidyusage.metrics import conventions, estimates, policy, prices
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.money import Money
+from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.topics import Topic
-from tidyusage.sqltext import literal, quote
+from tidyusage.sqltext import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,7 +84,7 @@ def cost_per_topic(chosen: Mapping[str, Any]) -> Topic:
     money = _money(chosen)
     measure = chosen.get("measure", "the measure")
     is_users, seats = measure == "users", chosen.get("seats")
-    who = f"{users.person(quote(users.ID), quote(users.EMAIL))} is not null"
+    who = f"{PERSON} is not null"
     there = "true" if seats is not None else who if is_users else "tu__value is not null"
     what = "" if seats is not None else " and name a user" if is_users else f" and {measure}"
     both = f"tu__cost is not null and {there}"
@@ -103,7 +104,7 @@ def cost_per_topic(chosen: Mapping[str, Any]) -> Topic:
         )
 
     def fields(asked: Usage) -> tuple[str, ...]:
-        more = users.FIELDS if is_users else countable(asked, measure).fields
+        more = (PERSON,) if is_users else countable(asked, measure).fields
         return (*more, *money.fields)
 
     return Topic("pairs", f"Cost per one: the sum of costs over {over}", rules, steps, fields)

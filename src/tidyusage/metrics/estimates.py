@@ -18,7 +18,7 @@ from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, WeekStart
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, People, WeekStart
     from tidyusage.typing import Prices as PricesLike
 
 
@@ -34,6 +34,7 @@ def cache_savings(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what the prompt cache saved, at given prices.
@@ -69,6 +70,9 @@ def cache_savings(
         "inclusive" if vendors mean the last day by `end_date`, as in `tokens_by`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -115,7 +119,11 @@ def cache_savings(
     """
     check_per(per)
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     known = Prices.of(prices, frame, per, currency)
     return known.warned(answers.answer(frame, savings_query(asked, known)), "cache_savings")
@@ -136,6 +144,7 @@ def estimate_cost(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what tokens without a cost would have cost, at given prices.
@@ -172,6 +181,9 @@ def estimate_cost(
         "inclusive" if vendors mean the last day by `end_date`, as in `tokens_by`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -223,7 +235,11 @@ def estimate_cost(
     one_of("scope", scope, get_args(Scope))
     check_per(per)
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     known, money = Prices.of(prices, frame, per, currency), Money.of(charge)
     query = estimate_query(asked, known, money, scope, token_convention)

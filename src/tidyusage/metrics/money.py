@@ -19,7 +19,7 @@ from tidyusage.sqltext import listed, literal, ordered, partition, quote, share
 if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.columns import Columns
-    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates, WeekStart
+    from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, People, Rates, WeekStart
 
 CURRENCY: Final = quote("charges.currency")
 
@@ -45,6 +45,7 @@ def cost_by(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what each group cost, one row a group and currency.
@@ -93,6 +94,9 @@ def cost_by(
         named after the calendar year in which it ends; a period is still its first day.
     week_start
         The day on which weeks of `freq` "1w" begin: "monday" or "sunday".
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -144,7 +148,11 @@ def cost_by(
     4     cursor      USD   285.49  0.056738       62      62
     """
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     money = Money.of(charge, rates, to, assume_currency)
     return answers.answer(frame, cost_query(asked, money))

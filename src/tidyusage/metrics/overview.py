@@ -9,6 +9,7 @@ from tidyusage.errors import known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.money import Money
+from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
@@ -16,7 +17,7 @@ from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Overlap, People, Rates
 
 
 class _Figure(NamedTuple):
@@ -57,6 +58,7 @@ def summary(
     assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     end: Ends = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a frame holds, one row a figure: the first thing to look at.
@@ -85,6 +87,8 @@ def summary(
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -129,7 +133,9 @@ def summary(
     7          cost       USD      5031.76      310  1.000000
     """
     money, periods = Money.of(charge, rates, to, assume_currency), Periods("1d", end=end)
-    query = summary_query(usage(frame, by, overlap=overlap), money, token_convention, periods)
+    query = summary_query(
+        usage(frame, by, overlap=overlap, people=people), money, token_convention, periods
+    )
     return answers.answer(frame, query)
 
 
@@ -142,7 +148,7 @@ def summary_query(asked: Usage, money: Money, convention: Conventions, periods: 
         "tu__currency": "tu__currency",
         "tu__product": quote("product.id"),
         "tu__model": quote("model.id"),
-        "tu__person": users_.person(quote(users_.ID), quote(users_.EMAIL)),
+        PERSON: PERSON,
         "tu__active": users_.active(asked),
         "tu__from": "start_date",
         "tu__to": f"case when start_date is not null then {periods.ends()} end",
@@ -191,7 +197,7 @@ order by {ordered(*keys, "tu__place", "value desc", "unit")}"""
     fields = (
         *conventions.FIELDS,
         *money.fields,
-        *users_.fields_of(asked),
+        *users_.fields_of(asked, by_record=True),
         *("product.id", "model.id"),
         *periods.fields,
     )

@@ -19,14 +19,14 @@ from tidyusage.columns import columns as columns_of
 from tidyusage.dialects import Table
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.metrics import lists as lists_
-from tidyusage.metrics import missing_charges, policy, source, spread
+from tidyusage.metrics import missing_charges, person, policy, source, spread
 from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.missing_charges import MissingCharges
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension, Folded
 from tidyusage.metrics.time import PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import clauses, quote
 from tidyusage.typing import Freq
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ _PATHS: Final = (
 class Usage:
     """A frame's columns, and the dimensions and periods that were asked for.
 
-    With periods, a record is split over those that its window touches; or is ``whole``, and is
-    marked if it touches more than one.
+    With periods, a record is split over those that its window touches; or is ``whole``, with the
+    first and the last of them.
     """
 
     columns: Columns
@@ -62,6 +62,7 @@ class Usage:
     whole: bool = False
     lists: Lists = lists_.DUCKDB
     overlap: Overlap = "ignore"
+    people: Mapping[str, str] | None = None
 
     @classmethod
     def of(
@@ -73,6 +74,7 @@ class Usage:
         whole: bool = False,
         lists: Lists = lists_.DUCKDB,
         overlap: Overlap = "ignore",
+        people: Mapping[str, str] | None = None,
     ) -> Usage:
         """Resolve the names of dimensions; raise for what is none."""
         if columns.layout not in {"wide", "long"}:
@@ -84,7 +86,8 @@ class Usage:
         names = [dimension.name for dimension in found]
         if twice := [name for name in names if names.count(name) > 1]:
             raise OptionError(f"The dimension {twice[0]!r} is named twice.", "Name it once.")
-        return cls(columns, found, periods, whole, lists, overlap)
+        given = person.checked(people)
+        return cls(columns, found, periods, whole, lists, overlap, given)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -140,8 +143,30 @@ class Usage:
             return self.share(amount)
         return f"({amount}) * {PART}" if self.periods else amount
 
+    @property
+    def has_persons(self) -> bool:
+        """Whether the frame has a column of its own that says who a record's person is."""
+        return person.COLUMN in self.columns.own
+
+    @property
+    def person_fields(self) -> tuple[str, ...]:
+        """The columns that tell a record's person."""
+        return (*person.FIELDS, *([person.OWN] if self.has_persons else []))
+
+    @property
+    def user_fields(self) -> tuple[str, ...]:
+        """The columns of which one must be there for people to be counted."""
+        return (*person.FIELDS[1:3], *([person.OWN] if self.has_persons else []))
+
+    @property
+    def cut_fields(self) -> tuple[str, ...]:
+        """The column that says which windows are parts of a longer one, if the frame has it."""
+        return (source.CUT,) if source.OWN[source.CUT] in self.columns.own else ()
+
     def holds(self, path: str) -> bool:
         """Tell whether the frame may hold a field."""
+        if path in source.OWN:
+            return source.OWN[path] in self.columns.own
         path = COUNTS if path in DERIVED else path
         return self.columns.layout == "long" or path in self.columns.known
 
@@ -163,6 +188,7 @@ class Usage:
         *,
         nullable: tuple[str, ...] = (),
         guard: str = "",
+        notice: str = "",
         portable: bool = True,
         charge: Charge | None = None,
     ) -> Query:
@@ -171,6 +197,9 @@ class Usage:
         ``charge`` is the policy whose amounts it reads, if any.
         """
         fields = tuple(dict.fromkeys((*fields, *(self.periods.fields if self.periods else ()))))
+        read = fields
+        if self._names_persons(fields):
+            read = tuple(dict.fromkeys((*fields, *self.person_fields)))
         period = {PERIOD: self.periods.type} if self.periods else {}
         names = [dimension.name for dimension in self.by]
         taken = {name.lower() for name in (*period, *results)}
@@ -180,13 +209,13 @@ class Usage:
                 "Rename that column of the frame.",
             )
         brought = tuple(name for name in DERIVED if name in fields and self._brings(name))
-        needs = source.needs(self.columns, self.by, fields)
+        needs = source.needs(self.columns, self.by, read)
         return Query(
             f"with {self._steps(fields, self.lists)},\n{sql}",
             needs,
             {**period, **dict.fromkeys(names), **results},
-            {of.name: None if of.child or of.folded else of.column for of in self.by},
-            f"with {self._steps(fields, lists_.BROUGHT)},\n{sql}"
+            {of.name: of.typed_as for of in self.by},
+            _for_polars(f"with {self._steps(fields, lists_.BROUGHT)},\n{sql}")
             if portable and self._is_portable(fields)
             else "",
             partial(lists_.brought, counts=self.columns.known[COUNTS], names=brought)
@@ -194,9 +223,10 @@ class Usage:
             else None,
             nullable,
             guard,
-            source.kinds(self.columns, fields),
+            source.kinds(self.columns, read),
             {dimension.name: dimension.key for dimension in self.by},
             partial(self._look, charge=charge),
+            notice=notice,
         )
 
     def missing_charges(self, charge: Charge) -> MissingCharges | None:
@@ -238,16 +268,49 @@ class Usage:
         return not self.is_split and not has_lists and not has_zone
 
     def _steps(self, fields: tuple[str, ...], lists: Lists) -> str:
-        rows = source.select(self.columns, self.by, fields, split=self.is_split, lists=lists)
+        step = "usage" if self.periods is None else "records"
+        records = self._records(step, fields, lists)
         if self.periods is None:
-            return f"usage as (\n  {rows}\n)"
+            return records
         names = (*fields, *(dimension.key for dimension in self.by))
         steps = (
-            self.periods.assign("records")
+            self.periods.touched("records")
             if self.whole
             else self.periods.split("records", (*names, RECORD))
         )
-        return f"records as (\n  {rows}\n),\n{steps}"
+        return f"{records},\n{steps}"
+
+    def _names_persons(self, fields: Iterable[str]) -> bool:
+        """Tell whether each record's person is asked for, by a dimension or by a metric."""
+        return person.PERSON in fields or any(dimension.is_person for dimension in self.by)
+
+    def _records(self, step: str, fields: tuple[str, ...], lists: Lists) -> str:
+        """Return the steps to one with the dimensions and fields, one row a record."""
+        read = tuple(field for field in fields if field != person.PERSON)
+        if not self._names_persons(fields):
+            rows = source.select(self.columns, self.by, read, split=self.is_split, lists=lists)
+            return f"{step} as (\n  {rows}\n)"
+        read = tuple(dict.fromkeys((*read, *self.person_fields)))
+        rows = source.select(self.columns, self.by, read, split=self.is_split, lists=lists)
+        own = self.has_persons
+        who = f"persons.{person.PERSON}"
+        columns = [f"user_records.{quote(field)}" for field in read]
+        columns += [f"{who} as {person.PERSON}"] * (person.PERSON in fields)
+        for dimension in self.by:
+            key = quote(dimension.key)
+            value = dimension.folded.sql(who) if dimension.folded else who
+            columns.append(f"{value} as {key}" if dimension.is_person else f"user_records.{key}")
+        columns += [f"user_records.{mark}" for mark in self.marks]
+        return f"""user_records as (
+  {rows}
+),
+{person.steps("user_records", self.people, own=own)},
+{step} as (
+  select
+    {clauses(columns)}
+  from user_records
+  left join persons on {person.matched("user_records", own=own)}
+)"""
 
 
 def usage(
@@ -257,12 +320,20 @@ def usage(
     *,
     whole: bool = False,
     overlap: Overlap = "ignore",
+    people: Mapping[str, str] | None = None,
 ) -> Usage:
     """Look at a frame as a metric does."""
     dialect = frame.dialect if isinstance(frame, Table) else ""
     dialect = "spark" if engines.backend_of(frame) == "pyspark" else dialect
     lists = lists_.DIALECTS.get(dialect, lists_.DUCKDB)
-    return Usage.of(columns_of(frame), by, periods, whole=whole, lists=lists, overlap=overlap)
+    return Usage.of(
+        columns_of(frame), by, periods, whole=whole, lists=lists, overlap=overlap, people=people
+    )
+
+
+def _for_polars(sql: str) -> str:
+    """Return a query in the words of Polars, which calls this function as others do."""
+    return sql.replace("regexp_matches(", "regexp_like(")
 
 
 def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
@@ -274,6 +345,9 @@ def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
         names = ", ".join(map(repr, name)) if is_list else "'model.id'"
         hint = f"Pass names one by one, as text: {names}."
         raise OptionError(f"Expected the name of a dimension, got {name!r}.", hint)
+    if name == person.COLUMN:
+        own = name if name in columns.own else None
+        return Dimension(name, own, name, alias=f"tu__person_{place}")
     if name in columns.own:
         return Dimension(name, name, alias=f"tu__own_{place}")
     spelled = {column: path for path, column in columns.known.items()}
@@ -287,7 +361,8 @@ def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
             return _of_child(columns, schema.rename(path, columns.sep), path, "resources")
     if name == TOOL:
         return _of_child(columns, TOOL, TOOL, "tool_actions")
-    known = [*columns.own, *_PATHS, *(p.removeprefix("usage.") for p in _PATHS), *_RESOURCES, TOOL]
+    paths = (*_PATHS, *(path.removeprefix("usage.") for path in _PATHS), *_RESOURCES)
+    known = [*columns.own, *paths, TOOL, person.COLUMN]
     hint = f"Pass it as freq={name!r}." if name in get_args(Freq) else nearest(name, known)
     raise UnknownFieldError(f"Unknown dimension {name!r}.", hint)
 

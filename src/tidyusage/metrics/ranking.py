@@ -16,7 +16,17 @@ from tidyusage.sqltext import listed, ordered, partition, quote, share
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates, WeekStart
+    from tidyusage.typing import (
+        Charge,
+        Conventions,
+        Ends,
+        FrameT,
+        Freq,
+        Overlap,
+        People,
+        Rates,
+        WeekStart,
+    )
 
 
 @known_options
@@ -30,6 +40,7 @@ def top(
     to: str | None = None,
     assume_currency: str | None = None,
     token_convention: Conventions = "auto",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the n groups with the most of a measure, and one row for all the others.
@@ -58,6 +69,9 @@ def top(
         The currency of amounts that name none, as in `cost_by`.
     token_convention
         Of "tokens", as in `tokens_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -103,7 +117,10 @@ def top(
     if not by:
         raise OptionError("top() needs a dimension.", "Name one, as in top(10, 'user.id').")
     check_by(by, engines.columns(frame))
-    asked, money = usage(frame, by, overlap=overlap), Money.of(charge, rates, to, assume_currency)
+    asked, money = (
+        usage(frame, by, overlap=overlap, people=people),
+        Money.of(charge, rates, to, assume_currency),
+    )
     return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
 
 
@@ -122,6 +139,7 @@ def trend(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return a measure by period, with its change from the period before.
@@ -160,6 +178,9 @@ def trend(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -202,7 +223,13 @@ def trend(
     1 2026-01-05      USD  1228.87  535.18     0.771497
     """
     check_by(by, engines.columns(frame))
-    asked = usage(frame, by, Periods(freq, tz, end, fiscal_year_start, week_start), overlap=overlap)
+    asked = usage(
+        frame,
+        by,
+        Periods(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
+    )
     money = Money.of(charge, rates, to, assume_currency)
     return answers.answer(frame, trend_query(asked, measure, money, token_convention))
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
 from tidyusage.metrics import lists as lists_
+from tidyusage.metrics import person
 from tidyusage.metrics.lists import DERIVED, MOST, Lists
 from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
-from tidyusage.sqltext import FRAME, clauses, literal, quote, values
+from tidyusage.sqltext import FRAME, clauses, literal, quote, trimmed, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +30,7 @@ DTYPES: Final = {field.column: field.dtype for field in (*catalogue.SCALARS, *ca
     CHARGES: "charges",
     "resources": "entries",
     **dict.fromkeys(DERIVED, "number"),
+    "tu__cut": "boolean",
 }
 _TYPES: Final = {
     "number": "double",
@@ -48,6 +50,10 @@ _KINDS: Final = {
     "charges": "list",
     "entries": "list",
 }
+# Columns of the caller's own that metrics know by name.
+CUT: Final = "tu__cut"
+OWN: Final = {person.OWN: person.COLUMN, CUT: "window_cut"}
+_EMAIL: Final = "user.email"
 # Fields that long holds as the unit of certain metrics.
 _UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"}
 
@@ -96,6 +102,17 @@ class Dimension:
         """Its name within the query."""
         return self.alias or self.name
 
+    @property
+    def is_person(self) -> bool:
+        """Whether it is the person behind a record's user."""
+        return self.path == person.COLUMN
+
+    @property
+    def typed_as(self) -> str | None:
+        """The frame's column whose type its values have; None for text."""
+        is_text = self.child or self.folded or self.is_person or self.path == _EMAIL
+        return None if is_text else self.column
+
 
 def select(
     columns: Columns,
@@ -121,7 +138,7 @@ def select(
         else _from_wide(columns, field)
         for field in fields
     }
-    parts |= {d.key: _dimension(d, lists, is_long=is_long) for d in by}
+    parts |= {d.key: _dimension(d, lists, is_long=is_long) for d in by if not d.is_person}
     children = tuple(dict.fromkeys(dimension.child for dimension in by if dimension.child))
     if split:
         shares = [
@@ -141,8 +158,9 @@ def needs(columns: Columns, by: Iterable[Dimension], fields: Iterable[str]) -> t
     """Return the frame's columns that are read."""
     known = columns.known
     wanted = [dimension.column for dimension in by if dimension.column]
-    own = (COUNTS if field in DERIVED else field for field in fields)
-    wanted += [known[field] for field in own if field in known]
+    fields = tuple(fields)
+    wanted += [OWN[field] for field in fields if field in OWN]
+    wanted += [known[field] for field in _held(fields) if field in known]
     if columns.layout == "long":
         wanted += [known[n] for n in (*_KEYS, "metric", "value", "unit") if n in known]
     return tuple(dict.fromkeys(wanted or [known["id"]]))
@@ -153,8 +171,16 @@ def kinds(columns: Columns, fields: Iterable[str]) -> dict[str, str]:
     known = columns.known
     if columns.layout == "long":
         fields = (*(field for field in fields if DTYPES.get(field) == "timestamp"), "value")
-    own = {COUNTS if field in DERIVED else field for field in fields}
-    return {known[field]: _KINDS[DTYPES.get(field, "number")] for field in own if field in known}
+    held = set(_held(fields))
+    own = {OWN[CUT]: "boolean"} if CUT in held else {}
+    return own | {
+        known[field]: _KINDS[DTYPES.get(field, "number")] for field in held if field in known
+    }
+
+
+def _held(fields: Iterable[str]) -> tuple[str, ...]:
+    """Return the fields from which others are derived, in place of these."""
+    return tuple(COUNTS if field in DERIVED else field for field in fields)
 
 
 def cast(columns: Columns, field: str) -> str:
@@ -187,10 +213,18 @@ def _value(dimension: Dimension, lists: Lists, *, is_long: bool) -> str:
         return lists.tool(TOOL)
     if dimension.child:
         return lists.member(f"tu__{dimension.child}", *dimension.path.split(".")[1:])
-    return f"max({quote(dimension.column)})" if is_long else quote(dimension.column)
+    value = f"max({quote(dimension.column)})" if is_long else quote(dimension.column)
+    return spelled(value) if dimension.path == _EMAIL else value
+
+
+def spelled(email: str) -> str:
+    """Return the SQL of an e-mail address as it is compared: trimmed, in lower case, else null."""
+    return f"nullif(lower({trimmed(f'cast({email} as varchar)')}), '')"
 
 
 def _from_wide(columns: Columns, field: str) -> str:
+    if field in OWN:
+        return f"cast({quote(OWN[field])} as {_type(field)})"
     if field not in columns.known:
         return null(field)
     column, dtype = quote(columns.known[field]), DTYPES[field]
@@ -202,6 +236,8 @@ def _from_wide(columns: Columns, field: str) -> str:
 
 
 def _from_long(columns: Columns, field: str) -> str:
+    if field in OWN:
+        return f"max(cast({quote(OWN[field])} as {_type(field)}))"
     known, dtype = columns.known, DTYPES[field]
     metric = quote(known["metric"])
     if field == COUNTS:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 UTC: Final = "UTC"
 PERIOD: Final = "period"
 WEIGHT: Final = "tu__weight"
+FIRST: Final = "tu__first_period"
+LAST: Final = "tu__last_period"
 PART: Final = "tu__part"  # the share of a piece in its window, whatever lists split besides
 # The longest period of each length, in hours; a day may have an hour more where clocks change.
 _HOURS: Final[dict[Freq, int]] = {
@@ -253,13 +255,16 @@ pieces as (
   from windows
 )"""
 
-    def guard(self) -> str:
-        """Return what to say of records that touch two periods and cannot be split."""
-        return (
-            f"{{}} records have a window that crosses a bound of freq={self.freq!r} in the zone "
-            f"{self.tz}, so that they do not say on which side a user was active.\n\n"
-            "Choose a longer freq=, the zone of the windows as tz=, or leave those records out."
-        )
+    def touched(self, source: str) -> str:
+        """Return the step from records to ``usage``: the first and last period of each window.
+
+        Both are null for a record without dates.
+        """
+        last = f"{self.ends()} - interval '1 microsecond'"
+        return f"""usage as (
+  select *, {self._of("start_date")} as {FIRST}, {self._of(f"({last})")} as {LAST}
+  from {source}
+)"""
 
     def ends(self, *, instant: str = _NEXT) -> str:
         """Return the SQL of the first moment after a record's window."""

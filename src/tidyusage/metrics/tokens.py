@@ -13,7 +13,7 @@ from tidyusage.sqltext import grouped, listed, ordered, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Conventions, Ends, FrameT, Freq, Overlap, WeekStart
+    from tidyusage.typing import Conventions, Ends, FrameT, Freq, Overlap, People, WeekStart
 
 
 @known_options
@@ -26,6 +26,7 @@ def tokens_by(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return how many tokens each group used, by sort.
@@ -58,6 +59,9 @@ def tokens_by(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -94,7 +98,11 @@ def tokens_by(
     0   10.0     5.0        60.0          NaN    75.0
     """
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     return answers.answer(frame, tokens_query(asked, token_convention))
 
@@ -109,6 +117,7 @@ def cache_hit_rate(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the share of the prompt tokens that the cache served.
@@ -134,6 +143,9 @@ def cache_hit_rate(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -168,7 +180,11 @@ def cache_hit_rate(
     0        60.0           80.0            0.75
     """
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     return answers.answer(frame, cache_hit_query(asked, token_convention))
 

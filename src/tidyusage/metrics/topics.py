@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.metrics import conventions, users
 from tidyusage.metrics.acceptance import KINDS
 from tidyusage.metrics.measures import countable
+from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import quote
 
@@ -78,16 +80,16 @@ def cache_topic(chosen: Mapping[str, Any]) -> Topic:
 
 def users_topic(_: Mapping[str, Any]) -> Topic:
     """Return the topic of who is a user, and who is active."""
-    who = f"{users.person(quote(users.ID), quote(users.EMAIL))} is not null"
+    who = f"{PERSON} is not null"
     flag = f"{quote(users.ACTIVE)} is not null"
     rules = {
-        "named": ("name a user: user.id, else the e-mail in lower case", who),
+        "named": ("name a person: an e-mail address, else a user.id without one", who),
         "flagged": ("name one and say whether they were active", f"{who} and {flag}"),
         "active": (
             "name one who was active: who is said to be, else who has a positive count",
             f"{who} and tu__active = 1",
         ),
-        "unnamed": ("name none, and are set aside", f"not ({who})"),
+        "unnamed": ("name none (keys are not people), and are set aside", f"not ({who})"),
     }
 
     def steps(asked: Usage) -> tuple[str, str]:
@@ -95,7 +97,8 @@ def users_topic(_: Mapping[str, Any]) -> Topic:
         return f"told as (\n  select *, {told}\n  from usage\n)", "told"
 
     title = "Users: different people, counted and never added"
-    return Topic("users", title, rules, steps, users.fields_of, ("flagged", "active"))
+    fields = partial(users.fields_of, by_record=True)
+    return Topic("users", title, rules, steps, fields, ("flagged", "active"))
 
 
 def acceptance_topic(chosen: Mapping[str, Any]) -> Topic:

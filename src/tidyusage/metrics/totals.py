@@ -16,7 +16,7 @@ from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quot
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Ends, FrameT, Freq, Overlap, WeekStart
+    from tidyusage.typing import Ends, FrameT, Freq, Overlap, People, WeekStart
 
 _QUANTITY: Final = "usage.quantity"
 _NAME: Final = "metric_name"
@@ -34,6 +34,7 @@ def totals(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return the sum of every measure that may be added, one row a group and measure.
@@ -63,6 +64,9 @@ def totals(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -103,7 +107,11 @@ def totals(
     1        usage.quantity        GB    4.0        2
     """
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     money = Money.of(BILLED, assume_currency=assume_currency)
     return answers.answer(frame, totals_query(asked, money))

@@ -15,7 +15,17 @@ from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
-    from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, Rates, WeekStart
+    from tidyusage.typing import (
+        Charge,
+        Conventions,
+        Ends,
+        FrameT,
+        Freq,
+        Overlap,
+        People,
+        Rates,
+        WeekStart,
+    )
 
 
 @known_options
@@ -34,6 +44,7 @@ def cost_per_token(
     end: Ends = "exclusive",
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return what a token cost each group, over the records that have a cost and tokens.
@@ -71,6 +82,9 @@ def cost_per_token(
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     fiscal_year_start, week_start
         As in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -111,7 +125,11 @@ def cost_per_token(
     one_of("tokens", tokens, get_args(Tokens))
     check_per(per)
     asked = usage(
-        frame, by, Periods.of(freq, tz, end, fiscal_year_start, week_start), overlap=overlap
+        frame,
+        by,
+        Periods.of(freq, tz, end, fiscal_year_start, week_start),
+        overlap=overlap,
+        people=people,
     )
     money = Money.of(charge, rates, to, assume_currency)
     query = cost_per_token_query(asked, money, per=per, tokens=tokens, convention=token_convention)

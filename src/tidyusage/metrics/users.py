@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict, get_args
 
 from tidyusage import answers, catalogue
-from tidyusage.answers import GUARD, Query
-from tidyusage.errors import OptionError, is_count, known_options
+from tidyusage.answers import GUARD, NOTICE, Query
+from tidyusage.errors import OptionError, is_count, known_options, one_of
+from tidyusage.metrics import person
 from tidyusage.metrics.lists import MOST
+from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.query import INTEGER, Usage, usage
-from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import grouped, identity, listed, literal, ordered, quote, trimmed
+from tidyusage.metrics.source import CUT
+from tidyusage.metrics.time import FIRST, LAST, Periods
+from tidyusage.sqltext import grouped, listed, ordered, quote, trimmed
+from tidyusage.typing import Crossing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tidyusage.typing import Ends, FrameT, Freq, Overlap, WeekStart
 
 ID: Final = "user.id"
@@ -29,7 +34,6 @@ _POSITIVE: Final = tuple(
     and field.keys[1] in _ACTIVITIES
     and field.column != "usage.requests.tab_shown"
 )
-FIELDS: Final = (ID, EMAIL, ACTIVE)
 _LONGEST: Final = 10_000
 
 
@@ -44,14 +48,16 @@ def active_users(
     fiscal_year_start: int = 1,
     week_start: WeekStart = "monday",
     people: Mapping[str, str] | None = None,
+    crossing: Crossing = "raise",
     overlap: Overlap = "warn",
 ) -> FrameT:
-    """Return how many users were active in each group.
+    """Count the people who were active in each group.
 
-    A user is `user.id`, else the e-mail in lower case, both trimmed; rows without either are no
-    people.  Active is who has `is_active`, or where that is not given any positive count of
-    requests (but of tabs shown), sessions, conversations, code, tokens, tools or tool actions.
-    Distinct users are counted, so that groups do not add up to the whole.
+    A person is an e-mail address; a record without one belongs to the single address that the frame
+    shows for its `user.id`, else to the `user.id` itself.  API keys, service accounts and rows
+    without a user are not people.  A person is active if `is_active` is true or, where it is
+    missing, if any activity count is above zero (`tab_shown` does not count).  People are counted,
+    never added: groups do not add up to the whole.
 
     Parameters
     ----------
@@ -71,9 +77,14 @@ def active_users(
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end; or a
         mapping from product id to either, such as `{"cursor": "inclusive", "*": "exclusive"}`.
     people
-        Who is meant by a user id or e-mail, in any case, to join those of one person.
+        A mapping from user ids and e-mail addresses, in any case, to the people that they belong
+        to, where the data does not show it.
     fiscal_year_start, week_start
         As in `cost_by`.
+    crossing
+        What to do with an active user's window that crosses a bound of `freq`, or that `between`
+        or `daily` has cut: "raise"; "exclude" to leave it out, with a warning that counts such
+        records; "touch" to count the user in every period that the window touches.
     overlap
         What to do if rows at several grains hold the same usage, as `overlaps` shows, or if rows
         repeat an id over overlapping windows: "warn", "ignore", or "raise" an `OverlapError`.  A
@@ -84,18 +95,25 @@ def active_users(
     -------
     frame
         Of the same library; a lazy one stays lazy.  After the dimensions `active_users` (int64;
-        0 if nobody was active, null if the group names no user, or if a rolling window begins
-        before the frame does).  By period, then the most first.
+        0 if nobody was active, null if the group names no user or only windows that are excluded,
+        or if a rolling window begins before the frame does).  Every period that a named user's
+        window touches has a row.  By period, then the most first.
 
     Raises
     ------
     RecordError
-        If the window of an active user's record crosses a bound of `freq`: it does not say on
-        which side the user was active.  A lazy frame raises when it is collected.
+        If an active user's window crosses a bound of `freq`, unless `crossing` says otherwise: the
+        data does not say on which side the user was active.  A lazy frame raises on collection.
     UnknownFieldError
         For an unknown dimension, or a frame without a column of users.
     OptionError
         For an option's value that it cannot have.
+
+    Warns
+    -----
+    CrossingWarning
+        With `crossing="exclude"`, if windows are left out.  A relation and a Spark frame cannot
+        warn.
 
     Notes
     -----
@@ -110,29 +128,28 @@ def active_users(
     (datetime.date(2025, 12, 29), 6)
     """
     periods = Periods.of(freq, tz, end, fiscal_year_start, week_start)
-    asked = usage(frame, by, periods, whole=True, overlap=overlap)
-    return answers.answer(frame, active_users_query(asked, rolling=rolling, people=people))
+    asked = usage(frame, by, periods, whole=True, overlap=overlap, people=people)
+    return answers.answer(frame, active_users_query(asked, rolling=rolling, crossing=crossing))
 
 
 def active_users_query(
-    asked: Usage, *, rolling: int | None = None, people: Mapping[str, str] | None = None
+    asked: Usage, *, rolling: int | None = None, crossing: Crossing = "raise"
 ) -> Query:
     """Return the query of `active_users`."""
-    asked.require((ID, EMAIL), "active_users")
+    asked.require(asked.user_fields, "active_users")
     keys = asked.keys
     if rolling is not None:
-        return _rolling_query(asked, rolling, people)
-    sql = f"""{people_of(asked, people)},
+        return _rolling_query(asked, rolling, crossing)
+    sql = f"""{people_of(asked, crossing)},
 counted as (
-  select {listed(*keys)}{active_of("tu__active")} as active_users,
-    sum(case when tu__person is not null then tu__crossing end) as tu__crossing
+  select {listed(*keys)}{active_of("tu__active")} as active_users
   from people
   {grouped(*keys)}
 )
-select {listed(*keys)}active_users, {crossings("sum(tu__crossing) over ()")} as {GUARD}
+select {listed(*keys)}active_users{said_of_crossing(asked, crossing)}
 from counted
 order by {ordered(*asked.period, "active_users desc", *asked.dimensions)}"""
-    return asked.query(sql, fields_of(asked), {"active_users": INTEGER}, **limits(asked))
+    return asked.query(sql, fields_of(asked), {"active_users": INTEGER}, **limits(asked, crossing))
 
 
 class Limits(TypedDict):
@@ -140,61 +157,183 @@ class Limits(TypedDict):
 
     nullable: tuple[str, ...]
     guard: str
+    notice: str
 
 
-def limits(asked: Usage) -> Limits:
-    """Return what a query that counts active users needs."""
-    return {
-        "nullable": ("active_users",),
-        "guard": asked.periods.guard() if asked.periods else "",
-    }
+def limits(asked: Usage, crossing: Crossing, *, has_freq: bool = True) -> Limits:
+    """Return what a query that counts active users needs; refuse an unknown ``crossing``."""
+    one_of("crossing", crossing, get_args(Crossing))
+    guard = notice = ""
+    if asked.periods:
+        longer = ", or choose a longer freq=" if has_freq else ""
+        side = "so the data does not say on which side a user was active"
+        bound = f"a bound of freq={asked.periods.freq!r} in the time zone {asked.periods.tz}"
+        touch = "Pass crossing='touch' to count users in every period that a window touches"
+        if crossing == "raise":
+            guard = (
+                f"{{}} a window that crosses {bound}, {side}.\n\n"
+                f"{touch}, crossing='exclude' to leave these records out{longer}."
+            )
+        elif crossing == "exclude":
+            notice = f"{{}} a window that crosses {bound}, {side}: left out.\n\n{touch}{longer}."
+    return {"nullable": ("active_users",), "guard": guard, "notice": notice}
 
 
-def fields_of(asked: Usage) -> tuple[str, ...]:
-    """Return the columns that tell who is active."""
-    return (*FIELDS, *filter(asked.holds, (*_POSITIVE, MOST)))
+def said_of_crossing(asked: Usage, crossing: Crossing) -> str:
+    """Return the SQL of a last column that names the records whose windows cross a bound."""
+    if asked.periods is None or crossing == "touch":
+        return ""
+    name = GUARD if crossing == "raise" else NOTICE
+    return f",\n  (select tu__said from crossing_records) as {name}"
+
+
+def fields_of(asked: Usage, *, by_record: bool = False) -> tuple[str, ...]:
+    """Return the columns that tell who is active; with ``by_record``, also who each record is."""
+    counts = filter(asked.holds, (*_POSITIVE, MOST))
+    windows = ("id", *asked.cut_fields) if asked.periods else ()
+    identity = _identity(asked, by_record=by_record)
+    users = (PERSON,) if PERSON in identity else asked.person_fields
+    return (*users, ACTIVE, *counts, *windows)
 
 
 def people_of(
-    asked: Usage, people: Mapping[str, str] | None = None, *, source: str = "usage"
+    asked: Usage, crossing: Crossing = "raise", *, source: str = "usage", by_record: bool = False
 ) -> str:
     """Return the steps to ``people``: who is in each group, and whether active there.
 
-    Rows without a user are one row of a group.  Who is active in a window that crosses a bound is
-    counted in ``tu__crossing``.
+    Rows without a user are one row of a group.  Records are grouped by what they say of their
+    user, and the person is looked up afterwards: text functions over every row would cost more
+    than all else.
     """
-    keys = asked.keys
-    crossing = "tu__crossing" if asked.periods and asked.whole else "0"
-    return f"""deeds as (
-  select {listed(*keys)}{quote(ID)} as tu__id, {quote(EMAIL)} as tu__email,
-    case when {active(asked)} then 1 else 0 end as tu__active, {crossing} as tu__crossing
+    identity = _identity(asked, by_record=by_record)
+    columns = [f"{sql} as {name}" for name, sql in identity.items()]
+    is_active = f"case when {active(asked)} then 1 else 0 end as tu__active"
+    if asked.periods is None:
+        groups = (*asked.dimensions, *identity)
+        return f"""deeds as (
+  select {listed(*asked.dimensions, *columns)}{is_active}
   from {source}
 ),
 doers as (
-  select {listed(*keys)}tu__id, tu__email,
-    max(tu__active) as tu__active, sum(tu__active * tu__crossing) as tu__crossing
+  select {listed(*groups)}max(tu__active) as tu__active
   from deeds
-  group by {listed(*keys)}tu__id, tu__email
+  {grouped(*groups)}
+),
+{_looked_up(asked, identity, "people")}"""
+    # Most windows touch one period: a last one that is null costs little to compare.
+    last = f"case when {FIRST} <> {LAST} then {LAST} end"
+    groups = (*asked.dimensions, *identity, FIRST, LAST)
+    crosses = f"{LAST} is not null" + f" or coalesce({CUT}, false)" * bool(asked.cut_fields)
+    cut = listed(*asked.cut_fields)
+    counted = "case when tu__active = 1 and ({}) then {} end"
+    return f"""deeds as (
+  select {listed(*asked.dimensions, *columns)}{FIRST}, {last} as {LAST}, {cut}"id" as tu__id_of,
+    {is_active}
+  from {source}
+),
+doers as (
+  select {listed(*groups)}max(tu__active) as tu__any_active,
+    max(case when {crosses} then 0 else tu__active end) as tu__active,
+    sum({counted.format(crosses, "1")}) as tu__crossing, count(*) as tu__records,
+    min({counted.format(crosses, "tu__id_of")}) as tu__least_id,
+    max({counted.format(crosses, "tu__id_of")}) as tu__most_id
+  from deeds
+  group by {", ".join(groups)}
+),
+{_looked_up(asked, identity, "placed", _PLACED)},
+{_CROSSING_RECORDS},
+{_by_period(asked, crossing)}"""
+
+
+_PLACED: Final = (
+    FIRST,
+    LAST,
+    "tu__any_active",
+    "tu__crossing",
+    "tu__records",
+    "tu__least_id",
+    "tu__most_id",
+)
+_CROSSING_RECORDS: Final = """crossing_sums as (
+  select sum(tu__crossing) as tu__count, min(tu__least_id) as tu__least,
+    max(tu__most_id) as tu__most
+  from placed
+  where tu__person is not null
+),
+crossing_records as (
+  select case when tu__count > 0 then cast(cast(tu__count as bigint) as varchar)
+    || case when tu__count = 1 then ' record (' else ' records (' end || tu__least
+    || case when tu__most <> tu__least then ', ' || tu__most else '' end
+    || case when tu__count > 2 then ', …' else '' end
+    || case when tu__count = 1 then ') has' else ') have' end end as tu__said
+  from crossing_sums
+)"""
+
+
+def _identity(asked: Usage, *, by_record: bool = False) -> dict[str, str]:
+    """Return the SQL of what a record says of its user, by the names of columns."""
+    if by_record or any(dimension.is_person for dimension in asked.by):
+        return {PERSON: PERSON}
+    own = {person.OWN: person.OWN} if asked.has_persons else {}
+    return own if own and not asked.people else {**person.IDENTITY, **own}
+
+
+def _looked_up(
+    asked: Usage, identity: dict[str, str], step: str, carried: tuple[str, ...] = ()
+) -> str:
+    """Return the steps from ``doers`` to a step that has their person."""
+    columns = listed(*(f"doers.{name}" for name in (*asked.dimensions, *carried)))
+    who, lookup, joined = PERSON, "", ""
+    if [*identity] == [person.OWN]:
+        who = f"nullif({trimmed(person.OWN)}, '')"
+    elif PERSON not in identity:
+        own = asked.has_persons
+        lookup = f"{person.steps('doers', asked.people, own=own, is_keyed=True)},\n"
+        on = person.matched("doers", own=own, is_keyed=True)
+        joined = f"\n  left join persons on {on}"
+        who = f"persons.{PERSON}"
+    return f"""{lookup}{step} as (
+  select {columns}doers.tu__active, {who} as {PERSON}
+  from doers{joined}
+)"""
+
+
+def _by_period(asked: Usage, crossing: Crossing) -> str:
+    """Return the step from windows to ``people``: each in every period that it touches.
+
+    Records that name nobody are in their first period alone.  Where windows are excluded, what is
+    left of them names nobody.
+    """
+    dims, who, active_ = asked.dimensions, PERSON, "tu__any_active"
+    if crossing == "exclude":
+        who = f"case when tu__records > coalesce(tu__crossing, 0) then {PERSON} end"
+        active_ = "tu__active"
+    step = asked.periods.step() if asked.periods else ""
+    series = f"generate_series(cast({FIRST} as timestamp), cast({LAST} as timestamp), {step})"
+    named = asked.periods.named("tu__at") if asked.periods else ""
+    several = f"{PERSON} is not null and {LAST} is not null"
+    return f"""touched as (
+  select {listed(*dims)}unnest({series}) as tu__at, {active_} as tu__active, {who} as {PERSON}
+  from placed
+  where {several}
 ),
 people as (
-  select {listed(*keys)}tu__active, tu__crossing,
-    {person("tu__id", "tu__email", people)} as tu__person
-  from doers
+  select {listed(*dims)}{FIRST} as period, {active_} as tu__active, {who} as {PERSON}
+  from placed
+  where {FIRST} is not null and not ({several})
+  union all
+  select {listed(*dims)}{named} as period, tu__active, {PERSON}
+  from touched
 )"""
 
 
 def active_of(is_active: str) -> str:
     """Return the SQL of how many of a group's people are active; null if it names nobody."""
-    active_people = f"count(distinct case when {is_active} = 1 then tu__person end)"
-    return f"case when count(tu__person) > 0 then {active_people} end"
+    active_people = f"count(distinct case when {is_active} = 1 then {PERSON} end)"
+    return f"case when count({PERSON}) > 0 then {active_people} end"
 
 
-def crossings(count: str) -> str:
-    """Return the SQL of a guard: how many records cross a bound, as text, null for none."""
-    return f"cast(cast(nullif({count}, 0) as bigint) as varchar)"
-
-
-def _rolling_query(asked: Usage, rolling: int, people: Mapping[str, str] | None) -> Query:
+def _rolling_query(asked: Usage, rolling: int, crossing: Crossing) -> Query:
     """Return the query of the active users of so many periods, up to each."""
     periods = asked.periods
     if periods is None:
@@ -204,7 +343,7 @@ def _rolling_query(asked: Usage, rolling: int, people: Mapping[str, str] | None)
     dims, before = asked.dimensions, periods.step(rolling - 1)
     at = "cast(period as timestamp)"
     series = f"generate_series({at}, {at} + {before}, {periods.step()})"
-    sql = f"""{people_of(asked, people)},
+    sql = f"""{people_of(asked, crossing)},
 covered as (
   select min({at}) as tu__first, max({at}) as tu__last
   from people
@@ -218,14 +357,14 @@ groups as (
   from people
 ),
 reached as (
-  select {listed(*dims)}tu__at, tu__first, cast(null as varchar) as tu__person, 0 as tu__active
+  select {listed(*dims)}tu__at, tu__first, cast(null as varchar) as {PERSON}, 0 as tu__active
   from groups
   cross join spine
   union all
   select {listed(*dims)}unnest({series}) as tu__at, cast(null as timestamp) as tu__first,
-    tu__person, tu__active
+    {PERSON}, tu__active
   from people
-  where tu__person is not null
+  where {PERSON} is not null
 ),
 counted as (
   select {listed(*dims)}tu__at, max(tu__first) + {before} as tu__full,
@@ -235,29 +374,12 @@ counted as (
   having max(tu__first) is not null
 )
 select {periods.named("tu__at")} as period,
-  {listed(*dims)}case when tu__at >= tu__full then active_users end as active_users,
-  {crossings("(select sum(tu__crossing) from people where tu__person is not null)")} as {GUARD}
+  {listed(*dims)}case when tu__at >= tu__full then active_users end as active_users\
+{said_of_crossing(asked, crossing)}
 from counted
 order by {ordered("period", "active_users desc", *dims)}"""
     results = {"active_users": INTEGER}
-    return asked.query(sql, fields_of(asked), results, **limits(asked), portable=False)
-
-
-def person(id_: str, email: str, people: Mapping[str, str] | None = None) -> str:
-    """Return the SQL of who a user is: the id, else the e-mail; spelled alike."""
-    key = identity(id_, email)
-    if people is None:
-        return key
-    if not isinstance(people, Mapping) or not all(
-        isinstance(text, str) for pair in people.items() for text in pair
-    ):
-        raise OptionError("people= maps text to text.", "Give {'ada@example.com': 'Ada', …}.")
-    folded = {name.strip().lower(): who for name, who in people.items()}
-    if not folded:
-        return key
-    cases = " ".join(f"when {literal(name)} then {literal(who)}" for name, who in folded.items())
-    of = [f"case lower({column}) {cases} end" for column in map(trimmed, (id_, email))]
-    return f"coalesce({', '.join(of)}, {key})"
+    return asked.query(sql, fields_of(asked), results, **limits(asked, crossing), portable=False)
 
 
 def active(asked: Usage) -> str:

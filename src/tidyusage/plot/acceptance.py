@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import AcceptanceKind, Ends, Frame, Freq, Overlap
+    from tidyusage.typing import AcceptanceKind, Ends, Frame, Freq, Overlap, People
 
 _OFFERS: Final = {
     "tab": "tab: accepted of shown",
@@ -36,6 +36,7 @@ def acceptance_rate(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
     colors: Mapping[str, str] | None = None,
@@ -59,6 +60,9 @@ def acceptance_rate(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -94,7 +98,7 @@ def acceptance_rate(
     'Acceptance rate by product'
     """
     times = Times.of(frame, freq, tz, end)
-    metric = partial(metrics.acceptance_rate, kind=kind)
+    metric = partial(metrics.acceptance_rate, people=people, kind=kind)
     answer = asked(metric, frame, by, size="offered", most=groups, overlap=overlap, **times.options)
     if not by and not freq:
         answer = _by_kind(answer)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tidyusage.plot.groups import Answer, Row
-    from tidyusage.typing import Charge, Conventions, Frame, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Frame, Overlap, People, Rates
 
 
 @known_options
 @reads_once
 def pareto(
     frame: Frame,
-    by: str = "user.id",
+    by: str = "person",
     *,
     measure: str = "cost",
     charge: Charge = "billed",
@@ -32,6 +32,7 @@ def pareto(
     to: str | None = None,
     assume_currency: str | None = None,
     token_convention: Conventions = "auto",
+    people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
     colors: Mapping[str, str] | None = None,
@@ -43,7 +44,7 @@ def pareto(
     frame
         A wide or long frame of any library; a lazy one is collected.
     by
-        The dimension of the columns.
+        The dimension of the columns; "person" is who is behind a record's user.
     measure
         "cost", "tokens", "commits", "requests" or a count by its field, as in `top`.
     charge
@@ -56,6 +57,9 @@ def pareto(
         The currency of amounts that name none, as in `cost_by`.
     token_convention
         As in `tokens_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -87,8 +91,8 @@ def pareto(
     --------
     >>> import tidyusage as tu
     >>> df = tu.load_example()
-    >>> df.usage.plot.pareto("user.id").title.text
-    'Cost by user, and the share of the largest'
+    >>> df.usage.plot.pareto().title.text
+    'Cost by person, and the share of the largest'
     """
     times = Times.of(frame, None, "UTC", "exclusive")
     how = Measure(
@@ -98,6 +102,7 @@ def pareto(
         to=to,
         assume_currency=assume_currency,
         token_convention=token_convention,
+        people=people,
     )
     answer = asked(how.ranked, frame, (by,), size="share", most=groups, overlap=overlap)
     plan = Plan(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.plot.groups import Answer, Row
-    from tidyusage.typing import Charge, Ends, Frame, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Ends, Frame, Freq, Overlap, People, Rates
 
 COST: Final = "cost"
 TELLS: Final = {"figure": "cost", "part_of": "share", "of_records": "records with a cost"}
@@ -35,6 +35,7 @@ def cost_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
     colors: Mapping[str, str] | None = None,
@@ -64,6 +65,9 @@ def cost_by(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -101,7 +105,12 @@ def cost_by(
     """
     times = Times.of(frame, freq, tz, end)
     metric = partial(
-        metrics.cost_by, charge=charge, rates=rates, to=to, assume_currency=assume_currency
+        metrics.cost_by,
+        people=people,
+        charge=charge,
+        rates=rates,
+        to=to,
+        assume_currency=assume_currency,
     )
     answer = asked(metric, frame, by, size="share", most=groups, overlap=overlap, **times.options)
     plan = Plan(

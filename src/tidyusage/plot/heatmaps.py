@@ -14,7 +14,7 @@ from tidyusage.plot.periods import Times
 
 if TYPE_CHECKING:
     from tidyusage.plot.groups import Answer
-    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, People, Rates
 
 _USERS: Final = 30
 
@@ -23,7 +23,7 @@ _USERS: Final = 30
 @reads_once
 def heatmap(
     frame: Frame,
-    by: str = "user.id",
+    by: str = "person",
     *,
     freq: Freq = "1d",
     measure: str = "cost",
@@ -34,6 +34,7 @@ def heatmap(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = _USERS,
 ) -> Any:
@@ -46,7 +47,7 @@ def heatmap(
     frame
         A wide or long frame of any library; a lazy one is collected.
     by
-        The dimension of the rows.
+        The dimension of the rows; "person" is who is behind a record's user.
     freq
         The length of a period, as in `cost_by`.
     measure
@@ -65,6 +66,9 @@ def heatmap(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -95,7 +99,7 @@ def heatmap(
     >>> import tidyusage as tu
     >>> df = tu.load_example()
     >>> df.usage.plot.heatmap(measure="tokens").title.text
-    'Tokens by user and day'
+    'Tokens by person and day'
     """
     times = Times.of(frame, freq, tz, end)
     how = Measure(
@@ -105,6 +109,7 @@ def heatmap(
         to=to,
         assume_currency=assume_currency,
         token_convention=token_convention,
+        people=people,
     )
     answer = how.over_time(frame, (by,), times, overlap, groups)
     kept = set(answer.groups.kept) if answer.groups else set()

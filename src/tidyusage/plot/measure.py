@@ -13,7 +13,7 @@ from tidyusage.plot.groups import GROUP, PANEL, asked
 if TYPE_CHECKING:
     from tidyusage.plot.groups import Answer, Row
     from tidyusage.plot.periods import Times
-    from tidyusage.typing import Charge, Conventions, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Overlap, People, Rates
 
 VALUE: Final = "value"
 _ALL: Final = 1_000_000_000  # groups: `top` gives each its row
@@ -36,6 +36,7 @@ class Measure:
         to: str | None,
         assume_currency: str | None,
         token_convention: Conventions,
+        people: People | None,
     ) -> None:
         self.is_cost = name == "cost"
         self.word = labels.words(name)
@@ -47,6 +48,7 @@ class Measure:
             "to": to,
             "assume_currency": assume_currency,
             "token_convention": token_convention,
+            "people": people,
         }
 
     def unit(self, currency: str | None) -> str:

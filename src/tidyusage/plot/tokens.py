@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import Conventions, Ends, Frame, Freq, Overlap
+    from tidyusage.typing import Conventions, Ends, Frame, Freq, Overlap, People
 
 _SORTS: Final = ("input", "output", "cache_read", "cache_write")
 _UNTOLD: Final = "not told apart"
@@ -35,6 +35,7 @@ def tokens_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
     colors: Mapping[str, str] | None = None,
@@ -59,6 +60,9 @@ def tokens_by(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -94,7 +98,7 @@ def tokens_by(
     'Tokens by model'
     """
     times = Times.of(frame, freq, tz, end)
-    metric = partial(metrics.tokens_by, token_convention=token_convention)
+    metric = partial(metrics.tokens_by, people=people, token_convention=token_convention)
     answer = asked(metric, frame, by, size="tokens", most=groups, overlap=overlap, **times.options)
     rows = [row for row in answer.rows if row["tokens"] is not None]
     in_groups = bool(freq and by)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, People, Rates
 
 
 @known_options
@@ -33,6 +33,7 @@ def trend(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
     colors: Mapping[str, str] | None = None,
@@ -67,6 +68,9 @@ def trend(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
+        dimension "person".
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -109,6 +113,7 @@ def trend(
         to=to,
         assume_currency=assume_currency,
         token_convention=token_convention,
+        people=people,
     )
     answer = how.over_time(frame, by, times, overlap, groups)
     plan = Plan(

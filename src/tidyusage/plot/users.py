@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import Ends, Frame, Freq, Overlap
+    from tidyusage.typing import Crossing, Ends, Frame, Freq, Overlap
 
 
 @known_options
@@ -30,6 +30,7 @@ def active_users(
     tz: str = "UTC",
     end: Ends = "exclusive",
     people: Mapping[str, str] | None = None,
+    crossing: Crossing = "raise",
     overlap: Overlap = "warn",
     groups: int = DOZEN,
     colors: Mapping[str, str] | None = None,
@@ -55,7 +56,9 @@ def active_users(
     end
         What `end_date` means, as in `cost_by`.
     people
-        Who is meant by a user id or e-mail, as in `active_users`.
+        A mapping from user ids and e-mail addresses to people, as in `active_users`.
+    crossing
+        What to do with an active user's window that crosses a bound, as in `active_users`.
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
@@ -72,7 +75,7 @@ def active_users(
     Raises
     ------
     RecordError
-        If the window of an active user's record crosses a bound of `freq`.
+        If an active user's window crosses a bound of `freq`, unless `crossing` says otherwise.
     UnknownFieldError
         For an unknown dimension, or a frame without the columns that are needed.
     OptionError
@@ -93,7 +96,7 @@ def active_users(
     'Active users of the last 7 days, per day'
     """
     times = Times.of(frame, freq, tz, end)
-    metric = partial(metrics.active_users, people=people)
+    metric = partial(metrics.active_users, people=people, crossing=crossing)
     options: dict[str, Any] = dict(times.options)
     if rolling is not None:
         options["rolling"] = rolling

@@ -5,6 +5,7 @@ from tidyusage.prepare.at_grain import at_grain
 from tidyusage.prepare.complete import complete_until
 from tidyusage.prepare.grain import grains, overlaps
 from tidyusage.prepare.models import model_names, rename_models
+from tidyusage.prepare.persons import with_person
 from tidyusage.prepare.restate import latest, restatements
 from tidyusage.prepare.shared import allocate_shared
 from tidyusage.prepare.windows import between, daily
@@ -22,4 +23,5 @@ __all__ = [
     "overlaps",
     "rename_models",
     "restatements",
+    "with_person",
 ]

@@ -6,9 +6,8 @@ from typing import Final, get_args
 
 from tidyusage.errors import one_of
 from tidyusage.metrics.time import DATES, Periods
-from tidyusage.metrics.users import person
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import clauses, quote, trimmed
+from tidyusage.sqltext import clauses, identity, quote, trimmed
 from tidyusage.typing import Identity
 
 KEY: Final = "tu__key"
@@ -63,7 +62,7 @@ def _id() -> list[str]:
 def _natural() -> list[str]:
     """Return what a record is about, as SQL: each term with null a value of its own."""
     id_, email, name = map(quote, _USER)
-    user = f"coalesce({person(id_, email)}, nullif({trimmed(name)}, ''))"
+    user = f"coalesce({identity(id_, email)}, nullif({trimmed(name)}, ''))"
     entry = "coalesce(tu__e.id, tu__e.name, tu__e.workspace.id)"
     ids = f"list_transform({_RESOURCES}, lambda tu__e: {entry})"
     resources = f"coalesce(list_sort(list_distinct({ids})), [])"

@@ -74,6 +74,8 @@ def _test(field: Dimension, value: Any) -> str:
     if value is None:
         return is_absent(column(field))
     text = f"cast({column(field)} as varchar)"
+    if field.path == "user.email" and isinstance(value, str):
+        text, value = source.spelled(column(field)), value.strip(" ").lower()
     if isinstance(value, str):
         return f"coalesce({text} = {literal(value)}, false)"
     if isinstance(value, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -9,21 +10,22 @@ import pyarrow as pa
 from tidyusage import engines
 from tidyusage.answers import GUARD
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
-from tidyusage.metrics import missing_charges
+from tidyusage.metrics import missing_charges, person
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.query import NUMBER, TEXT
 from tidyusage.prepare.bearing import Bearing
 from tidyusage.prepare.frames import rewritten, wide
+from tidyusage.prepare.persons import with_person
 from tidyusage.prepare.selection import kinds
 from tidyusage.prepare.spreading import AMOUNT, LEFT, SHARE, SPREAD, Spreading
 from tidyusage.sqltext import clauses, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import polars as pl
 
-    from tidyusage.typing import Charge, Conventions, End, FrameT, Overlap, Where
+    from tidyusage.typing import Charge, Conventions, End, FrameT, Overlap, People, Where
 
 
 @known_options
@@ -37,6 +39,7 @@ def allocate_shared(
     assume_currency: str | None = None,
     token_convention: Conventions = "auto",
     end: End = "exclusive",
+    people: People | None = None,
     overlap: Overlap = "warn",
 ) -> FrameT:
     """Return a frame whose shared rows are spread over users, products or other dimensions.
@@ -73,6 +76,9 @@ def allocate_shared(
         Of "tokens", as in `tokens_by`.
     end
         "inclusive" if vendors mean the last day by `end_date`: a date then counts to its end.
+    people
+        A mapping from user ids and e-mail addresses to people, as in `with_person`; for the
+        dimension "person", which then becomes a column.
     overlap
         Where rows equal the sum of others at a finer grain, as a roll-up's do: spread, they would
         count twice for good.  "warn", "ignore" or "raise", as in `cost_by`; `at_grain` comes first.
@@ -134,6 +140,8 @@ def allocate_shared(
             "There is nothing to spread shared rows over.",
             "Name it, as in allocate_shared(df, {'user.id': None}, 'user.id').",
         )
+    if person.COLUMN in {*to, *(where if isinstance(where, Mapping) else ()), *(within or ())}:
+        frame = with_person(frame, people=people)
     frame = checked(frame, overlap, engines.columns(frame), equals_only=True)
     found = wide(frame)
     bearing = Bearing.of(found, by, charge, token_convention, assume_currency)

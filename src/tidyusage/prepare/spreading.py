@@ -212,6 +212,7 @@ spread as (
         """The columns that a part takes from its target, with what the steps call them."""
         named = [target.path or target.name for target in self.targets]
         heads = {target.path.split(".")[0] for target in self.targets if "." in target.path}
+        heads |= {"user" for target in self.targets if target.is_person}
         related = [f.column for f in catalogue.DIMENSIONS if f.keys[0] in heads]
         held = (n for n in (*named, *related) if n in {*self.found.known, *self.found.own})
         return {name: f"tu__member_{place}" for place, name in enumerate(dict.fromkeys(held))}

@@ -77,10 +77,10 @@ def activity(cubes: Cubes) -> Activity:
 
 def _bits(cubes: Cubes, freq: Any) -> list[Row]:
     """Return in which periods each person was active with each product: a bit a period."""
-    usage = cubes.asked.usage(PRODUCT, *USERS.fields[:2], whole=True, freq=freq)
+    usage = cubes.asked.usage(PRODUCT, *USERS.fields[:1], whole=True, freq=freq)
     query = active_users_query(usage)
     keys: dict[str, tuple[str, Any]] = {
-        "person": (USERS.member(usage, cubes.asked.people, after=1), TEXT),
+        "person": (USERS.member(usage, after=1), TEXT),
         "product": (cubes.products.place(f"cast({usage.dimensions[0]} as varchar)"), INTEGER),
     }
     found = folded(query, keys | _chunks(cubes, freq), ("active_users",))

@@ -61,7 +61,9 @@ class Asked:
     def usage(self, *by: str, whole: bool = False, freq: Any = None) -> Usage:
         """Look at the frame as a metric does."""
         periods = Periods.of(freq, self.options["tz"], self.options["end"])
-        return usage(self.frame, by, periods, whole=whole, overlap=ALREADY_CHECKED)
+        return usage(
+            self.frame, by, periods, whole=whole, overlap=ALREADY_CHECKED, people=self.people
+        )
 
     def run(self, query: Query) -> list[Row]:
         """Return a query's answer as rows."""

@@ -44,9 +44,7 @@ class Cubes:
         for figure, query in (("cost", self._cost), ("tokens", self._tokens)):
             usage = self.asked.usage(*dimension.fields)
             if _holds(usage, query):
-                best = ranked(
-                    query(usage), usage, dimension, figure, most=most, people=self.asked.people
-                )
+                best = ranked(query(usage), usage, dimension, figure, most=most)
                 found += self.asked.run(best)
         return named(dimension, found, most)
 
@@ -90,7 +88,7 @@ class Cubes:
             "product": (self.products.place(f"cast({usage.dimensions[0]} as varchar)"), INTEGER),
         }
         if members:
-            member = members.dimension.member(usage, self.asked.people, after=1)
+            member = members.dimension.member(usage, after=1)
             keys["member"] = (members.place(member), INTEGER)
         if key:
             keys[key] = (key, TEXT)

@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.answers import GUARD
-from tidyusage.checks.findings.people import KEY
+from tidyusage.metrics.person import COLUMN, KEY
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
-from tidyusage.metrics.users import person
 from tidyusage.sqltext import clauses, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pyarrow as pa
-
-    People = Mapping[str, str] | None
 
     from tidyusage.answers import Query
     from tidyusage.metrics.query import Usage
@@ -38,10 +35,9 @@ class Dimension:
     one: str
     many: str
 
-    def member(self, asked: Usage, people: People = None, *, after: int = 0) -> str:
-        """Return the SQL of who or what a group is, of the dimensions from a place on."""
-        keys = [f"cast({key} as varchar)" for key in asked.dimensions[after:]]
-        return keys[0] if len(self.fields) == 1 else person(keys[0], keys[1], people)
+    def member(self, asked: Usage, *, after: int = 0) -> str:
+        """Return the SQL of who or what a group is: the dimension at a place."""
+        return f"cast({asked.dimensions[after]} as varchar)"
 
     def label(self, asked: Usage) -> str:
         """Return the SQL of what a member is called."""
@@ -52,7 +48,7 @@ class Dimension:
 
 PRODUCTS: Final = Dimension(("product.id",), "product", "products")
 MODELS: Final = Dimension(("model.id",), "model", "models")
-USERS: Final = Dimension(("user.id", "user.email", "user.name"), "user", "users")
+USERS: Final = Dimension((COLUMN, "user.name"), "user", "users")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +85,11 @@ def ranked(
     figure: str,
     *,
     most: int,
-    people: People = None,
 ) -> Query:
     """Return a query of the members with the most of a metric's figure, in each currency."""
     money = CURRENCY in query.types
     over = partition(CURRENCY) if money else ""
-    member = dimension.member(asked, people)
+    member = dimension.member(asked)
     sql = f"""with cells as (
 {query.sql}
 ),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, get_args
 from tidyusage.errors import ExportError, OptionError, known_options, one_of
 from tidyusage.export.whole import replaced
 from tidyusage.metrics import spread
+from tidyusage.metrics.person import checked as checked_people
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
-from tidyusage.metrics.users import person
 from tidyusage.once import read_once
 from tidyusage.reporting import calendar
 from tidyusage.reporting.asked import Asked
@@ -168,6 +168,6 @@ def _check(
     one_of("users", users, (True, False))
     if title is not None and not isinstance(title, str):
         raise OptionError(f"title={title!r} is no text.", "Give the page's heading as text.")
-    person("id", "email", options["people"])
+    checked_people(options["people"])
     Periods("1d", options["tz"], options["end"])
     Asked(frame, options).money.require_currency(usage(frame, ()))

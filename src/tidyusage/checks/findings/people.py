@@ -5,34 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.checks.findings.check import Check, counted, found, sentence, spelled
-from tidyusage.sqltext import literal, trimmed
+from tidyusage.metrics import person
+from tidyusage.sqltext import literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tidyusage.metrics.query import Usage
 
-_FIELDS: Final = ("id", "user.id", "user.email", "user.name")
-# Keys as vendors write them.  They have a digit, which a login that begins alike need not have.
-KEY: Final = r"^(sk|pk|rk|gsk|xai|ghp|pat)[-_]\S*\d\S*$"
-# What only a machine's address has.
-_MACHINE: Final = (
-    r"@([a-z0-9-]+\.)*gserviceaccount\.com$|\[bot\]@"
-    r"|^(svc|service[-_.]?account|api[-_.]?key)[-_.+@]"
-)
-_PLACES: Final = (
-    "prod|production|staging|stage|dev|test|ci|cd|live|backend|server|deploy|build|batch|cron"
-    "|shared|default"
-)
-# Names that people give to keys and machines.  "Key" and "Bot" are surnames too: alone, or after a
-# first name, they tell nothing.
-_WORDS: Final = (
-    r"^(api[-_ ]?key|key|svc[-_]?acct|serviceaccount)[-_:]\S",
-    r"(^|[^a-z])api[-_ .]?(key|token)s?([^a-z]|$)",
-    r"(^|[^a-z])service[-_ .]?(account|principal)s?([^a-z]|$)",
-    r"\[bot\]$|^\S+[-_](bot|key|token)$",
-    rf"^(\S+[-_ ])?({_PLACES})[-_. ]+(key|token|bot)$",
-)
+_FIELDS: Final = ("id", *person.FIELDS)
 
 
 def _users(_: Usage) -> str:
@@ -40,17 +21,19 @@ def _users(_: Usage) -> str:
     ways = {name: trimmed(f'"user.{name}"') for name in ("id", "email", "name")}
     parts = ", ".join(f"nullif({sql}, '') as user_{name}" for name, sql in ways.items())
     return f"""raw_users as (
-  select "user.id", "user.email", "user.name", count(*) as tu__count, max("id") as id
+  select {", ".join(map(quote, person.FIELDS))}, count(*) as tu__count, max("id") as id
   from usage
   where coalesce("user.id", "user.email", "user.name") is not null
-  group by "user.id", "user.email", "user.name"
+  group by {", ".join(map(quote, person.FIELDS))}
 ),
+{person.steps("raw_users")},
 named_users as (
-  select {parts}, tu__count, id
+  select {parts}, "product.id" as product, tu__count, raw_users.id, {person.PERSON}
   from raw_users
+  left join persons on {person.matched("raw_users")}
 ),
 users as (
-  select user_id, user_name, tu__count, id, user_email as text,
+  select user_id, user_name, product, tu__count, id, {person.PERSON}, user_email as text,
     case when user_email like '%@%' then lower(user_email) end as email
   from named_users
 )"""
@@ -58,23 +41,28 @@ users as (
 
 def _api_key_users(asked: Usage) -> str:
     columns = {"user_id": "user.id", "user_name": "user.name", "text": "user.email"}
-    tests = {name: _matches(name, (KEY,)) if name == "user_id" else "false" for name in columns}
-    no_mail = {name: _matches(name, (KEY, *_WORDS)) for name in columns}
+    key, words = (person.KEY,), (person.KEY, *person.WORDS)
+    tests = {name: _matches(name, key) if name == "user_id" else "false" for name in columns}
+    no_mail = {name: _matches(name, words) for name in columns}
     cases = " ".join(
         f"when {tests[name]} or email is null and {no_mail[name]} then {spelled(asked, path)}"
         for name, path in columns.items()
     )
-    is_machine = f"when {_matches('email', (_MACHINE,))} then {spelled(asked, 'user.email')}"
+    is_machine = f"when {_matches('email', (person.MACHINE,))} then {spelled(asked, 'user.email')}"
+    # An id that shows a machine's address elsewhere
+    is_machine += f" when user_id is not null then {spelled(asked, 'user.id')}"
     shown = " ".join(f"when {spelled(asked, path)} then {name}" for name, path in columns.items())
-    secret = f"case when {_matches('shown', (KEY,))} then left(shown, 8) || '…' else shown end"
+    secret = (
+        f"case when {_matches('shown', (person.KEY,))} then left(shown, 8) || '…' else shown end"
+    )
     said = found(
         id_="case when sum(tu__count) = 1 then max(id) end",
         column="place",
         value="value",
         expected="'a person'",
         message=sentence(
-            "The user {}, of {}, looks like a key or a machine; leave such rows out where"
-            " people are counted.",
+            "The user {} ({}) looks like an API key or a service account. It is not counted as a"
+            " person; if it is one, name the person in people=.",
             "value",
             counted("sum(tu__count)"),
         ),
@@ -83,6 +71,7 @@ def _api_key_users(asked: Usage) -> str:
     return f"""keys as (
   select *, case {cases} {is_machine} end as place
   from users
+  where {person.PERSON} is null
 ),
 shown_keys as (
   select *, case place {shown} end as shown
@@ -113,8 +102,8 @@ def _email_with_several_ids(asked: Usage) -> str:
         value=_listed("who"),
         expected="'one id'",
         message=sentence(
-            "The e-mail {} stands with several ids ({}; rows without an id go by the"
-            " e-mail), and is counted as so many people; join them with people=.",
+            "The e-mail address {} appears with several user ids ({}). They are counted as one"
+            " person; if several people share the address, tell their ids apart in people=.",
             "email",
             _listed("who"),
         ),
@@ -140,8 +129,8 @@ def _id_with_several_emails(asked: Usage) -> str:
         value=_listed("email"),
         expected="'one e-mail'",
         message=sentence(
-            "The user id {} stands with several e-mails ({}), and is counted as one person;"
-            " if these are several people, tell their ids apart.",
+            "The user id {} appears with several e-mail addresses ({}). Each address is counted as"
+            " a person, and rows with the id alone belong to none of them; people= can join them.",
             "user_id",
             _listed("email"),
         ),
@@ -156,6 +145,30 @@ def _id_with_several_emails(asked: Usage) -> str:
 )"""
 
 
+def _number_in_several_products(asked: Usage) -> str:
+    said = found(
+        id_="null",
+        column=spelled(asked, "user.id"),
+        value="user_id",
+        expected="'an e-mail address'",
+        message=sentence(
+            "The user id {} is a plain number without an e-mail address in several products ({})."
+            " It is counted as one person; if these are several people, tell them apart before"
+            " people are counted.",
+            "user_id",
+            _listed("product"),
+        ),
+        records="sum(tu__count)",
+    )
+    return f"""number_in_several_products as (
+  select {said}
+  from users
+  where {person.PERSON} = user_id and regexp_full_match(user_id, '[0-9]+')
+  group by user_id
+  having count(distinct coalesce(product, '')) > 1
+)"""
+
+
 def _listed(name: str, most: int = 5) -> str:
     """Return the SQL of a group's texts, each once and in order, the first few of them."""
     some = f"list_slice(list_sort(list_distinct(list({name}))), 1, {most})"
@@ -165,8 +178,16 @@ def _listed(name: str, most: int = 5) -> str:
 
 _ANY: Final = (("user.id", "user.email", "user.name"),)
 _BOTH: Final = (("user.id",), ("user.email",))
+_NUMBERED: Final = (("user.id",), ("product.id",))
 CHECKS: Final = (
     Check("api_key_users", "warning", _FIELDS, _ANY, (_users, _api_key_users)),
-    Check("email_with_several_ids", "warning", _FIELDS, _BOTH, (_users, _email_with_several_ids)),
+    Check("email_with_several_ids", "info", _FIELDS, _BOTH, (_users, _email_with_several_ids)),
     Check("id_with_several_emails", "warning", _FIELDS, _BOTH, (_users, _id_with_several_emails)),
+    Check(
+        "number_in_several_products",
+        "warning",
+        _FIELDS,
+        _NUMBERED,
+        (_users, _number_in_several_products),
+    ),
 )

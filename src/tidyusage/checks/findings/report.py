@@ -91,11 +91,12 @@ def findings(
     currency_missing             warning   an amount without a currency
     amounts_in_cents             warning   amounts that are a hundred times too much
     api_key_users                warning   users who are keys or machines
-    email_with_several_ids       warning   one e-mail that counts as several people
-    id_with_several_emails       warning   one id that several people may share
+    id_with_several_emails       warning   one user id that several people may share
+    number_in_several_products   warning   a number that may be several people's user id
     cached_exceeds_input         warning   more cached tokens than the input should hold
     end_before_start             warning   a window that ends before it starts
     missing_days                 warning   days without a record within a daily series
+    email_with_several_ids       info      one person with several user ids
     currency_not_iso             info      amounts in what is no currency, such as credits
     late_days                    info      a last day that falls far below those before
     ===========================  ========  ====================================================

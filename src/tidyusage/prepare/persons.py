@@ -1,0 +1,204 @@
+"""The person behind each row's user, written as a column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pyarrow as pa
+
+from tidyusage import answers, engines, relations
+from tidyusage.answers import Query
+from tidyusage.columns import Columns, columns
+from tidyusage.errors import FrameError, UnknownFieldError, known_options
+from tidyusage.metrics import person, source
+from tidyusage.prepare import frames
+from tidyusage.prepare.frames import ROW
+from tidyusage.spark import frames as sparks
+from tidyusage.sqltext import literal, quote, trimmed
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+    from tidyusage.typing import FrameT, People
+
+_USER: Final = ("user.id", "user.email")
+
+
+@known_options
+def with_person(frame: FrameT, *, people: People | None = None) -> FrameT:
+    """Add a column `person`: who is behind each row's user.
+
+    A person is an e-mail address, trimmed and in lower case (a `user.id` that is an address counts
+    as one).  A row without one belongs to the single address that the frame shows for the same
+    `user.id`: in the same product if the id is a plain number, in the whole frame otherwise.  Every
+    other row belongs to its `user.id`.  An id with two addresses joins nobody; `findings` names it.
+
+    Metrics look persons up in the same way.  They use the column where it exists, so that
+    filtering and joining the frame afterwards cannot change who is who.
+
+    Parameters
+    ----------
+    frame
+        A wide or long frame of any library, of either spelling.
+    people
+        A mapping from user ids and e-mail addresses, in any case, to the people that they belong
+        to, where the data does not show it.
+
+    Returns
+    -------
+    frame
+        The same frame with a last column `person` (str): the address, else the id, or the name
+        that `people` gives.  It is null for rows without a user, and for API keys and service
+        accounts, which are not people.  A `person` that the frame has already is kept, and filled
+        in where it is null.  Lazy frames and relations stay lazy.
+
+    Raises
+    ------
+    UnknownFieldError
+        If the frame has neither `user.id` nor `user.email`.
+    FrameError
+        If the frame is neither wide nor long.
+    OptionError
+        If `people` is not a mapping from text to text.
+
+    Examples
+    --------
+    >>> import tidyusage as tu
+    >>> users = [{"id": "ada", "email": "Ada@x.io"}, {"id": "ada"}, {"email": "ada@x.io "}]
+    >>> df = tu.flatten_usage([{"id": str(n), "user": user} for n, user in enumerate(users)])
+    >>> tu.with_person(df)["person"].tolist()
+    ['ada@x.io', 'ada@x.io', 'ada@x.io']
+    """
+    given, found = person.checked(people), columns(frame)
+    if found.layout not in {"wide", "long"}:
+        raise FrameError(
+            f"Expected a wide or long frame, got the layout {found.layout!r}.",
+            "Call with_person() before making the child table.",
+        )
+    if not any(field in found.known for field in (*_USER, *_own(found))):
+        raise UnknownFieldError(
+            "The frame has neither user.id nor user.email.", "Keep at least one of them."
+        )
+    if engines.is_lazy(frame):
+        lazy = cast("pl.LazyFrame", frame)
+        schema = {**lazy.collect_schema(), person.COLUMN: _text()}
+        return cast(
+            "FrameT",
+            lazy.map_batches(lambda eager: with_person(eager, people=people), schema=schema),
+        )
+    if engines.backend_of(frame) == "duckdb":
+        return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), found, given))
+    if engines.backend_of(frame) == "pyspark":
+        return cast("FrameT", _of_spark(frame, found, given))
+    return _of_eager(frame, found, given)
+
+
+def _text() -> Any:
+    import polars as pl
+
+    return pl.String()
+
+
+def _own(found: Columns) -> tuple[str, ...]:
+    """Return the column of persons that the frame has already, if it has one."""
+    return (person.COLUMN,) if person.COLUMN in found.own else ()
+
+
+def _of_eager(frame: FrameT, found: Columns, people: People | None) -> FrameT:
+    names = _needs(found)
+    if engines.backend_of(frame) == "pandas":
+        table = cast("Any", frame)
+        persons = answers.answer(table[names], _query(found, people))[person.COLUMN]
+        return cast("FrameT", table.assign(**{person.COLUMN: persons.set_axis(table.index)}))
+    if engines.backend_of(frame) == "polars":
+        eager = cast("pl.DataFrame", frame)
+        persons = answers.answer(eager.select(names), _query(found, people))
+        return cast("FrameT", eager.with_columns(cast("Any", persons)[person.COLUMN]))
+    arrow = engines.to_arrow(frame)
+    persons = answers.answer(arrow.select(names), _query(found, people))[person.COLUMN]
+    if person.COLUMN in arrow.column_names:
+        arrow = arrow.drop_columns([person.COLUMN])
+    return cast("FrameT", arrow.append_column(person.COLUMN, persons))
+
+
+def _needs(found: Columns) -> list[str]:
+    """Return the frame's columns that tell a row's person."""
+    return [found.known[f] for f in person.FIELDS if f in found.known] + [*_own(found)]
+
+
+def _query(found: Columns, people: People | None) -> Query:
+    """Return the query of the persons of all rows, in their order."""
+    sql = f"""{_steps(found, people)}
+select {person.PERSON}
+from told
+order by {ROW}"""
+    return Query(
+        sql,
+        tuple(_needs(found)),
+        {person.COLUMN: pa.string()},
+        {},
+        kinds=source.kinds(found, (field for field in person.FIELDS if field in found.known)),
+        keys={person.COLUMN: person.PERSON},
+    )
+
+
+def _steps(found: Columns, people: People | None, own: tuple[str, ...] = ()) -> str:
+    """Return the steps from a frame to ``told``: each row's place and person."""
+    has_column = bool(_own(found))
+    kept = [*own, ROW]
+    written = ""
+    if has_column:
+        text = f"nullif({trimmed(f'cast({quote(person.COLUMN)} as varchar)')}, '')"
+        cases = " ".join(
+            f"when {literal(k)} then {literal(to)}" for k, to in (people or {}).items()
+        )
+        written = f"case lower({text}) {cases} else {text} end, " if people else f"{text}, "
+    columns_ = ", ".join(f"usage.{name}" for name in kept)
+    more = (*own, *_own(found))
+    return f"""with {frames.usage(found, person.FIELDS, more)},
+{person.steps("usage", people)},
+told as (
+  select {columns_}, coalesce({written}persons.{person.PERSON}) as {person.PERSON}
+  from usage
+  left join persons on {person.matched("usage")}
+)"""
+
+
+def _of_relation(
+    relation: duckdb.DuckDBPyRelation, found: Columns, people: People | None
+) -> duckdb.DuckDBPyRelation:
+    numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
+    query = f"{_steps(found, people)}\nselect {ROW}, {person.PERSON}\nfrom told"
+    steps, persons = relations.beside(numbered, _needs(found), query)
+    left_out = ", ".join((ROW, *map(quote, _own(found))))
+    return engines.queried(
+        numbered,
+        f"""{steps},
+persons_of_rows as (
+  {persons}
+)
+select {relations.ALL}.* exclude ({left_out}), {person.PERSON} as {quote(person.COLUMN)}
+from {relations.ALL}
+join persons_of_rows on {relations.ALL}.{ROW} = persons_of_rows.{ROW}
+order by {relations.ALL}.{ROW}""",
+    )
+
+
+def _of_spark(frame: Any, found: Columns, people: People | None) -> Any:
+    kept = sparks.kept(
+        frame,
+        lambda own: (
+            f"{_steps(found, people, tuple(own))}\n"
+            f"select {', '.join(own)}, {person.PERSON}\nfrom told"
+        ),
+        _needs(found),
+        source.kinds(found, (field for field in person.FIELDS if field in found.known)),
+        {person.PERSON: _ADDED if _own(found) else person.COLUMN},
+    )
+    if not _own(found):
+        return kept
+    return kept.drop(person.COLUMN).withColumnRenamed(_ADDED, person.COLUMN)
+
+
+_ADDED: Final = "tu__new_person"
