@@ -127,7 +127,8 @@ def _are_short(frame: Any, known: Columns, periods: Periods) -> bool:
         return True
     start, end = (_microseconds(date) for date in dates)
     length = pc.max(pc.subtract(end, start)).as_py()
-    return length is None or length + _DAY <= periods.longest
+    inclusive = _DAY if periods.moved() else 0
+    return length is None or length + inclusive <= periods.longest
 
 
 def _microseconds(column: Any) -> Any:
