@@ -335,7 +335,7 @@ def test_top_of_tokens_and_of_a_group_without_a_name():
     [
         ((0, "user.id"), "n=0"),
         (("user.id",), "n='user.id'"),
-        ((3,), "no dimension"),
+        ((3,), "needs a dimension"),
         ((3, "cost"), "Ask with measure='cost'"),
     ],
 )
