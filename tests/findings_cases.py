@@ -278,8 +278,8 @@ CACHED = Case(
     ],
 )
 RUNNING = Case(
-    # 10, 20, … 70 from the first of a month: 280 in all, and 70 at the end.
-    [day(n, **cost(10 * n)) for n in range(1, 8)]
+    # 10, 20, … 70 from the first of a month: 280 in all, and 70 at the end.  Tokens go up and down.
+    [day(n, **cost(10 * n), usage={"tokens": {"total": 5 + n % 2}}) for n in range(1, 8)]
     # Up to 310 in no straight line, then 10 … 40: 940 + 100 in all, 310 + 40 at the ends.
     + [
         day(n, "q", **cost(amount))
@@ -291,6 +291,8 @@ RUNNING = Case(
         finding(None, "charges", "280", "70", 7),
     ],
     [day(n, "even", **cost(10)) for n in range(1, 29)]
+    # Growth within one month looks the same.
+    + [day(n, "alike", **cost(10 * n)) for n in range(1, 8)]
     + [day(n, "growing", **cost(100 + 3 * n)) for n in range(1, 32)]
     + [day(n, "growing", month=2, **cost(200 + 3 * n)) for n in range(1, 20)]
     + [day(n, "short", **cost(10 * n)) for n in range(1, 7)]

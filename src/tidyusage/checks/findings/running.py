@@ -1,4 +1,8 @@
-"""Amounts that run up from the month's first day, where one takes them for each day's own."""
+"""Amounts that run up from the month's first day, where one takes them for each day's own.
+
+Within one month, growth and a running total look alike.  Something must tell them apart: that the
+series begins anew each month, or that tokens do not accumulate while cost does.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ _RESET_STEPS: Final = 8  # within months, where each next month begins anew
 _STEPS: Final = 6  # within a month that is the only one
 _BEND: Final = 0.25  # of the last amount: how far from a straight line from zero it may be
 _RESET: Final = 0.5
+_TOKEN_FALLS: Final = 0.25  # of the steps: then tokens do not accumulate
 
 
 def _running_totals(_: Usage) -> str:
@@ -40,7 +45,8 @@ def _running_totals(_: Usage) -> str:
     )
     same = " and ".join(f"tu__a.{quote(k)} is not distinct from tu__b.{quote(k)}" for k in _GROUP)
     return f"""day_costs as (
-  select {_KEYS}, day, date_trunc('month', day) as month, cost, tu__count,
+  select {_KEYS}, day, date_trunc('month', day) as month, cost, tokens, tu__count,
+    lag(tokens) over (partition by {_KEYS} order by day) as tokens_before,
     lag(cost) over (partition by {_KEYS} order by day) as before,
     lag(date_trunc('month', day)) over (partition by {_KEYS} order by day) as month_before,
     last_value(cost) over (partition by {_KEYS}, date_trunc('month', day) order by day
@@ -63,7 +69,8 @@ shapes as (
     count(*) filter (where is_within and cost < before * (1 - {_NOISE})) as falling,
     count(*) filter (where is_between) as bounds,
     count(*) filter (where is_between and cost < {_RESET} * before) as resets,
-    count(*) filter (where is_bent) as bent
+    count(*) filter (where is_bent) as bent,
+    count(*) filter (where is_within and tokens < tokens_before) as token_falls
   from steps
   group by {_KEYS}
   having min(cost) >= 0
@@ -72,7 +79,8 @@ running as (
   select *
   from shapes
   where falling = 0 and rising >= {_RISING} * within and resets = bounds
-    and (bounds > 0 and within >= {_RESET_STEPS} or within >= {_STEPS} and bent = 0)
+    and (bounds > 0 and within >= {_RESET_STEPS}
+      or within >= {_STEPS} and bent = 0 and token_falls >= {_TOKEN_FALLS} * within)
 ),
 running_totals as (
   select {said}
