@@ -432,8 +432,8 @@ def test_the_tables_sums_are_those_of_its_rows():
             )
             for name, amount, currency in charges.sums
         }
-    # 1.9 of tax; 2.5, 2.5 and 4 of credits; "no account" is set aside.
-    assert sums["BilledCost Tax"] == {"USD": 1.9, "EUR": None}
+    # 1.9 of tax, and 1 of the record without an end; 2.5, 2.5 and 4 of credits; "no account" is set aside.
+    assert sums["BilledCost Tax"] == {"USD": 2.9, "EUR": None}
     assert sums["BilledCost Credit"] == {"USD": -9.0, "EUR": None}
     # 80 + 10 + 10 + 0 - 8, 3 × 3, 10, 6 + 1 - 2, 32 - 13.25, 2, 3 × 1
     assert sums["BilledCost Usage"] == {"USD": 139.75, "EUR": 7.0}
