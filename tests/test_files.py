@@ -173,7 +173,9 @@ def fed(path, data):
 
 
 @pytest.mark.parametrize(
-    "data", [TWO, gzip.compress(TWO), json.dumps([{"id": "a"}, {"id": "b"}]).encode()]
+    "data",
+    [TWO, gzip.compress(TWO), json.dumps([{"id": "a"}, {"id": "b"}]).encode()],
+    ids=["lines", "gzip", "array"],
 )
 @pytest.mark.parametrize("backend", ["polars", "duckdb"])
 def test_a_fifo_is_read_as_a_stream(tmp_path, data, backend):
