@@ -432,12 +432,14 @@ def test_the_tables_sums_are_those_of_its_rows():
             )
             for name, amount, currency in charges.sums
         }
-    # 1.9 of tax, and 1 of the record without an end; 2.5, 2.5 and 4 of credits; "no account" is set aside.
+    # 1.9 of tax, and 1 of the record without an end.
+    # 2.5, 2.5 and 4 of credits; "no account" is set aside.
     assert sums["BilledCost Tax"] == {"USD": 2.9, "EUR": None}
     assert sums["BilledCost Credit"] == {"USD": -9.0, "EUR": None}
-    # 80 + 10 + 10 + 0 - 8, 3 × 3, 10, 6 + 1 - 2, 32 - 13.25, 2, 3 × 1
-    assert sums["BilledCost Usage"] == {"USD": 139.75, "EUR": 7.0}
-    assert sums["BilledCost"] == pytest.approx({"USD": 139.75 + 1.9 - 9, "EUR": 7.0})
+    # 80 + 10 + 10 + 0 - 8, 3 × 3, 10, 6 + 1 - 2, 32 - 13.25, 2, 3 × 1,
+    # and 4 × 1 of the records without an end after their start
+    assert sums["BilledCost Usage"] == {"USD": 143.75, "EUR": 7.0}
+    assert sums["BilledCost"] == pytest.approx({"USD": 143.75 + 2.9 - 9, "EUR": 7.0})
 
 
 @settings(max_examples=draws(15), deadline=None)
