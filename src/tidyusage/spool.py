@@ -141,7 +141,11 @@ def spool_objects(records: object, folder: str) -> Text:
     pages = Pages()
     items = objects.items(records, pages)
     with open(path, "wb", buffering=0) as stream:
+        first = True
         while batch := list(islice(items, _BATCH)):
+            if first:
+                _require_nested_record(batch[0])
+                first = False
             stream.write(b"\n".join([*objects.lines(batch), b""]))
     pages.tell()
     return dataclasses.replace(text(path, "records", indexed=True), shape="lines")
@@ -150,6 +154,7 @@ def spool_objects(records: object, folder: str) -> Text:
 def in_memory(records: Sequence[object], folder: str) -> Text:
     """Take records as they are: they become lines while DuckDB reads."""
     first = records[0] if records else None
+    _require_nested_record(first)
     source = first.get("source") if isinstance(first, dict) else None
     has_source = isinstance(source, dict) and "account" in source
     lines = Lines(records)
@@ -215,6 +220,18 @@ def flat_columns(names: Iterable[str]) -> list[str]:
         for sep in "._"
     } - set(catalogue.tree())
     return [name for name in names if name in flat]
+
+
+def _require_nested_record(record: object) -> None:
+    """Raise for a row of a flat frame: read as a record, it would lose all but its id."""
+    if not isinstance(record, dict) or any(isinstance(value, dict) for value in record.values()):
+        return
+    names = [name for name in record if isinstance(name, str)]
+    if found := flat_columns(names):
+        raise FrameError(
+            f"These records are flat already: the first has the key {found[0]!r}.",
+            "Make a frame of them: tu.restore(pd.DataFrame(records)).",
+        )
 
 
 def _new(folder: str) -> str:
