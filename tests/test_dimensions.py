@@ -161,7 +161,7 @@ def test_blanks_that_are_no_spaces_are_told_apart_everywhere(backend):
         (lambda df: tu.cost_by(df["id"]), FrameError, "Series is no frame"),
         (lambda df: tu.cost_by(df, freq=""), OptionError, "freq=''"),
         (lambda df: tu.cost_by(df, charge={1: "net"}), OptionError, "names the product 1"),
-        (lambda df: tu.cost_by(df, tz="localtime"), OptionError, "tz='localtime'"),
+        (lambda df: tu.cost_by(df, tz="localtime"), OptionError, "Invalid time zone: 'localtime'"),
         (lambda df: tu.tokens_by(df, token_convention={1: "auto"}), OptionError, "names 1"),
         (lambda df: tu.top(df, 3, ["model.id"]), OptionError, "Expected the name of a dimension"),
         (lambda df: tu.cost_per(df, ["commits"]), OptionError, "no name of a measure"),

@@ -101,7 +101,6 @@ def _spoken(error: Warning | Exception | str) -> str:
     """Return a message in the words of a command: options for keywords."""
     text = str(error).replace("rejects=PATH", "--rejects FILE")
     text = text.replace("rates={'EUR': 1.08}, to='USD'", "--rate EUR=1.08 --to USD")
-    text = re.sub(r"\bassume_currency=(?=\S)", "--currency ", text)
     text = re.sub(r"Give token=, set", "Set", text)
     text = _CALL.sub(r"--by \1", text)
     for keyword, option in _OPTIONS.items():
