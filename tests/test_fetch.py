@@ -496,7 +496,7 @@ def test_an_error_that_is_no_json_is_shown(service):
         ({"start_date": "0001-01-01"}, "no date of ISO 8601"),
         ({"end_date": "9999-12-31"}, "no date of ISO 8601"),
         ({"start_date": pd.NaT}, "no date of ISO 8601"),
-        ({"integrated_account_id": "\ud800"}, "is no text"),
+        ({"integrated_account_id": "\ud800"}, "half a surrogate pair"),
         ({"base_url": b"https://example.com"}, "no address"),
         ({"into": ""}, "names nothing"),
         ({"integrated_account_id": []}, "asks for nothing"),

@@ -202,6 +202,7 @@ QUESTIONS = [
     ("top", (2, "surface"), {}),
     ("totals", (), {}),
     ("trend", ("product.id",), {}),
+    ("with_person", (), {}),
 ]
 # Those that have tests of their own, below; and those that take no frame of Spark.
 APART = {"at_grain", "drift", "explain", "filter_usage", "overlaps", "reconcile", "usage"}

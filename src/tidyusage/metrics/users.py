@@ -240,7 +240,7 @@ doers as (
   from deeds
   group by {", ".join(groups)}
 ),
-{_looked_up(asked, identity, "placed", _PLACED)},
+{_looked_up(asked, identity, "identified", _PLACED)},
 {_CROSSING_RECORDS},
 {_by_period(asked, crossing)}"""
 
@@ -257,7 +257,7 @@ _PLACED: Final = (
 _CROSSING_RECORDS: Final = """crossing_sums as (
   select sum(tu__crossing) as tu__count, min(tu__least_id) as tu__least,
     max(tu__most_id) as tu__most
-  from placed
+  from identified
   where tu__person is not null
 ),
 crossing_records as (
@@ -314,12 +314,12 @@ def _by_period(asked: Usage, crossing: Crossing) -> str:
     several = f"{PERSON} is not null and {LAST} is not null"
     return f"""touched as (
   select {listed(*dims)}unnest({series}) as tu__at, {active_} as tu__active, {who} as {PERSON}
-  from placed
+  from identified
   where {several}
 ),
 people as (
   select {listed(*dims)}{FIRST} as period, {active_} as tu__active, {who} as {PERSON}
-  from placed
+  from identified
   where {FIRST} is not null and not ({several})
   union all
   select {listed(*dims)}{named} as period, tu__active, {PERSON}
