@@ -91,7 +91,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
 
 
 def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) -> pa.Table:
-    plain = _plain_arrow(table, without_nan)
+    plain = _plain_arrow(table, without_nan, query.kinds)
     with connections.connect(few=engines.is_few(plain)) as connection:
         found = engines.ask(connection, plain, lambda _: query.sql)
     if found.num_rows:
@@ -148,11 +148,19 @@ def _require_finite(found: pa.Table, query: Query) -> None:
             raise RecordError(_NOT_FINITE.format(name))
 
 
-def _plain_arrow(table: pa.Table, without_nan: Container[str]) -> pa.Table:
-    columns: dict[str, Any] = {
-        name: _plain_column(table[name], may_be_nan=name not in without_nan)
-        for name in table.column_names
-    }
+def _plain_arrow(
+    table: pa.Table, without_nan: Container[str], kinds_: Mapping[str, str]
+) -> pa.Table:
+    """Return a table as SQL is to see it.
+
+    A column of times without any value has no type of its own, by which DuckDB could choose among
+    the functions of dates.
+    """
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        column = _plain_column(table[name], may_be_nan=name not in without_nan)
+        is_bare = pa.types.is_null(column.type) and kinds_.get(name) == "time"
+        columns[name] = column.cast(_NAIVE) if is_bare else column
     return pa.table(columns)
 
 
@@ -223,7 +231,7 @@ def _of_polars(frame: Any, query: Query) -> Any:
     plain = lazy.with_columns(
         expression
         for name, dtype in schema.items()
-        if (expression := _plain_polars(name, dtype)) is not None
+        if (expression := _plain_polars(name, dtype, query.kinds.get(name))) is not None
     )
     if query.portable:
         ready = query.bring(plain) if query.bring else plain
@@ -252,9 +260,12 @@ def _checked(eager: pl.DataFrame, query: Query) -> pl.DataFrame:
     return eager
 
 
-def _plain_polars(name: str, dtype: Any) -> pl.Expr | None:
+def _plain_polars(name: str, dtype: Any, kind: str | None) -> pl.Expr | None:
     """Return a column as SQL is to see it, or None if it is so already."""
     import polars as pl
+
+    if dtype == pl.Null and kind == "time":
+        return pl.col(name).cast(pl.Datetime("us"))
 
     column = pl.col(name)
     if isinstance(dtype, pl.Datetime):
