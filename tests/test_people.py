@@ -372,3 +372,20 @@ def test_a_window_that_names_nobody_has_a_row_in_its_first_period_alone():
     nobody = {**window("a", "2026-01-05", "2026-01-08"), "user": {}}
     answer = rows(tu.active_users(tu.flatten_usage([nobody], backend="polars"), freq="1d"))
     assert [(row["period"].day, row["active_users"]) for row in answer] == [(5, None)]
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_a_dimension_may_be_a_field_that_persons_are_told_by(backend):
+    record = {
+        "id": "1",
+        "product": {"id": "cursor"},
+        "user": {"id": "17", "email": "ada@example.com"},
+        "usage": {"requests": {"total": 4}},
+        "charges": [{"type": "net", "amount": 10, "currency": "USD"}],
+    }
+    frame = tu.flatten_usage(record, backend=backend)
+    for dimension in ("product.id", "user.id", "user.email"):
+        (found,) = rows(tu.cost_per(frame, "users", dimension))
+        assert (found["users"], found["cost_per"]) == (1, 10.0)
+        (found,) = rows(tu.active_users(frame, dimension))
+        assert found["active_users"] == 1

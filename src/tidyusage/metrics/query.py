@@ -301,6 +301,7 @@ class Usage:
             value = dimension.folded.sql(who) if dimension.folded else who
             columns.append(f"{value} as {key}" if dimension.is_person else f"user_records.{key}")
         columns += [f"user_records.{mark}" for mark in self.marks]
+        columns = list(dict.fromkeys(columns))  # a dimension may be a field that is read anyway
         return f"""user_records as (
   {rows}
 ),

@@ -226,7 +226,10 @@ late_days as (
 
 
 def _end_before_start(asked: Usage) -> str:
-    start, end = (f"strftime({date}, '%Y-%m-%dT%H:%M:%SZ')" for date in (_START, _END))
+    start, end = (
+        f"strftime({date}, '%Y-%m-%d') || 'T' || strftime({date}, '%H:%M:%S') || 'Z'"
+        for date in (_START, _END)
+    )
     said = found(
         id_="id",
         column=spelled(asked, "end_date"),
