@@ -21,6 +21,7 @@ pytestmark = [
 # What pages may link to. Whether these answer is not asked: a test needs no network.
 SITES = {
     "altair-viz.github.io",
+    "filesystem-spec.readthedocs.io",
     "focus.finops.org",
     "github.com",
     "keepachangelog.com",

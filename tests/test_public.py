@@ -41,3 +41,13 @@ def test_a_module_that_is_called_names_the_function(name, meant):
 def test_an_unknown_name_suggests_the_nearest(name, meant):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'. Did you mean '{meant}'"):
         getattr(tu, name)
+
+
+def test_every_error_and_warning_is_public():
+    defined = {
+        name
+        for name, value in vars(tu.errors).items()
+        if isinstance(value, type)
+        and issubclass(value, (tu.errors.UsageError, tu.errors.UsageWarning))
+    }
+    assert defined == set(tu.errors.__all__)

@@ -129,7 +129,12 @@ def _may_repeat(frame: Any, known: Columns) -> bool:
     if known.layout == "long":
         return True
     id_ = quote(known.known["id"])
-    sql = f"select count({id_}) - count(distinct {id_}) as repeats\nfrom {FRAME}"
+    sql = f"""with ids as (
+  select {id_}
+  from {FRAME}
+)
+select count({id_}) - count(distinct {id_}) as repeats
+from ids"""
     query = answers.Query(sql, (known.known["id"],), {"repeats": pa.int64()}, {})
     return bool(_collected(frame, query)["repeats"][0].as_py())
 
