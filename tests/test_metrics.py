@@ -541,8 +541,8 @@ def test_a_metric_without_any_of_its_columns_names_them():
     [
         ("cost_by", {"charge": "nett"}, "Did you mean 'net'"),
         ("cost_by", {"freq": "1m"}, "freq='1m'"),
-        ("cost_by", {"freq": "1d", "tz": "Mars"}, "tz='Mars'"),
-        ("cost_by", {"tz": "Mars"}, "tz='Mars'"),
+        ("cost_by", {"freq": "1d", "tz": "Mars"}, "Invalid time zone: 'Mars'"),
+        ("cost_by", {"tz": "Mars"}, "Invalid time zone: 'Mars'"),
         ("cost_by", {"end": "open"}, "end='open'"),
         ("cost_by", {"freq": "1d", "end": "open"}, "end='open'"),
         ("tokens_by", {"token_convention": "auot"}, "token_convention='auot'"),
