@@ -84,7 +84,7 @@ _SHOWN = 20
 _USER_AND_PASSWORD = re.compile(r"(\w[\w+.-]*://[^/\s:@'\"]*):[^\s'\"]*@")
 _PASSWORD_VALUE = re.compile(
     r"(?i)\b((?:ssl)?password|passwd|pwd|access_token|sig|x-amz-(?:signature|security-token))"
-    r"\s*=\s*('[^']*'|[^&;\s'\"]+)"
+    r"\s*=\s*('[^']*'|[^&;#\s'\"]+)"
 )
 P = ParamSpec("P")
 R = TypeVar("R")

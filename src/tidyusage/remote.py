@@ -25,7 +25,8 @@ _USER: Final = re.compile(r"([^:/]+://)(.*)@(.*)", re.DOTALL)
 # What stands before @ is a user and a password, even if that has a slash in it; a port is neither.
 _LOGIN: Final = re.compile(r"[^/]*(?:$|:(?!\d+/))", re.DOTALL)
 _SECRET: Final = re.compile(
-    r"(?<=[?&\s])([\w-]*(?:sig|signature|token|secret|key|password|credential)[\w-]*)=('[^']*'|[^&\s#]*)",
+    r"(?<=[?&\s])([\w-]*(?:sig|signature|token|secret|key|password|credential)[\w-]*)="
+    r"('[^']*'|[^&\s#]*)",
     re.IGNORECASE,
 )
 _HIDDEN: Final = "***"
