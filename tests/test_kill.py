@@ -6,7 +6,10 @@ import kill
 import processes
 
 
-def test_what_a_killed_read_has_written_of_its_rejects_is_removed_by_the_next(tmp_path):
+def test_what_a_killed_read_has_written_of_its_rejects_is_removed_by_the_next(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # which kill.read() sets for good
     source, rejects = str(tmp_path / "usage.ndjson"), str(tmp_path / "out" / "rejects.ndjson")
     (tmp_path / "usage.ndjson").write_text('{"id": "a"}\n{"id": true}\n')
     (tmp_path / "out").mkdir()
