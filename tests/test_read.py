@@ -414,7 +414,7 @@ def test_sources_that_are_not_there_say_what_to_do(tmp_path):
 def test_what_holds_no_records_is_named():
     with pytest.raises(tu.errors.OptionError, match="Use read_usage"):
         tu.flatten_usage(__file__)
-    with pytest.raises(tu.errors.FrameError, match="int holds no Usage records"):
+    with pytest.raises(tu.errors.FrameError, match="Expected Usage records, got int"):
         tu.flatten_usage(5)
     with pytest.raises(tu.errors.FrameError, match="flat already"):
         tu.flatten_usage(tu.flatten_usage(RECORDS))

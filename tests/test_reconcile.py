@@ -400,7 +400,7 @@ def test_what_could_be_read_in_two_ways_is_not_read(line, words):
         ({"columns": NAMES, "currency": " "}, OptionError, "is no currency"),
         ({"columns": NAMES, "within": -1}, OptionError, "within=-1 is no tolerance"),
         ({"columns": NAMES, "freq": "2d"}, OptionError, "freq='2d'"),
-        ({"columns": NAMES, "measure": "money"}, UnknownFieldError, "no measure 'money'"),
+        ({"columns": NAMES, "measure": "money"}, UnknownFieldError, "Unknown measure 'money'"),
         ({"columns": NAMES, "charge": "list"}, OptionError, "charge='list' is no policy"),
         ({}, FrameError, "This is no usage frame"),
     ],
