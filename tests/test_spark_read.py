@@ -73,7 +73,7 @@ def test_two_records_by_hand(spark, tmp_path):
         [
             {
                 "id": "a",
-                "usage": {"tokens": {"input": "1_000"}, "code": {"tool_actions": {"edit": 2}}},
+                "usage": {"tokens": {"input": "1000"}, "code": {"tool_actions": {"edit": 2}}},
                 "charges": [{"amount": 1, "type": "net"}, {"amount": 2, "type": "net"}],
                 "start_date": "2026-03-01T00:30:00+19:00",
             },
