@@ -486,7 +486,7 @@ def test_some_columns_are_enough():
         ({"user.id": {"a": 1}}, ("user.id",), {}, OptionError, "gives 'user.id' the value"),
         ({"user.id": math.nan}, ("user.id",), {}, OptionError, "gives 'user.id' the value nan"),
         ({"user.idd": None}, ("user.id",), {}, UnknownFieldError, "Did you mean"),
-        ("nothing", ("user.id",), {}, UnknownFieldError, "no dimension 'nothing'"),
+        ("nothing", ("user.id",), {}, UnknownFieldError, "Unknown dimension 'nothing'"),
         ("team", ("user.id",), {}, FrameError, "holds text, and booleans belong there"),
         (ANYONE, ("user.idd",), {}, UnknownFieldError, "Did you mean"),
         (ANYONE, ("resources.id",), {}, FrameError, "stands in a list"),
