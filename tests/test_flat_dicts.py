@@ -1,4 +1,4 @@
-"""Rows of a flat frame as dicts are not taken for records, of which only the id would be left."""
+"""Rows of a flat frame as dicts are not taken for records, which would keep only their ids."""
 
 import pandas as pd
 import pytest
