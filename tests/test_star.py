@@ -245,7 +245,9 @@ def test_an_empty_frame_gives_typed_tables_and_the_unknown_members():
         if subject in DIMENSIONS:
             (row,) = rows.to_pylist()
             assert row.pop(f"{subject}_key") == UNKNOWN
-            assert {value.lower() for value in row.values()} == {"unknown"}
+            assert row.pop(f"{subject}_label") == "Unknown"
+            derived = {"identified_by": "unknown"} if subject == "user" else {}
+            assert {name: value for name, value in row.items() if value is not None} == derived
 
 
 def test_a_record_that_says_nothing_is_of_the_unknown_members():
