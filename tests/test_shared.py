@@ -559,19 +559,24 @@ def records_(draw):
     return found
 
 
-def seconds(record):
-    """Return a record's window in seconds, None without dates."""
+def microseconds(record):
+    """Return a record's window in microseconds, None without dates.
+
+    Without an end after it, midnight is a day and any other start an instant.
+    """
     if record["start_date"] is None:
         return None
     start = dt.datetime.fromisoformat(record["start_date"])
     end = record["end_date"] and dt.datetime.fromisoformat(record["end_date"])
-    end = end if end and end > start else start + dt.timedelta(days=1)
-    return int((start - DAY).total_seconds()), int((end - DAY).total_seconds())
+    tick = dt.timedelta(microseconds=1)
+    if not end or end <= start:
+        end = start + (dt.timedelta(days=1) if start.time() == dt.time() else tick)
+    return (start - DAY) // tick, (end - DAY) // tick
 
 
 def common(shared, other):
     """Return which part of another record's window lies in a shared one's."""
-    here, there = seconds(shared), seconds(other)
+    here, there = microseconds(shared), microseconds(other)
     if here is None or there is None:
         return Fraction(here is there)
     inside = min(here[1], there[1]) - max(here[0], there[0])

@@ -26,7 +26,15 @@ MIXED: Final = (
 _COUNTS: Final = (
     *("records", "priced", "tokens", "input", "output", "cache_read", "cache_write"),
     *("prompt_tokens", "accepted", "offered", "active_users", "dau", "mau", "rank", "groups"),
-    *("unpriced_records", "records_ours", "records_theirs", "windows", "days", "version"),
+    *(
+        "unpriced_records",
+        "tier_unknown",
+        "records_ours",
+        "records_theirs",
+        "windows",
+        "days",
+        "version",
+    ),
     *("versions", "lag", "users", "seats", "commits", "pull_requests", "accepted_lines"),
     *("sessions", "conversations", "requests"),
 )
