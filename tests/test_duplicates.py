@@ -237,7 +237,7 @@ NATURAL = {
 
 
 def several():
-    """Return records of which each function makes several rows of one id."""
+    """Return records that each function turns into several rows with the same id."""
     resources = [{"id": "r1"}, {"id": "r2"}, {"id": "r1"}]
     return [
         record("o", 12, 90, 1, 3),  # what the users have, and 2 USD and 10 tokens more

@@ -116,7 +116,7 @@ def numbered(found):
 
 
 RECORDS = st.lists(record(), max_size=8).map(numbered)
-# With charges of types that the schema does not know, of which reading warns.
+# With charge types that the schema does not know; reading warns about them.
 UNKNOWN_TYPES = st.lists(record(("a type of its own", None)), max_size=8).map(numbered)
 SCALARS = ("model.id", "product.id", "model.provider", "user.email", "person")
 DIMENSION = st.sampled_from((*SCALARS, "resources.id", "tool"))

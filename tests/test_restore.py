@@ -51,7 +51,7 @@ def test_ids_that_became_floats_are_whole_numbers_again(flavour):
         id=["a", "b", "c"],
         **{"user.id": [12.0, None, 9007199254740991.0], "model.id": [-4.0, 0.0, NAN]},
     )
-    # 9007199254740991 is 2**53 - 1, the last of which every smaller whole number is a float
+    # 9007199254740991 is 2**53 - 1: it and every smaller whole number are exact as floats
     assert values(frame, "user.id") == ["12", None, "9007199254740991"]
     assert values(frame, "model.id") == ["-4", "0", None]
 

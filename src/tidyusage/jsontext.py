@@ -163,7 +163,7 @@ def decode(text: str, place: int, hooks: Hooks = PLAIN) -> tuple[Any, int]:
 
 
 class _Open:
-    """An array or object of which `decode` has not seen the end."""
+    """An array or object whose end `decode` has not reached."""
 
     __slots__ = ("closing", "items", "key")
 

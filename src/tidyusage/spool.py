@@ -141,11 +141,9 @@ def spool_objects(records: object, folder: str) -> Text:
     pages = Pages()
     items = objects.items(records, pages)
     with open(path, "wb", buffering=0) as stream:
-        first = True
-        while batch := list(islice(items, _BATCH)):
-            if first:
+        for number, batch in enumerate(iter(lambda: list(islice(items, _BATCH)), [])):
+            if number == 0:
                 _require_nested_record(batch[0])
-                first = False
             stream.write(b"\n".join([*objects.lines(batch), b""]))
     pages.tell()
     return dataclasses.replace(text(path, "records", indexed=True), shape="lines")

@@ -70,7 +70,7 @@ def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: 
 
 def is_doubtful(texts: Sequence[Text], rows: int) -> bool:
     """Tell whether what was read without an error may not be all of the texts."""
-    # A text of which DuckDB understands nothing at all is an empty one to it, and not an error.
+    # DuckDB takes a text that it cannot parse at all for an empty one, and raises nothing.
     return any(text.is_cut_off() for text in texts) or (
         not rows and any(text.head().strip() for text in texts)
     )

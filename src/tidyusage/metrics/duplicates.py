@@ -136,7 +136,7 @@ def _key_columns(found: Columns) -> list[str]:
 def _overlapping(
     frame: Any, found: Columns, keys: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]
 ) -> tuple[np.ndarray[Any, Any], bool]:
-    """Return which rows have a key of which two windows may overlap, and if no two windows differ.
+    """Return the rows whose key may have overlapping windows, and whether all windows are equal.
 
     Where windows of a key are sorted by their start, some overlap only if two neighbours do.
     """

@@ -155,7 +155,7 @@ class Usage:
 
     @property
     def user_fields(self) -> tuple[str, ...]:
-        """The columns of which one must be there for people to be counted."""
+        """The columns that name people; a frame needs at least one of them to count people."""
         return (*person.FIELDS[1:3], *([person.OWN] if self.has_persons else []))
 
     @property
