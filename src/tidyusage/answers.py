@@ -75,7 +75,7 @@ def answer(frame: FrameT, query: Query) -> FrameT:
     if query.look:
         frame = query.look(frame, needs=query.needs)
     if isinstance(frame, Table):
-        return cast("FrameT", written(frame, query.sql, query.needs))
+        return cast("FrameT", written(frame, query.sql, query.needs, query.keys))
     backend = engines.backend_of(frame)
     if backend == "duckdb":
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))

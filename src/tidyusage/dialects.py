@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -11,7 +12,7 @@ from tidyusage.spark import grammar
 from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from sqlglot.expressions import Expr
 
@@ -50,16 +51,34 @@ class Table:
         ]
 
 
-def written(table: Table, sql: str, needs: Iterable[str]) -> str:
-    """Return a query over the columns that it needs of a table, in the table's dialect."""
+def written(table: Table, sql: str, needs: Iterable[str], keys: Mapping[str, str]) -> str:
+    """Return a query over the columns that it needs of a table, in the table's dialect.
+
+    ``keys`` are what the query calls its dimensions, by name.
+    """
     instants = {n for n, t in schema.layout_types("wide").items() if t == schema.ARROW["timestamp"]}
     columns = [
         f"timezone('UTC', {quote(name)}) as {quote(name)}" if name in instants else quote(name)
         for name in needs
     ]
     frame = f"{FRAME} as (\n  select\n    {clauses(columns)}\n  from {table.name}\n)"
-    text = f"with {frame},\n{sql.removeprefix('with ')}"
+    text = f"with {frame},\n{_with_names(sql, keys).removeprefix('with ')}"
     return text if table.dialect == DUCKDB else translated(text, table.dialect)
+
+
+def _with_names(sql: str, keys: Mapping[str, str]) -> str:
+    """Return a query whose answer has the dimensions by name."""
+    steps, select, last = sql.rpartition("\nselect ")
+    columns, source, rest = last.partition("\nfrom ")
+    rest, order, ordered = rest.rpartition("\norder by ")
+    for name, key in keys.items():
+        inner, outer = quote(key), quote(name)
+        if f"as {inner}" in columns:
+            columns = columns.replace(f"as {inner}", f"as {outer}", 1)
+        else:
+            columns = columns.replace(inner, f"{inner} as {outer}", 1)
+        ordered = re.sub(rf"(?<!\.){re.escape(inner)}", outer, ordered)
+    return "".join((steps, select, columns, source, rest, order, ordered))
 
 
 def _is_table(name: str, dialect: str) -> bool:

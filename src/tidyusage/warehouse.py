@@ -46,6 +46,8 @@ def sql(
     str
         One query.  Where a metric raises for what records do not tell, the query has a last
         column `tu__guard` instead: what is not null there says that the answer is none.
+        Where a metric warns of windows it left out (`crossing="exclude"`), a last column
+        `tu__notice` says which.
 
     Raises
     ------
