@@ -3,10 +3,11 @@
 It shares no code with the library, so that the two can be held to each other.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from math import fsum
+from statistics import fmean
 from zoneinfo import ZoneInfo
 
 CHILDREN = ("resources.", "tool")
@@ -638,7 +639,7 @@ def people(records, by, freq, tz, crossing="raise"):
 def active_users(records, by=(), freq=None, tz="UTC", *, rolling=None, crossing="raise"):
     groups = people(records, by, freq, tz, crossing)
     if rolling is not None:
-        return rolled(groups, freq, tz, rolling)
+        return rolled(records, by, groups, freq=freq, tz=tz, rolling=rolling)
     return [
         {
             "key": ((period,) if freq else ()) + key,
@@ -648,19 +649,95 @@ def active_users(records, by=(), freq=None, tz="UTC", *, rolling=None, crossing=
     ]
 
 
-def rolled(groups, freq, tz, rolling):
+def rolled(records, by, groups, *, freq, tz, rolling):
     """Count for every key and period of the frame who was active in the periods up to it."""
     answer = []
     periods = span([period for period, _ in groups], freq, tz) if groups else []
+    holes, alive = incomplete(records, by, freq, tz), lives(records, by, freq, tz)
     for key in dict.fromkeys(key for _, key in groups):
+        is_named = any(everyone for (_, other), (everyone, _) in groups.items() if other == key)
+        first, last_of_all = alive.get(key, (None, None))
         for place, period in enumerate(periods):
             last = periods[max(place + 1 - rolling, 0) : place + 1]
             found = [groups[each, key] for each in last if (each, key) in groups]
             everyone, active = (set().union(*(sets[which] for sets in found)) for which in (0, 1))
-            is_known = everyone and len(last) == rolling
-            count = len(active) if is_known else None
-            answer.append({"key": (period, *key), "active_users": count})
+            is_quiet = is_named and not found and first and first <= period <= last_of_all
+            is_full = len(last) == rolling
+            count = (len(active) if everyone else 0 if is_quiet else None) if is_full else None
+            row = {"key": (period, *key), "active_users": count}
+            answer.append(
+                row | {"complete": is_full and not {(each, key) for each in last} & holes}
+            )
     return answer
+
+
+# Missing days
+
+
+def missing_days(records):
+    """Return the days without a record that each series should have had one on."""
+    counts, missing = defaultdict(Counter), {}
+    for record in records:
+        if get(record, "start_date") is None:
+            continue
+        start, _ = window(record)
+        end = get(record, "end_date")
+        end = end and datetime.fromisoformat(end).astimezone(UTC)
+        end = start if end is None or end <= start + timedelta(days=1) else end
+        if end - start > timedelta(days=366):
+            continue
+        last = max(start, end - timedelta(microseconds=1)).toordinal()
+        counts[series(record)].update(range(start.toordinal(), last + 1))
+    for of, found in counts.items():
+        first, last = min(found), max(found)
+        is_dense = len(found) >= 5 and last - first < 6 * len(found)
+        missing[of] = set()
+        for is_weekend in (False, True) if is_dense else ():
+            days = {d for d in range(first, last + 1) if ((d - 1) % 7 >= 5) == is_weekend}
+            there = [found[day] for day in days if day in found]
+            is_usual = len(there) >= 5 and len(there) >= 0.75 * len(days)
+            if is_usual and (
+                fmean(there) >= 3 or max(Counter(there).values()) >= 0.75 * len(there)
+            ):
+                missing[of] |= days - found.keys()
+    return missing
+
+
+def series(record):
+    return get(record, "product.id"), get(record, "organization.id")
+
+
+def series_of(records, by):
+    """Return the series that the dated records of each key are of."""
+    found = defaultdict(set)
+    for _, record, key, _ in rows(records, by):
+        if get(record, "start_date") is not None:
+            found[key].add(series(record))
+    return found
+
+
+def incomplete(records, by, freq, tz):
+    """Return the periods and keys that have a missing day."""
+    missing, answer = missing_days(records), set()
+    for key, of in series_of(records, by).items():
+        for day in set().union(*(missing.get(each, ()) for each in of)):
+            start = datetime.fromordinal(day)
+            dates = {"start_date": f"{start}Z", "end_date": f"{start + timedelta(days=1)}Z"}
+            answer |= {(period, key) for period, _ in pieces(dates, freq, tz)}
+    return answer
+
+
+def lives(records, by, freq, tz):
+    """Return the first and the last period of the series that the records of each key are of."""
+    touched = defaultdict(set)
+    for record in records:
+        if get(record, "start_date") is not None:
+            touched[series(record)].update(period for period, _ in pieces(record, freq, tz))
+    return {
+        key: (min(found), max(found))
+        for key, of in series_of(records, by).items()
+        for found in [set().union(*(touched[each] for each in of))]
+    }
 
 
 def stickiness(records, by=(), tz="UTC", crossing="raise"):
@@ -798,6 +875,7 @@ def trend(
 ):
     of = figures(records, measure, charge, chosen, rates=rates, to=to)
     groups, whole = summed(rows(records, by, freq, tz), of), defaultdict(list)
+    holes = incomplete(records, by, freq, tz)
     for ((period, *_), code), (value, _) in groups.items():
         whole[period, code].append(value)
     answer = []
@@ -805,12 +883,15 @@ def trend(
         earlier = None
         if period is not None:
             earlier, _ = groups.get(((before(period, freq, tz), *dims), code), (None, None))
+            if {(period, tuple(dims)), (before(period, freq, tz), tuple(dims))} & holes:
+                earlier = None
         change = None if earlier is None else value - earlier
         rate = ratio(change, earlier) if earlier is not None and earlier > 0 else None
         row = {"key": (period, *dims)} | ({"currency": code} if measure == "cost" else {})
         row |= {measure: value, "change": change, "change_rate": rate}
         row["share"] = ratio(value, fsum(whole[period, code]))
-        answer.append(row | {"records": len(numbers)})
+        is_complete = (period, tuple(dims)) not in holes
+        answer.append(row | {"records": len(numbers), "complete": is_complete})
     return answer
 
 

@@ -78,7 +78,7 @@ def _with_names(sql: str, keys: Mapping[str, str]) -> str:
         else:
             columns = columns.replace(inner, f"{inner} as {outer}", 1)
         ordered = re.sub(rf"(?<!\.){re.escape(inner)}", outer, ordered)
-    return "".join((steps, select, columns, source, rest, order, ordered))
+    return f"{steps}{select}{columns}{source}{rest}{order}{ordered}"
 
 
 def _is_table(name: str, dialect: str) -> bool:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 NUMBER: Final = schema.ARROW["number"]
 TEXT: Final = schema.ARROW["string"]
 INTEGER: Final = pa.int64()
+BOOLEAN: Final = schema.ARROW["boolean"]
 INSTANT: Final = schema.ARROW["timestamp"]
 TOOL: Final = "tool"
 _RESOURCES: Final = tuple(field.column for field in catalogue.LISTS["resources"])

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from tidyusage import answers, engines
 from tidyusage.errors import OptionError, is_count, known_options
-from tidyusage.metrics import conventions
+from tidyusage.metrics import conventions, missing_days
 from tidyusage.metrics.measured import Measured, check_by
 from tidyusage.metrics.money import Money
 from tidyusage.metrics.policy import code
-from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
+from tidyusage.metrics.query import BOOLEAN, INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.sqltext import listed, ordered, partition, quote, share
 
@@ -297,21 +297,31 @@ def trend_query(
     before = periods.named(f"period - {periods.step()}") if periods else "null"
     earlier = f"over ({partition(*dims, 'currency')} order by period asc nulls last)"
     sql = f"""{measured.steps},
-earlier as (
-  select {listed(*keys)}currency, tu__value, records,
-    lag(tu__value) {earlier} as tu__last, lag(period) {earlier} as tu__then
+{missing_days.incomplete(asked)},
+judged as (
+  select figures.*, {missing_days.IS_COMPLETE} as complete
   from figures
+  {missing_days.joined(asked, "figures")}
+),
+earlier as (
+  select {listed(*keys)}currency, tu__value, records, complete,
+    lag(tu__value) {earlier} as tu__last, lag(period) {earlier} as tu__then,
+    lag(complete) {earlier} as tu__was_complete
+  from judged
 ),
 compared as (
-  select {listed(*keys)}currency, tu__value, records,
-    case when tu__then = {before} then tu__last end as tu__before,
+  select {listed(*keys)}currency, tu__value, records, complete,
+    case when tu__then = {before} and complete and tu__was_complete
+      then tu__last end as tu__before,
     {share("tu__value", "sum(tu__value) over (partition by period, currency)")} as share
   from earlier
 )
 select {listed(*keys)}{measured.currency}tu__value as {value}, tu__value - tu__before as change,
   case when tu__before > 0 then (tu__value - tu__before) / tu__before end as change_rate,
-  share, records{measured.unrated}
+  share, records, complete{measured.unrated}
 from compared
 order by {ordered("period", "tu__value desc", *dims, "currency")}"""
     types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}
-    return asked.query(sql, measured.fields, types | {"records": INTEGER}, **measured.options)
+    types |= {"records": INTEGER, "complete": BOOLEAN}
+    fields = (*measured.fields, *missing_days.FIELDS)
+    return asked.query(sql, fields, types, **measured.options)

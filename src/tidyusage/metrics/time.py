@@ -246,7 +246,7 @@ pieces as (
         """
         last = f"{self.ends()} - interval '1 microsecond'"
         return f"""windows as (
-  select *, {self._of("start_date")} as period, {self._of(f"({last})")} as tu__last
+  select *, {self.of_instant("start_date")} as period, {self.of_instant(f"({last})")} as tu__last
   from {source}
   where start_date is not null
 ),
@@ -262,16 +262,19 @@ pieces as (
         """
         last = f"{self.ends()} - interval '1 microsecond'"
         return f"""usage as (
-  select *, {self._of("start_date")} as {FIRST}, {self._of(f"({last})")} as {LAST}
+  select *, {self.of_instant("start_date")} as {FIRST}, {self.of_instant(f"({last})")} as {LAST}
   from {source}
 )"""
 
     def ends(self, *, instant: str = _NEXT) -> str:
         """Return the SQL of the first moment after a record's window."""
-        end = "end_date"
+        return window_end_sql(end=self.given_end(), instant=instant)
+
+    def given_end(self) -> str:
+        """Return the SQL of the end that a record gives, as the first moment after it; or null."""
         if is_moved := self.moved():
-            end = f"case when {is_moved} then end_date + interval '1 day' else end_date end"
-        return window_end_sql(end=end, instant=instant)
+            return f"case when {is_moved} then end_date + interval '1 day' else end_date end"
+        return "end_date"
 
     def moved(self) -> str:
         """Return the test of an end that means a whole day; empty if none does."""
@@ -284,7 +287,7 @@ pieces as (
         named = f"case {quote(PRODUCT)} {clauses(cases, '')} else {_flag(default)} end"
         return f"{named} = 1 and {is_date}"
 
-    def _of(self, instant: str) -> str:
+    def of_instant(self, instant: str) -> str:
         """Return the SQL of the period of an instant."""
         local = self._local(instant)
         if self.freq == "1h":

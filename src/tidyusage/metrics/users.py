@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final, TypedDict, get_args
 from tidyusage import answers, catalogue
 from tidyusage.answers import GUARD, NOTICE, Query
 from tidyusage.errors import OptionError, is_count, known_options, one_of
-from tidyusage.metrics import person
+from tidyusage.metrics import missing_days, person
 from tidyusage.metrics.lists import MOST
 from tidyusage.metrics.person import PERSON
-from tidyusage.metrics.query import INTEGER, Usage, usage
+from tidyusage.metrics.query import BOOLEAN, INTEGER, Usage, usage
 from tidyusage.metrics.source import CUT
 from tidyusage.metrics.time import FIRST, LAST, Periods
 from tidyusage.sqltext import grouped, listed, ordered, quote, trimmed
@@ -344,6 +344,8 @@ def _rolling_query(asked: Usage, rolling: int, crossing: Crossing) -> Query:
     at = "cast(period as timestamp)"
     series = f"generate_series({at}, {at} + {before}, {periods.step()})"
     sql = f"""{people_of(asked, crossing)},
+{missing_days.incomplete(asked, reach=before)},
+{missing_days.lives(asked)},
 covered as (
   select min({at}) as tu__first, max({at}) as tu__last
   from people
@@ -353,33 +355,50 @@ spine as (
   from covered
 ),
 groups as (
-  select distinct {", ".join(dims) or "1 as tu__one"}
+  select {listed(*dims)}max(case when {PERSON} is not null then 1 else 0 end) as tu__named
   from people
+  {grouped(*dims)}
 ),
 reached as (
-  select {listed(*dims)}tu__at, tu__first, cast(null as varchar) as {PERSON}, 0 as tu__active
+  select {listed(*dims)}tu__at, tu__first, tu__named, cast(null as varchar) as {PERSON},
+    0 as tu__active
   from groups
   cross join spine
   union all
   select {listed(*dims)}unnest({series}) as tu__at, cast(null as timestamp) as tu__first,
-    {PERSON}, tu__active
+    cast(null as integer) as tu__named, {PERSON}, tu__active
   from people
-  where {PERSON} is not null
 ),
 counted as (
   select {listed(*dims)}tu__at, max(tu__first) + {before} as tu__full,
+    max(tu__named) = 1 and count(*) = 1 as tu__is_quiet,
     {active_of("tu__active")} as active_users
   from reached
   group by {listed(*dims)}tu__at
   having max(tu__first) is not null
+),
+rolled as (
+  select {periods.named("tu__at")} as period, {listed(*dims)}tu__at >= tu__full as tu__is_full,
+    active_users, tu__is_quiet
+  from counted
+),
+judged as (
+  select rolled.*, {missing_days.IS_COMPLETE} as tu__is_complete,
+    {missing_days.is_alive("rolled")} as tu__is_alive
+  from rolled
+  {missing_days.joined(asked, "rolled")}
+  {missing_days.joined_lives(asked, "rolled")}
 )
-select {periods.named("tu__at")} as period,
-  {listed(*dims)}case when tu__at >= tu__full then active_users end as active_users\
-{said_of_crossing(asked, crossing)}
-from counted
+select period, {listed(*dims)}
+  case when not tu__is_full then null
+    when tu__is_quiet and tu__is_alive then 0
+    else active_users end as active_users,
+  tu__is_full and tu__is_complete as complete{said_of_crossing(asked, crossing)}
+from judged
 order by {ordered("period", "active_users desc", *dims)}"""
-    results = {"active_users": INTEGER}
-    return asked.query(sql, fields_of(asked), results, **limits(asked, crossing), portable=False)
+    results = {"active_users": INTEGER, "complete": BOOLEAN}
+    fields = (*fields_of(asked), *missing_days.FIELDS)
+    return asked.query(sql, fields, results, **limits(asked, crossing), portable=False)
 
 
 def active(asked: Usage) -> str:

@@ -9,17 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.checks.findings.check import Check, figure, found, named, sentence, spelled
+from tidyusage.metrics import missing_days
+from tidyusage.metrics.missing_days import KEYS as _KEYS
+from tidyusage.metrics.missing_days import SERIES
 from tidyusage.metrics.money import CURRENCY
 from tidyusage.metrics.policy import BILLED, code, cost, fields_of
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
 
-SERIES: Final = ("product.id", "organization.id")
-_KEYS: Final = '"product.id", "organization.id"'
-_SAME: Final = " and ".join(
-    f'tu__a."{name}" is not distinct from tu__b."{name}"' for name in SERIES
-)
 _TOKENS: Final = ("usage.tokens.total", "usage.tokens.input", "usage.tokens.output")
 _DATES: Final = ("start_date", "end_date")
 _FIELDS: Final = ("id", *SERIES, *_DATES)
@@ -28,10 +26,6 @@ DAILY: Final = (*_FIELDS, "metric_name", *fields_of(BILLED), *_TOKENS)
 # A column without any value may have no type.
 _START, _END = (f"cast({name} as timestamp)" for name in _DATES)
 _DAY: Final = f"({_END} is null or {_END} <= {_START} + interval 1 day)"
-_LONGEST: Final = 366  # days of a window; what is longer tells of no day
-_ENOUGH: Final = 5  # days of a kind, below which nothing is known of it
-_SHARE: Final = 0.75  # of a kind's days, from which a series is there every day
-_MANY: Final = 3  # records a day, from which a day without any is no chance (5 % at 3, of Poisson)
 _BEFORE: Final = 20  # days of its kind to which the last one is compared
 _COMPARED: Final = 16  # how many of them there must be
 _HALF: Final = 0.5
@@ -42,26 +36,7 @@ _LEAST: Final = 0.1  # of the median, below which no deviation is taken to be
 
 
 def _covered(_: Usage) -> str:
-    """Return the steps to ``covered``: each day of each series that a record's window touches."""
-    return f"""windows as (
-  select {_KEYS}, date_trunc('day', {_START}) as tu__first,
-    case when {_DAY} then date_trunc('day', {_START})
-      else date_trunc('day', {_END} - interval 1 microsecond) end as tu__last,
-    count(*) as tu__count
-  from usage
-  where start_date is not null
-    and ({_END} is null or {_END} <= {_START} + interval {_LONGEST} day)
-  group by all
-),
-touched as (
-  select {_KEYS}, unnest(generate_series(tu__first, tu__last, interval 1 day)) as day, tu__count
-  from windows
-),
-covered as (
-  select {_KEYS}, day, isodow(day) > 5 as is_weekend, sum(tu__count) as tu__count
-  from touched
-  group by all
-)"""
+    return missing_days.covered("usage", start=_START, end=_END)
 
 
 def _missing_days(asked: Usage) -> str:
@@ -82,45 +57,17 @@ def _missing_days(asked: Usage) -> str:
         ),
         records="max(tu__records)",
     )
-    alike = "list_max(map_values(histogram(tu__count)))"
-    return f"""spans as (
-  select {_KEYS}, min(day) as tu__first, max(day) as tu__last, sum(tu__count) as tu__records
-  from covered
-  group by {_KEYS}
-  having count(*) >= {_ENOUGH} and date_diff('day', min(day), max(day)) < 6 * count(*)
-),
-calendar as (
-  select *, isodow(day) > 5 as is_weekend
-  from (
-    select *, unnest(generate_series(tu__first, tu__last, interval 1 day)) as day
-    from spans
-  )
-),
-marked as (
-  select tu__a.*, tu__b.tu__count
-  from calendar as tu__a
-  left join covered as tu__b on {_SAME} and tu__a.day = tu__b.day
-),
-habits as (
-  select {_KEYS}, is_weekend
-  from marked
-  group by {_KEYS}, is_weekend
-  having count(tu__count) >= {_ENOUGH} and count(tu__count) >= {_SHARE} * count(*)
-    and (avg(tu__count) >= {_MANY}
-      or {alike} >= {_SHARE} * count(tu__count))
-),
-holes as (
-  select tu__a.*,
-    date_diff('day', tu__first, day) - row_number() over (
-      partition by tu__a."product.id", tu__a."organization.id" order by day
+    return f"""{missing_days.holes()},
+hole_runs as (
+  select {_KEYS}, tu__day as day, tu__records,
+    date_diff('day', tu__first, tu__day) - row_number() over (
+      partition by {_KEYS} order by tu__day
     ) as tu__run
-  from marked as tu__a
-  semi join habits as tu__b on {_SAME} and tu__a.is_weekend = tu__b.is_weekend
-  where tu__count is null
+  from holes
 ),
 missing_days as (
   select {said}
-  from holes
+  from hole_runs
   group by {_KEYS}, tu__run
 )"""
 
@@ -219,7 +166,8 @@ late_days as (
   from (
     select tu__a.*, tu__b.tu__count
     from dropped as tu__a
-    join last_counts as tu__b on {_SAME} and tu__a.day = tu__b.day
+    join last_counts as tu__b on {missing_days.same_series("tu__a", "tu__b")}
+      and tu__a.day = tu__b.day
     where tu__a.tu__place = 1
   )
 )"""

@@ -1,0 +1,200 @@
+"""Quiet and missing days: the one definition, shared by findings, rolling values and trends.
+
+A series is what one product tells of one organization.  A day without a record is missing where
+the series has records on most days of its kind (Monday to Friday, or the weekend); any other day
+between its first and its last is quiet: nothing happened then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tidyusage.metrics.source import RECORD
+from tidyusage.metrics.time import DATES, FIRST, LAST, PERIOD
+from tidyusage.sqltext import grouped, listed, quote
+
+if TYPE_CHECKING:
+    from tidyusage.metrics.query import Usage
+
+SERIES: Final = ("product.id", "organization.id")
+KEYS: Final = '"product.id", "organization.id"'
+FIELDS: Final = (*SERIES, *DATES)
+COMPLETE: Final = "complete"
+LONGEST: Final = 366  # days of a window; a longer one says nothing of single days
+ENOUGH: Final = 5  # days of a kind, below which no habit is known
+_SHARE: Final = 0.75  # of a kind's days, from which a series has records every day
+_MANY: Final = 3  # records a day, from which a day without any is no chance (5 % at 3, of Poisson)
+_IS_WEEKEND: Final = "tu__day >= date_trunc('week', tu__day) + interval '5 day'"
+# Microseconds per day with records: a sparser series is in order.
+_DENSE: Final = 6 * 86_400_000_000
+
+
+def same_series(one: str, other: str) -> str:
+    """Return the SQL test that two rows are of one series."""
+    return " and ".join(f'{one}."{name}" is not distinct from {other}."{name}"' for name in SERIES)
+
+
+def covered(source: str, *, start: str, end: str, count: str = "count(*)") -> str:
+    """Return the steps to ``day_covered``: each day of each series that a record's window touches.
+
+    ``start`` and ``end`` are the SQL of a window's times without a zone; the end may be missing.
+    A window of a day or less belongs to the day it starts on.
+    """
+    is_day = f"({end} is null or {end} <= {start} + interval '1 day')"
+    return f"""day_windows as (
+  select {KEYS}, date_trunc('day', {start}) as tu__first,
+    case when {is_day} then date_trunc('day', {start})
+      else date_trunc('day', {end} - interval '1 microsecond') end as tu__last,
+    {count} as tu__count
+  from {source}
+  where {start} is not null
+    and ({end} is null or {end} <= {start} + interval '{LONGEST} day')
+  group by {KEYS}, tu__first, tu__last
+),
+day_touches as (
+  select {KEYS}, tu__count,
+    unnest(generate_series(tu__first, tu__last, interval '1 day')) as tu__day
+  from day_windows
+),
+day_covered as (
+  select {KEYS}, tu__day, sum(tu__count) as tu__count
+  from day_touches
+  group by {KEYS}, tu__day
+)"""
+
+
+def holes() -> str:
+    """Return the steps from ``day_covered`` to ``holes``: the missing days of each series."""
+    return f"""day_spans as (
+  select {KEYS}, min(tu__day) as tu__first, max(tu__day) as tu__last, sum(tu__count) as tu__records
+  from day_covered
+  group by {KEYS}
+  having count(*) >= {ENOUGH}
+    and date_diff('microsecond', min(tu__day), max(tu__day)) < {_DENSE} * count(*)
+),
+day_calendar as (
+  select *, {_IS_WEEKEND} as is_weekend
+  from (
+    select *, unnest(generate_series(tu__first, tu__last, interval '1 day')) as tu__day
+    from day_spans
+  ) as tu__days
+),
+day_marks as (
+  select tu__a.*, tu__b.tu__count
+  from day_calendar as tu__a
+  left join day_covered as tu__b on {same_series("tu__a", "tu__b")}
+    and tu__a.tu__day = tu__b.tu__day
+),
+day_sizes as (
+  select {KEYS}, is_weekend, tu__count, count(*) as tu__days, count(tu__count) as tu__covered,
+    sum(tu__count) as tu__all
+  from day_marks
+  group by {KEYS}, is_weekend, tu__count
+),
+day_habits as (
+  select {KEYS}, is_weekend
+  from day_sizes
+  group by {KEYS}, is_weekend
+  having sum(tu__covered) >= {ENOUGH}
+    and sum(tu__covered) >= {_SHARE} * sum(tu__days)
+    and (sum(tu__all) >= {_MANY} * sum(tu__covered)
+      or max(tu__covered) >= {_SHARE} * sum(tu__covered))
+),
+holes as (
+  select tu__a.*
+  from day_marks as tu__a
+  join day_habits as tu__b on {same_series("tu__a", "tu__b")}
+    and tu__a.is_weekend = tu__b.is_weekend
+  where tu__a.tu__count is null
+)"""
+
+
+def incomplete(asked: Usage, *, reach: str = "") -> str:
+    """Return the steps from ``records`` to ``incomplete``: by group, the periods with missing days.
+
+    A group is of the series that its records are of.  ``reach`` is the SQL of the length by which
+    a period's value looks back beyond the period.
+    """
+    periods = asked.periods
+    if periods is None:
+        raise TypeError("A question without periods has none that could be incomplete.")
+    dims = listed(*asked.dimensions)
+    last = "tu__day + interval '1 day' - interval '1 microsecond'"
+    until = f"cast(tu__last_hole as timestamp){f' + {reach}' if reach else ''}"
+    series = f"generate_series(cast(tu__first_hole as timestamp), {until}, {periods.step()})"
+    has_lists = any(dimension.child for dimension in asked.by)
+    count = f"count(distinct {RECORD})" if has_lists else "count(*)"
+    end = f"({periods.given_end()})"
+    return f"""{covered("records", start="start_date", end=end, count=count)},
+{holes()},
+hole_periods as (
+  select {_ALIASED}, {periods.of_instant("tu__day")} as tu__first_hole,
+    {periods.of_instant(f"({last})")} as tu__last_hole
+  from holes
+),
+group_series as (
+  select distinct {dims}{_ALIASED}
+  from records
+  where start_date is not null
+),
+incomplete_bounds as (
+  select {dims}unnest({series}) as tu__at
+  from hole_periods
+  join group_series on {_of_group("hole_periods")}
+),
+incomplete as (
+  select distinct {dims}{periods.named("tu__at")} as {PERIOD}
+  from incomplete_bounds
+)"""
+
+
+def joined(asked: Usage, step: str) -> str:
+    """Return the SQL that joins ``incomplete`` to a step with the question's keys."""
+    same = " and ".join(f"{step}.{key} is not distinct from incomplete.{key}" for key in asked.keys)
+    return f"left join incomplete on {same}"
+
+
+def lives(asked: Usage) -> str:
+    """Return the steps from ``usage`` to ``lives``: each group's first and last period.
+
+    They are those of the series that the group is of; between them, a day without a record and not
+    missing is quiet.  The question's records are whole, and `incomplete` comes before.
+    """
+    dims = asked.dimensions
+    return f"""series_lives as (
+  select {_ALIASED}, min({FIRST}) as tu__born, max({LAST}) as tu__gone
+  from usage
+  group by {KEYS}
+),
+lives as (
+  select {listed(*dims)}min(tu__born) as tu__born, max(tu__gone) as tu__gone
+  from group_series
+  join series_lives on {_of_group("series_lives")}
+  {grouped(*dims)}
+)"""
+
+
+def joined_lives(asked: Usage, step: str) -> str:
+    """Return the SQL that joins ``lives`` to a step with the question's dimensions."""
+    dims = asked.dimensions
+    same = " and ".join(f"{step}.{key} is not distinct from lives.{key}" for key in dims)
+    return f"left join lives on {same or 'true'}"
+
+
+def is_alive(step: str) -> str:
+    """Return the SQL test of a step's period that is within its group's life."""
+    return f"coalesce({step}.{PERIOD} >= tu__born and {step}.{PERIOD} <= tu__gone, false)"
+
+
+IS_COMPLETE: Final = f"incomplete.{PERIOD} is null"
+
+
+# A series may be a dimension too, so steps that are joined to groups call its columns by place.
+_ALIASES: Final = tuple(f"tu__series_{place}" for place, _ in enumerate(SERIES))
+_ALIASED: Final = ", ".join(
+    f"{quote(name)} as {alias}" for name, alias in zip(SERIES, _ALIASES, strict=True)
+)
+
+
+def _of_group(step: str) -> str:
+    return " and ".join(f"group_series.{n} is not distinct from {step}.{n}" for n in _ALIASES)
