@@ -124,14 +124,14 @@ def test_who_is_met_everywhere_has_one_colour_everywhere(name):
 def test_those_shown_keep_their_colour_in_a_dozen_or_fewer():
     names = [f"model-{n}" for n in range(12)]
     every = colors.assign(names)
-    assert colors.assign(names, shown=names[:3]) == {name: every[name] for name in names[:3]}
+    assert colors.assign(names, shown=[names[:3]]) == {name: every[name] for name in names[:3]}
 
 
 def test_of_more_than_a_dozen_those_shown_differ():
     names = [f"model-{n}" for n in range(40)]
     for begin in range(28):
         shown = names[begin : begin + 12]
-        found = colors.assign(names, shown=shown)
+        found = colors.assign(names, shown=[shown])
         assert set(found) == set(shown)
         assert len(set(found.values())) == 12
 

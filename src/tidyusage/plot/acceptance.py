@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
@@ -66,7 +67,8 @@ def acceptance_rate(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many groups are shown; all others are one, measured anew.
+        How many groups each kind shows; its other groups are folded into one and measured
+        again.
     colors
         Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
@@ -99,7 +101,9 @@ def acceptance_rate(
     """
     times = Times.of(frame, freq, tz, end)
     metric = partial(metrics.acceptance_rate, people=people, kind=kind)
-    answer = asked(metric, frame, by, size="offered", most=groups, overlap=overlap, **times.options)
+    answer = asked(
+        metric, frame, by, size=itemgetter("offered"), most=groups, overlap=overlap, **times.options
+    )
     if not by and not freq:
         answer = _by_kind(answer)
     plan = Plan(
@@ -130,7 +134,7 @@ def _by_kind(answer: Answer) -> Answer:
     """Return an answer whose kinds are its groups."""
     kinds = tuple(row["kind"] for row in answer.rows if row["kind"] is not None)
     rows = [row | {GROUP: row["kind"]} for row in answer.rows]
-    return Answer(rows, Groups("kind", kinds, kinds), None)
+    return Answer(rows, Groups("kind", kinds, {None: kinds}, len(kinds)), None)
 
 
 def _rate(row: Row) -> Row:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 # Found by a search for twelve colours, and the two greys, that stay as far apart as they can: to
 # full sight and to simulated protanopia, deuteranopia and tritanopia, each with a contrast of 3 to
@@ -50,14 +50,14 @@ NONE: Final = "#6a6a6a"  # records that name no group
 def assign(
     names: Iterable[str],
     fixed: Mapping[str, str] | None = None,
-    shown: Iterable[str] | None = None,
+    shown: Iterable[Collection[str]] | None = None,
 ) -> dict[str, str]:
     """Return the colour of each name.
 
     Names that are met everywhere have a colour of their own.  Any other wants the same colours, in
     the same order, wherever it stands, and of two that want one the same gives way.  So the charts
     of a frame agree, and mostly those of other frames.  Where there are more names than colours,
-    those that are ``shown`` together differ still, as long as they are no more than twelve.
+    names that one panel shows together still differ, as long as they are no more than twelve.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def assign(
     fixed
         Colours that are given, by name; no other name gets them.
     shown
-        The names of one chart, if those are not all.
+        The names that each panel of a chart shows, if it does not show all names.
 
     Returns
     -------
@@ -80,11 +80,16 @@ def assign(
     """
     fixed = _checked(fixed or {})
     every = set(names)
-    asked = every if shown is None else set(shown)
+    panels = [every] if shown is None else [set(names) for names in shown]
     # Only the names that have a colour to themselves: the others give way to what is shown.
     owners = _given({}, every, fixed, only_owners=True)
-    first = {name: owners[name] for name in _unlike(owners) if name in asked}
-    return _given(first, asked, fixed)
+    visible: set[str] = set().union(*panels)
+    if len(visible) <= len(PALETTE):  # enough for every name of the chart to differ
+        panels = [visible]
+    found = {name: owners[name] for name in _unlike(owners) if name in visible}
+    for panel in panels:
+        found |= _given({name: found[name] for name in panel & set(found)}, panel, fixed)
+    return found
 
 
 def _checked(fixed: Mapping[str, str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tidyusage.plot import draw, labels
-from tidyusage.plot.colors import PALETTE
+from tidyusage.plot.colors import OTHER, PALETTE
 from tidyusage.plot.draw import Look
 from tidyusage.plot.groups import GROUP, PANEL
 
@@ -53,16 +53,29 @@ class Plan:
 def drawn(plan: Plan, rows: Iterable[Row]) -> Any:
     """Return the chart of an answer's rows that have a figure."""
     colors = _colors(plan)
-    ranks = {name: rank for rank, name in enumerate(colors)}
-    ready = sorted((_ready(plan, row, ranks) for row in rows), key=_is_rest(plan))
-    there = {row[_channel(plan)] for row in ready}  # one legend for all panels
-    colors = {name: color for name, color in colors.items() if name in there}
+    rows = list(rows)
+    ranks = {split: _ranks(plan, split) for split in {row.get(plan.split) for row in rows}}
+    ready = [_ready(plan, row, ranks[row.get(plan.split)]) for row in rows]
+    ready.sort(key=lambda row: _is_rest(plan, row))
+    colors = _visible(plan, colors, ready)
     undated = [row for row in ready if _is_undated(plan, row)]
     ready = [row for row in ready if not _is_undated(plan, row)]
     places = plan.times.places(row["at"] for row in ready)
     panels = _panels(plan, ready)
+    # One legend for all panels, unless a colour in it would mean two groups.
+    has_legends = _has_ambiguous_colors(colors)
     charts = [
-        (heading, _chart(plan, split, part, colors, places=places, reach=reach))
+        (
+            heading,
+            _chart(
+                plan,
+                split,
+                part,
+                _visible(plan, colors, part) if has_legends else colors,
+                places=places,
+                reach=reach,
+            ),
+        )
         for heading, split, part in panels
         for reach in [_reach(plan, split, panels)]
     ]
@@ -74,8 +87,20 @@ def drawn(plan: Plan, rows: Iterable[Row]) -> Any:
         UNDATED if undated else "",
         "" if ready else NOTHING,
     ]
-    apart = ("x", "y", "color") if plan.mark == "heat" else ("x", "y")
+    apart = ("x", "y", "color") if plan.mark == "heat" or has_legends else ("x", "y")
     return draw.panels(charts, plan.title, said, apart=apart)
+
+
+def _visible(plan: Plan, colors: Mapping[str, str], rows: Iterable[Row]) -> dict[str, str]:
+    """Return the colours that rows need."""
+    there = {row[_channel(plan)] for row in rows}
+    return {name: color for name, color in colors.items() if name in there}
+
+
+def _has_ambiguous_colors(colors: Mapping[str, str]) -> bool:
+    """Tell whether two groups that have a name share a colour."""
+    named = [color for color in colors.values() if color != OTHER]
+    return len(set(named)) < len(named)
 
 
 def _is_undated(plan: Plan, row: Row) -> bool:
@@ -115,11 +140,12 @@ def _channel(plan: Plan) -> str:
     return PART if plan.parts else GROUP
 
 
-def _is_rest(plan: Plan) -> Callable[[Row], bool]:
-    """Return the test of what stands last whatever its size: all the groups that are not shown."""
-    is_ordered = plan.mark == "pareto" or plan.answer.groups is None
-    rest = "" if is_ordered or plan.answer.groups is None else plan.answer.groups.rest
-    return lambda row: bool(rest) and row[GROUP] == rest
+def _is_rest(plan: Plan, row: Row) -> bool:
+    """Tell whether a row is of the folded groups, which come last whatever their size."""
+    groups = plan.answer.groups
+    if plan.mark == "pareto" or groups is None:  # a Pareto chart's rows are in order
+        return False
+    return groups.is_rest(row)
 
 
 def _colors(plan: Plan) -> Mapping[str, str]:
@@ -130,12 +156,18 @@ def _colors(plan: Plan) -> Mapping[str, str]:
     return groups.colors(plan.colors) if groups else {"": PALETTE[0]}
 
 
+def _ranks(plan: Plan, split: Any) -> dict[str, int]:
+    """Return the place of each group, or each part, of a split in a stack."""
+    groups = plan.answer.groups
+    order = list(plan.parts) or (groups.order(split) if groups else [""])
+    return {name: rank for rank, name in enumerate(order)}
+
+
 def _ready(plan: Plan, row: Row, ranks: Mapping[str, int]) -> Row:
     """Return a row with its place in time and in a stack."""
     at = row.get(PERIOD)
     place = {"at": at, PERIOD: plan.times.label(at), "whole": plan.times.covers(at)}
-    rank = ranks[row[_channel(plan)]]
-    return {**row, **place, "rank": rank}
+    return {**row, **place, "rank": ranks[row[_channel(plan)]]}
 
 
 def _panels(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Any, list[Row]]]:
@@ -143,7 +175,7 @@ def _panels(plan: Plan, rows: Sequence[Row]) -> list[tuple[str, Any, list[Row]]]
     found: dict[tuple[str, Any], list[Row]] = {}
     for row in rows:
         found.setdefault((row[PANEL], row.get(plan.split)), []).append(row)
-    order = plan.answer.panels.order if plan.answer.panels else [""]
+    order = list(plan.answer.panels.colors(None)) if plan.answer.panels else [""]
     keys = sorted(found, key=lambda key: (order.index(key[0]), key[1] is None, str(key[1])))
     several = len({split for _, split in keys}) > 1
     return [

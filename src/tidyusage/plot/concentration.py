@@ -16,7 +16,7 @@ from tidyusage.plot.periods import Times
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tidyusage.plot.groups import Answer, Row
+    from tidyusage.plot.groups import Answer, Groups, Row
     from tidyusage.typing import Charge, Conventions, Frame, Overlap, People, Rates
 
 
@@ -63,7 +63,8 @@ def pareto(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many groups are shown; all others are one, measured anew.
+        How many groups each currency shows; its other groups are folded into one and measured
+        again.
     colors
         Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
@@ -104,7 +105,7 @@ def pareto(
         token_convention=token_convention,
         people=people,
     )
-    answer = asked(how.ranked, frame, (by,), size="share", most=groups, overlap=overlap)
+    answer = asked(how.ranked, frame, (by,), size=how.value, most=groups, overlap=overlap)
     plan = Plan(
         answer,
         times,
@@ -122,9 +123,9 @@ def pareto(
 
 def _together(rows: Iterable[Row], answer: Answer) -> Iterator[Row]:
     """Yield rows from the largest, each with the share that it has with all before it."""
-    last = [answer.groups.rest, answer.groups.label(None)] if answer.groups else []
+    groups = answer.groups
     found: dict[str | None, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: (_place(row[GROUP], last), -row[VALUE])):
+    for row in sorted(rows, key=lambda row: (_place(row, groups), -row[VALUE])):
         found.setdefault(row.get("currency"), []).append(row)
     for part in found.values():
         is_whole = all((row["share"] or 0) >= 0 for row in part)  # else shares are none
@@ -134,6 +135,8 @@ def _together(rows: Iterable[Row], answer: Answer) -> Iterator[Row]:
             yield row | {"cumulative": told, "together": labels.percent(told)}
 
 
-def _place(name: str, last: list[str]) -> int:
-    """Return where a group stands: before, or at a place among the last."""
-    return last.index(name) + 1 if name in last else 0
+def _place(row: Row, groups: Groups | None) -> int:
+    """Return 0 for a group, 1 for the folded groups, and 2 for records that name no group."""
+    if groups is None:
+        return 0
+    return 1 if groups.is_rest(row) else 2 if row[GROUP] == groups.label(None) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
@@ -10,13 +11,13 @@ from tidyusage.errors import known_options
 from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
-from tidyusage.plot.groups import DOZEN, GROUP, asked
+from tidyusage.plot.groups import DOZEN, asked
 from tidyusage.plot.periods import Times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tidyusage.plot.groups import Answer, Row
+    from tidyusage.plot.groups import Answer, Groups, Row
     from tidyusage.typing import Charge, Ends, Frame, Freq, Overlap, People, Rates
 
 COST: Final = "cost"
@@ -71,7 +72,8 @@ def cost_by(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many groups are shown; all others are one, measured anew.
+        How many groups each currency shows; its other groups are folded into one and measured
+        again.
     colors
         Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
@@ -112,7 +114,9 @@ def cost_by(
         to=to,
         assume_currency=assume_currency,
     )
-    answer = asked(metric, frame, by, size="share", most=groups, overlap=overlap, **times.options)
+    answer = asked(
+        metric, frame, by, size=itemgetter(COST), most=groups, overlap=overlap, **times.options
+    )
     plan = Plan(
         answer,
         times,
@@ -124,7 +128,8 @@ def cost_by(
         colors=colors,
         notes=unpriced(answer),
     )
-    return drawn(plan, [_told(row) for row in answer.rows if row[COST] is not None])
+    rows = [_told(row, answer.groups) for row in answer.rows if row[COST] is not None]
+    return drawn(plan, rows)
 
 
 def titled(charge: Charge) -> str:
@@ -136,18 +141,21 @@ def titled(charge: Charge) -> str:
 
 def unpriced(answer: Answer) -> tuple[str, ...]:
     """Return what is to be said of groups that have no cost at all."""
-    names = {row[GROUP] for row in answer.rows if row[COST] is None}
-    names -= {row[GROUP] for row in answer.rows if row[COST] is not None}
-    is_told = names and answer.groups
-    return (f"Without any cost, and not shown: {labels.some(sorted(names))}.",) if is_told else ()
+    groups = answer.groups
+    if groups is None or not groups.silent:
+        return ()
+    return (f"Without any cost, and not shown: {labels.some(groups.silent_labels)}.",)
 
 
-def _told(row: Row) -> Row:
+def _told(row: Row, groups: Groups | None) -> Row:
     cost = row[COST]
+    # Folded groups' records include those of groups that have no cost in this currency.
+    is_folded = groups is not None and groups.is_rest(row)
+    of = "" if is_folded else f" of {row['records']:,}"
     return {
         **row,
         "text": labels.price(cost, row["currency"]),
         "figure": f"{labels.exact(cost, row['currency'])} {labels.money(row['currency'])}",
         "part_of": labels.percent(row["share"]),
-        "of_records": f"{row['priced']:,} of {row['records']:,}",
+        "of_records": f"{row['priced']:,}{of}",
     }

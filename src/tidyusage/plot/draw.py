@@ -132,7 +132,7 @@ def lines(rows: Sequence[Row], look: Look, time: Time) -> Any:
 def heat(rows: Sequence[Row], look: Look, time: Time) -> Any:
     """Draw a cell a group and period; where there is no figure, there is no cell."""
     alt = altair()
-    order = [name for name in look.colors if any(row[GROUP] == name for row in rows)]
+    order = list(dict.fromkeys(row[GROUP] for row in sorted(rows, key=lambda row: row["rank"])))
     scale = alt.Scale(scheme=alt.SchemeParams("viridis", extent=[0.12, 1]), zero=True)
     legend = alt.Legend(title=look.title, labelExpr=labels.TICKS, gradientLength=160)
     legend = legend if rows else None

@@ -2,62 +2,103 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import engines
 from tidyusage.errors import OptionError, is_count
+from tidyusage.metrics import spread
 from tidyusage.metrics.missing_charges import ALREADY_CHECKED
 from tidyusage.metrics.source import Folded
 from tidyusage.plot import colors as colors_
 from tidyusage.plot import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 DOZEN: Final = 12
 MOST: Final = 2  # dimensions of a chart: one has colours, one has panels
 GROUP: Final = "group"
 PANEL: Final = "panel"
 Row = dict[str, Any]
+Size = Callable[[Row], float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The groups of a dimension: all its ``names``, and the ``kept`` ones, the largest first."""
+    """The groups of a dimension: in each split, the ``most`` largest are shown and the rest folded.
+
+    A split is what has an axis of its own: a currency, or a kind of acceptance.  ``names`` are all
+    groups that have a name.  ``members`` are the groups with a figure in each split, the largest
+    first; ``silent`` are those without a figure in any split.
+    """
 
     dimension: str
     names: tuple[str, ...]
-    kept: tuple[str, ...]
+    members: Mapping[str | None, Sequence[str]]
+    most: int
+    silent: tuple[str | None, ...] = ()
+
+    @classmethod
+    def from_rows(
+        cls, rows: Iterable[Row], place: int, *, size: Size, dimension: str, most: int
+    ) -> Groups:
+        """Rank the groups of the dimension at a place of ``by``, each split by its own figures."""
+        sizes: dict[str | None, dict[str, float]] = {}
+        has_figure: dict[str | None, bool] = {}
+        for row in rows:
+            name, figure = row["by"][place], size(row)
+            has_figure[name] = has_figure.get(name, False) or figure is not None
+            if name is not None and figure is not None:
+                sizes.setdefault(split_of(row), defaultdict(float))[name] += figure
+        members = {split: _largest_first(of) for split, of in sizes.items()}
+        names = tuple(name for name in has_figure if name is not None)
+        silent = tuple(name for name, has in has_figure.items() if not has)
+        return cls(dimension, names, members, most, silent)
+
+    def kept(self, split: str | None) -> tuple[str, ...]:
+        """Return the groups that a split shows, the largest first."""
+        return tuple(self.members.get(split, ())[: self.most])
+
+    def rest(self, split: str | None) -> str:
+        """Return what the folded groups of a split are called; empty if there are none."""
+        folded = len(self.members.get(split, ())) - self.most
+        return labels.unlike(f"other ({folded:,})", self.names) if folded > 0 else ""
+
+    def folded(self, split: str | None) -> Folded:
+        """Return the dimension as a metric is to group a split's figures by it."""
+        rest = self.rest(split)
+        return Folded(self.dimension, self.kept(split) if rest else None, rest)
+
+    def is_rest(self, row: Row) -> bool:
+        """Tell whether a row holds the folded groups of its split."""
+        rest = self.rest(split_of(row))
+        return bool(rest) and row[GROUP] == rest
 
     @property
-    def rest(self) -> str:
-        """What all the others are called together; empty where there are none."""
-        folded = len(self.names) - len(self.kept)
-        return labels.unlike(f"other ({folded:,})", self.names) if folded else ""
-
-    @property
-    def folded(self) -> Folded:
-        """The dimension as a metric is to group by it."""
-        return Folded(self.dimension, self.kept if self.rest else None, self.rest)
+    def silent_labels(self) -> list[str]:
+        """What the groups without a figure are called, in alphabetical order."""
+        return sorted(map(self.label, self.silent))
 
     def label(self, value: str | None) -> str:
         """Return what a chart calls a group."""
         return labels.group(value, self.names)
 
-    @property
-    def order(self) -> list[str]:
-        """What may be shown: the largest first, then the rest, then what has no name."""
-        return list(self.colors(None))
+    def order(self, split: str | None) -> list[str]:
+        """Return what a split may show: the largest first, then the rest, then the unnamed."""
+        rest = self.rest(split)
+        return [*map(self.label, self.kept(split)), *([rest] if rest else []), self.label(None)]
 
     def colors(self, fixed: Mapping[str, str] | None) -> dict[str, str]:
-        """Return the colours of what may be shown, in the order of its groups."""
-        given = colors_.assign(self.names, fixed, self.kept)
-        found = {self.label(name): given[name] for name in self.kept}
-        if self.rest:
-            found[self.rest] = colors_.OTHER
+        """Return the colour of everything shown; a group has the same one in every split."""
+        shown = [self.kept(split) for split in self.members]
+        given = colors_.assign(self.names, fixed, shown)
+        found = {self.label(name): given[name] for kept in shown for name in kept}
+        found |= {rest: colors_.OTHER for split in self.members if (rest := self.rest(split))}
         return found | {self.label(None): colors_.NONE}
 
 
@@ -80,26 +121,54 @@ def asked(
     frame: Any,
     by: tuple[str, ...],
     *,
-    size: str,
+    size: Size,
     most: int = DOZEN,
     overlap: str = "warn",
     rank: Callable[..., Any] | None = None,
     **options: Any,
 ) -> Answer:
-    """Ask a metric by its largest groups.
+    """Query a metric by the largest groups of each currency.
 
-    ``rank`` (else the metric, without periods) is asked first, and says by the column ``size``
-    which are largest.  Overlaps and missing columns are looked for once.
+    ``rank`` (by default the metric, without periods) is queried first; the ``size`` of its rows
+    decides which groups are the largest.  Overlaps and missing columns are checked once.
     """
     _check(by, most)
     if not by:
         return _named(rows_of(metric(frame, overlap=overlap, **options), by), None, None)
     rows = rows_of((rank or metric)(frame, *map(Folded, by), overlap=overlap), by)
-    chosen = [_largest(rows, place, size, name, most) for place, name in enumerate(by)]
-    if rank or options or any(one.rest for one in chosen):
-        folds = [one.folded for one in chosen]
-        rows = rows_of(metric(frame, *folds, overlap=ALREADY_CHECKED, **options), by)
-    return _named(rows, *(*chosen, None, None)[:MOST])
+    groups = [
+        Groups.from_rows(rows, place, size=size, dimension=name, most=most)
+        for place, name in enumerate(by)
+    ]
+    splits = list(dict.fromkeys(split_of(row) for row in rows if size(row) is not None)) or [None]
+    if rank or options or any(one.rest(split) for one in groups for split in splits):
+        measured = partial(metric, frame, overlap=ALREADY_CHECKED, **options)
+        rows = _folded_rows(measured, groups, splits)
+    return _named(rows, *(*groups, None, None)[:MOST])
+
+
+def split_of(row: Row) -> str | None:
+    """Return the currency of a row, or its kind of acceptance: figures that share no axis."""
+    found: str | None = row.get("currency", row.get("kind"))
+    return found
+
+
+def _folded_rows(
+    measured: Callable[..., Any], groups: Sequence[Groups], splits: Sequence[str | None]
+) -> list[Row]:
+    """Query a metric once for each different fold, and keep the rows of the splits that have it.
+
+    Groups are folded in SQL because distinct users and rates of several groups cannot be added up.
+    """
+    by = [one.dimension for one in groups]
+    folds = {split: tuple(one.folded(split) for one in groups) for split in splits}
+    first = folds[splits[0]]  # also for rows without a figure, whose split may be no other's
+    found: list[Row] = []
+    with spread.warn_once():
+        for fold in dict.fromkeys(folds.values()):
+            rows = rows_of(measured(*fold), by)
+            found += [row for row in rows if folds.get(split_of(row), first) == fold]
+    return found
 
 
 def _named(rows: list[Row], groups: Groups | None, panels: Groups | None) -> Answer:
@@ -138,14 +207,5 @@ def _check(by: tuple[str, ...], most: int) -> None:
         raise OptionError(f"groups={most!r} is no number of groups.", "Give one such as 12.")
 
 
-def _largest(rows: Iterable[Row], place: int, size: str, dimension: str, most: int) -> Groups:
-    """Return the groups of a dimension, by their largest figure in any currency or kind."""
-    sizes: dict[str, Counter[Any]] = {}
-    for row in rows:
-        name = row["by"][place]
-        if name is not None:
-            apart = row.get("currency"), row.get("kind")
-            sizes.setdefault(name, Counter())[apart] += row[size] or 0
-    largest = {name: max(map(abs, of.values())) for name, of in sizes.items()}
-    names = sorted(sizes, key=lambda name: (-largest[name], name))
-    return Groups(dimension, tuple(names), tuple(names[:most]))
+def _largest_first(sizes: Mapping[str, float]) -> list[str]:
+    return sorted(sizes, key=lambda name: (-abs(sizes[name]), name))

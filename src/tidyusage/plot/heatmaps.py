@@ -13,7 +13,7 @@ from tidyusage.plot.measure import VALUE, Measure
 from tidyusage.plot.periods import Times
 
 if TYPE_CHECKING:
-    from tidyusage.plot.groups import Answer
+    from tidyusage.plot.groups import Answer, Row
     from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, People, Rates
 
 _USERS: Final = 30
@@ -72,7 +72,7 @@ def heatmap(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many rows there are, those with the most.
+        How many rows each currency has: its largest groups.
 
     Returns
     -------
@@ -112,7 +112,6 @@ def heatmap(
         people=people,
     )
     answer = how.over_time(frame, (by,), times, overlap, groups)
-    kept = set(answer.groups.kept) if answer.groups else set()
     plan = Plan(
         answer,
         times,
@@ -124,7 +123,17 @@ def heatmap(
         mark="heat",
         notes=_left_out(answer, how),
     )
-    return drawn(plan, [row | how.told(row) for row in answer.rows if row[GROUP] in kept])
+    return drawn(plan, [row | how.told(row) for row in answer.rows if _is_shown(answer, row)])
+
+
+def _is_shown(answer: Answer, row: Row) -> bool:
+    groups = answer.groups
+    return not groups or not (groups.is_rest(row) or row[GROUP] == groups.label(None))
+
+
+def _unknown_last(item: tuple[str | None, Any]) -> tuple[bool, str]:
+    """Sort key that orders currencies as panels are ordered."""
+    return item[0] is None, item[0] or ""
 
 
 def _left_out(answer: Answer, how: Measure) -> tuple[str, ...]:
@@ -132,7 +141,13 @@ def _left_out(answer: Answer, how: Measure) -> tuple[str, ...]:
     groups = answer.groups
     if groups is None:
         return ()
-    rest = f"The largest {len(groups.kept):,} of {len(groups.names):,}." if groups.rest else ""
+    folded = [
+        f"{groups.most:,} of {len(members):,}"
+        + (f" ({labels.money(currency)})" if len(groups.members) > 1 else "")
+        for currency, members in sorted(groups.members.items(), key=_unknown_last)
+        if groups.rest(currency)
+    ]
+    rest = f"The largest {', '.join(folded)}." if folded else ""
     sums: dict[str | None, float] = {}
     for row in answer.rows:
         if row[GROUP] == groups.label(None):

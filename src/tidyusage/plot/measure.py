@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 VALUE: Final = "value"
 _ALL: Final = 1_000_000_000  # groups: `top` gives each its row
-# What stands in an answer beside the measure, whose column has its name.
+# The other columns of an answer.
 _BESIDE: Final = (
     *("period", "currency", "change", "change_rate", "share", "records", "rank", "groups"),
-    *(GROUP, PANEL),
+    *("by", GROUP, PANEL),
 )
 
 
@@ -69,7 +69,7 @@ class Measure:
             measured,
             frame,
             by,
-            size="share",
+            size=self.value,
             most=most,
             overlap=overlap,
             rank=rank,
@@ -82,9 +82,13 @@ class Measure:
             return f"{labels.exact(value, currency)} {labels.money(currency)}"
         return f"{labels.number(value)} {self.word}"
 
+    def value(self, row: Row) -> Any:
+        """Return the measure of a row, whose column has the measure's name."""
+        return next(row[name] for name in row if name not in _BESIDE)
+
     def told(self, row: Row) -> Row:
         """Return the figure of a row, in numbers and in words."""
-        value = next(row[name] for name in row if name not in _BESIDE)
+        value = self.value(row)
         return {
             VALUE: value,
             "figure": self.figure(value, row.get("currency")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
@@ -66,7 +67,7 @@ def tokens_by(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many groups are shown; all others are one, measured anew.
+        How many groups are shown; the others are folded into one and measured again.
     colors
         Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
@@ -99,7 +100,9 @@ def tokens_by(
     """
     times = Times.of(frame, freq, tz, end)
     metric = partial(metrics.tokens_by, people=people, token_convention=token_convention)
-    answer = asked(metric, frame, by, size="tokens", most=groups, overlap=overlap, **times.options)
+    answer = asked(
+        metric, frame, by, size=itemgetter("tokens"), most=groups, overlap=overlap, **times.options
+    )
     rows = [row for row in answer.rows if row["tokens"] is not None]
     in_groups = bool(freq and by)
     plan = Plan(

@@ -74,7 +74,8 @@ def trend(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many groups are shown; all others are one, measured anew.
+        How many groups each currency shows; its other groups are folded into one and measured
+        again.
     colors
         Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tidyusage import metrics
@@ -10,13 +11,13 @@ from tidyusage.errors import known_options
 from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
-from tidyusage.plot.groups import DOZEN, GROUP, asked
+from tidyusage.plot.groups import DOZEN, asked
 from tidyusage.plot.periods import Times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from tidyusage.plot.groups import Row
+    from tidyusage.plot.groups import Groups, Row
     from tidyusage.typing import Crossing, Ends, Frame, Freq, Overlap
 
 
@@ -62,7 +63,7 @@ def active_users(
     overlap
         What to do about rows that the sums count twice, as in `cost_by`.
     groups
-        How many groups are shown; all others are one, measured anew.
+        How many groups are shown; the others are folded into one and measured again.
     colors
         Colours by name of a group, such as `{"gpt-5.5": "#6f6eff"}`; the others are as ever.
 
@@ -100,7 +101,9 @@ def active_users(
     options: dict[str, Any] = dict(times.options)
     if rolling is not None:
         options["rolling"] = rolling
-    answer = asked(metric, frame, by, size="active_users", most=groups, overlap=overlap, **options)
+    answer = asked(
+        metric, frame, by, size=itemgetter("active_users"), most=groups, overlap=overlap, **options
+    )
     last = f" of the last {labels.plural(rolling, times.word)}" if rolling else ""
     plan = Plan(
         answer,
@@ -111,7 +114,7 @@ def active_users(
         tells={"figure": "active users"},
         colors=colors,
         mark="lines",
-        notes=_unnamed(answer.rows) if by else (),
+        notes=_unnamed(answer.groups),
     )
     rows = [row for row in answer.rows if row["active_users"] is not None]
     return drawn(plan, [row | _figure(row["active_users"]) for row in rows])
@@ -121,9 +124,8 @@ def _figure(count: float) -> Row:
     return {"figure": f"{count:,}", "text": f"{count:,}"}
 
 
-def _unnamed(rows: Iterable[Row]) -> tuple[str, ...]:
-    """Return what is to be said of groups whose records name no user."""
-    rows = list(rows)
-    named = {row[GROUP] for row in rows if row["active_users"] is not None}
-    silent = sorted({row[GROUP] for row in rows} - named)
-    return (f"Of these no record names a user: {labels.some(silent)}.",) if silent else ()
+def _unnamed(groups: Groups | None) -> tuple[str, ...]:
+    """Name the groups whose records name no user."""
+    if groups is None or not groups.silent:
+        return ()
+    return (f"Of these no record names a user: {labels.some(groups.silent_labels)}.",)
