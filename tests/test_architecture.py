@@ -40,7 +40,7 @@ FLOORS = [
     "metrics.duplicates metrics.rollup",
     "metrics.overlap metrics.missing_charges",
     "wide metrics.query metrics.rates",
-    "lazy layouts restore metrics.measures metrics.conventions",
+    "lazy layouts restore metrics.measures metrics.conventions metrics.missing_days",
     "spark.read",
     "metrics.money metrics.tokens metrics.acceptance",
     "metrics.users metrics.unit_cost metrics.totals metrics.measured",
