@@ -46,9 +46,9 @@ def test_rolling_counts_the_different_users_of_the_last_days(flatten):
     assert days(tu.active_users(flatten(JANUARY), freq="1d", rolling=1)) == [
         (1, 1),
         (2, 1),
-        (3, None),  # names nobody
+        (3, 0),  # no record: a quiet day
         (4, 1),
-        (5, None),
+        (5, None),  # a record that names nobody
     ]
 
 
@@ -64,8 +64,8 @@ def test_every_group_has_every_period_of_the_frame():
         (1, "chat"): None,
         (1, "cli"): None,
         (2, "chat"): 1,  # of January
-        (2, "cli"): None,  # names nobody in January or February
-        (3, "chat"): None,
+        (2, "cli"): 0,  # no record in January or February, which others of its product have
+        (3, "chat"): 0,
         (3, "cli"): 2,
     }
 
@@ -77,9 +77,9 @@ def test_rolling_weeks_begin_on_monday_in_a_zone():
     frame = tu.flatten_usage(records, backend="polars")
     here = tu.active_users(frame, freq="1w", rolling=2, tz="America/New_York")
     assert [tuple(row.values()) for row in rows(here)] == [
-        (dt.date(2026, 1, 5), None),
-        (dt.date(2026, 1, 12), 1),
-        (dt.date(2026, 1, 19), 1),
+        (dt.date(2026, 1, 5), None, False),
+        (dt.date(2026, 1, 12), 1, True),
+        (dt.date(2026, 1, 19), 1, True),
     ]
 
 

@@ -190,6 +190,17 @@ def days_tab(browser, folder):
     found.close()
 
 
+def test_no_change_is_told_against_a_week_of_missing_days(browser, folder):
+    # Monday 5 to Sunday 25 January, without the 12th and the 13th: 13 of 15 weekdays.
+    days = [day for day in range(5, 26) if day not in {12, 13}]
+    frame = tu.flatten_usage([record(f"d{day}", "alpha", day, "ada", 1) for day in days])
+    tab = Tab(browser, tu.report(frame, folder / "holes.html", freq="1w"))
+    assert tab.cards()["cost-USD"][1] == "19.00 USD"
+    assert len(tab.cards()["cost-USD"]) == 2
+    assert "no two whole weeks" in tab.page.inner_text("#compared")
+    tab.close()
+
+
 def test_of_days_the_last_seven_are_compared_and_any_name_is_drawn(days_tab):
     cards = days_tab.cards()
     assert cards["cost-USD"][2] == "last 7 days: +100.0 %"  # 7 × 2 after 7 × 1

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage.metrics.source import RECORD
 from tidyusage.metrics.time import DATES, FIRST, LAST, PERIOD
-from tidyusage.sqltext import grouped, listed, quote
+from tidyusage.sqltext import grouped, listed, ordered, quote
 
 if TYPE_CHECKING:
+    from tidyusage.answers import Query
     from tidyusage.metrics.query import Usage
 
 SERIES: Final = ("product.id", "organization.id")
@@ -146,6 +147,13 @@ incomplete as (
   select distinct {dims}{periods.named("tu__at")} as {PERIOD}
   from incomplete_bounds
 )"""
+
+
+def incomplete_query(asked: Usage) -> Query:
+    """Return the query of the periods with missing days, by the question's dimensions."""
+    order = ordered(*asked.period, *asked.dimensions)
+    sql = f"{incomplete(asked)}\nselect {', '.join(asked.keys)}\nfrom incomplete\norder by {order}"
+    return asked.query(sql, FIELDS, {}, portable=False)
 
 
 def joined(asked: Usage, step: str) -> str:

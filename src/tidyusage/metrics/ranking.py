@@ -146,7 +146,8 @@ def trend(
 
     `change` is the figure less that of the same group (and currency) in the calendar period just
     before; `change_rate` is the change divided by that earlier figure.  A rate of change from zero
-    or from a negative figure has no meaning, so it is null there.
+    or from a negative figure has no meaning, so it is null there.  A period with missing days is
+    not compared with another.
 
     Parameters
     ----------
@@ -192,10 +193,12 @@ def trend(
     frame
         Of the same library; a lazy one stays lazy.  `period`, the dimensions, of costs `currency`
         (str), the measure under its name (float64), `change` (float64, in the same unit; null if
-        the group has no figure in the period before), `change_rate` (float64; 0.1 is a tenth
-        more; null unless the figure before is above zero), `share` (float64, of that period and
-        currency), `records` (int64, those that have a figure).  Groups without a figure in a
-        period have no row there.  By period, then the largest first.
+        the group has no figure in the period before, or if days of either are missing),
+        `change_rate` (float64; 0.1 is a tenth more; null unless the figure before is above zero),
+        `share` (float64, of that period and currency), `records` (int64, those that have a
+        figure), `complete` (bool; false if the period holds days that are missing, as the finding
+        `missing_days` has them, in a product and organization of the group).  Groups without a
+        figure in a period have no row there.  By period, then the largest first.
 
     Raises
     ------

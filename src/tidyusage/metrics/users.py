@@ -97,7 +97,10 @@ def active_users(
         Of the same library; a lazy one stays lazy.  After the dimensions `active_users` (int64;
         0 if nobody was active, null if the group names no user or only windows that are excluded,
         or if a rolling window begins before the frame does).  Every period that a named user's
-        window touches has a row.  By period, then the most first.
+        window touches has a row.  With `rolling`, every period of the frame has a row for each
+        group, quiet days count as 0 between the first and the last day of the group's products,
+        and `complete` (bool) is false where the window holds days that are missing, as the finding
+        `missing_days` has them, or begins before the frame does.  By period, then the most first.
 
     Raises
     ------

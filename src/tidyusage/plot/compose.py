@@ -133,7 +133,9 @@ def _partial(plan: Plan, rows: Iterable[Row]) -> str:
     partial = sorted({row[PERIOD] for row in rows if not row["whole"]})
     if not partial or plan.mark == "heat":
         return ""
-    return PALE if plan.mark == "columns" else f"Covered by the data in part: {', '.join(partial)}."
+    return (
+        PALE if plan.mark == "columns" else f"Covered by the data in part: {labels.some(partial)}."
+    )
 
 
 def _channel(plan: Plan) -> str:
@@ -166,7 +168,8 @@ def _ranks(plan: Plan, split: Any) -> dict[str, int]:
 def _ready(plan: Plan, row: Row, ranks: Mapping[str, int]) -> Row:
     """Return a row with its place in time and in a stack."""
     at = row.get(PERIOD)
-    place = {"at": at, PERIOD: plan.times.label(at), "whole": plan.times.covers(at)}
+    is_whole = plan.times.covers(at) and row.get("complete", True)
+    place = {"at": at, PERIOD: plan.times.label(at), "whole": is_whole}
     return {**row, **place, "rank": ranks[row[_channel(plan)]]}
 
 

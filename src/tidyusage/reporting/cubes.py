@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.metrics.acceptance import acceptance_query
+from tidyusage.metrics.missing_days import incomplete_query
 from tidyusage.metrics.money import cost_query
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.metrics.tokens import cache_hit_query, tokens_query
@@ -105,6 +106,18 @@ class Cubes:
         if members:
             columns["member"] = [members.index(place) for place in columns["member"]]
         return columns | {name: [plain(row[name]) for row in found] for name in sums}
+
+    def incomplete(self) -> dict[str | None, list[int]]:
+        """Return the periods in which days are missing, by product."""
+        found: dict[str | None, list[int]] = {}
+        if self.periods:
+            usage = self.asked.usage(PRODUCT, freq=self.asked.freq)
+            for row in self.asked.run(incomplete_query(usage)):
+                period, product = row.values()
+                found.setdefault(None if product is None else str(product), []).extend(
+                    self.places([period])
+                )
+        return found
 
     def places(self, starts: list[Any]) -> list[int]:
         """Return which period begins on each of these days; none is the one after the last."""

@@ -90,15 +90,20 @@ def _products(figures: Figures) -> list[dict[str, Any]]:
     colors = assign(products.labels)
     hues = [colors[label] for label in products.labels] + [NONE, OTHER]
     entries = [
-        named | {"color": hue, "records": 0, "undated": 0, "from": None, "to": None}
+        named
+        | {"color": hue, "records": 0, "undated": 0, "from": None, "to": None, "incomplete": []}
         for named, hue in zip(_named(products), hues, strict=True)
     ]
     places = {key: place for place, key in enumerate(products.keys)}
+
+    def place_of(key: str | None) -> int:
+        return len(places) if key is None else places.get(key, len(places) + 1)
+
     for row in figures.by_product:
         if row["figure"] in {"records", "days"}:
-            key = product_of(row)
-            place = len(places) if key is None else places.get(key, len(places) + 1)
-            _add(entries[place], row, figures.asked.options["tz"])
+            _add(entries[place_of(product_of(row))], row, figures.asked.options["tz"])
+    for key, periods in figures.incomplete.items():
+        entries[place_of(key)]["incomplete"] += periods
     return entries
 
 

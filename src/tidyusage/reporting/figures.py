@@ -42,6 +42,7 @@ class Figures:
     overview: list[Row]
     by_product: list[Row]
     products: Members
+    incomplete: Mapping[str | None, list[int]]
     totals: Mapping[str, list[Row]]
     cubes: Mapping[str, Any]
     missing: Mapping[str, str]
@@ -77,6 +78,7 @@ def figures(asked: Asked, overlap: Overlap, *, users: bool) -> Figures:
         overview,
         by_product,
         products,
+        cubes.incomplete(),
         totals,
         found,
         missing | lacking,

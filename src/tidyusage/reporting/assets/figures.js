@@ -124,17 +124,24 @@ function span() {
   return products.length ? { from: sorted("from")[0], to: sorted("to").at(-1) } : null;
 }
 
-/** Whether the data covers a period from its beginning to its end. */
+/** Whether a day of a period is missing in one of the chosen products. */
+const isIncomplete = (period) =>
+  [...chosen.products].some((place) => DATA.products[place].incomplete.includes(period));
+
+/** Whether the data covers a period from its beginning to its end, and no day of it is missing. */
 function isCovered(period, data = span()) {
   const { start, end } = DATA.periods[period];
+  if (isIncomplete(period)) return false;
   return data !== null && data.from <= `${start}T00:00:00` && data.to >= `${end}T00:00:00`;
 }
 
 /**
  * The last two stretches of what is chosen that are covered whole, one after the other: of days
  * seven each, since days of a week are not alike, if there are as many; else a period each.
+ * A day is not compared alone because days beside it are missing.
  */
 function compared() {
+  if (DATA.freq === "day" && shownPeriods().some(isIncomplete)) return stretches(WEEK);
   return (DATA.freq === "day" ? stretches(WEEK) : null) ?? stretches(1);
 }
 
