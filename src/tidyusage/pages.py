@@ -9,6 +9,7 @@ import typer
 from tidyusage.console import plainly, records
 from tidyusage.questions import (
     Currency,
+    FiscalYearStart,
     Keys,
     MemoryLimit,
     Rates,
@@ -19,6 +20,7 @@ from tidyusage.questions import (
     TempDirectory,
     To,
     Until,
+    WeekStarts,
     Which,
     Zone,
     rated,
@@ -60,6 +62,8 @@ def report(
     end: Annotated[
         End, typer.Option("--end", help="Whether windows hold the day of their end.")
     ] = "exclusive",
+    fiscal_year_start: FiscalYearStart = 1,
+    week_start: WeekStarts = "monday",
     overlap: Annotated[
         Overlap, typer.Option("--overlap", help="What to do about rows that the sums count twice.")
     ] = "warn",
@@ -93,6 +97,8 @@ def report(
                 assume_currency=currency,
                 tz=tz,
                 end=end,
+                fiscal_year_start=fiscal_year_start,
+                week_start=week_start,
                 overlap=overlap,
                 users=users,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
 import typer
@@ -17,10 +18,11 @@ from tidyusage.typing import (
     Overlap,
     Policy,
     Unknown,
+    WeekStart,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pyarrow as pa
 
@@ -35,6 +37,15 @@ By: TypeAlias = Annotated[
 ]
 Periods: TypeAlias = Annotated[Freq | None, typer.Option("--freq", help="The length of a period.")]
 Zone: TypeAlias = Annotated[str, typer.Option("--tz", help="The time zone of the calendar.")]
+FiscalYearStart: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--fiscal-year-start", metavar="MONTH", help="First month of the fiscal year, 1 to 12."
+    ),
+]
+WeekStarts: TypeAlias = Annotated[
+    WeekStart, typer.Option("--week-start", help="The first day of a week.")
+]
 Format: TypeAlias = Annotated[Form, typer.Option("--format", help="The format of the answer.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
 Since: TypeAlias = Annotated[
@@ -95,6 +106,7 @@ _EXAMPLES = {
         "cost usage.ndjson --by product.id,model.id --freq 1mo",
         "cost usage.ndjson --by user.email --charge net --rate EUR=1.08 --to USD",
         "cost usage.ndjson --since 2026-01-01 --until 2026-01-31 --json",
+        "cost usage.ndjson --freq 1q --fiscal-year-start 4",
     ),
     "tokens": ("tokens usage.ndjson --by model.id", "tokens usage.ndjson --freq 1d --json"),
     "users": ("users usage.ndjson --freq 1w", "users usage.ndjson --freq 1d --rolling 7"),
@@ -120,9 +132,11 @@ class Question:
         form: Form,
         overlap: Overlap,
         currency: str | None = None,
+        *,
+        calendar: Mapping[str, Any],
     ) -> None:
         self._frame, self._form, self._overlap, self._currency = frame, form, overlap, currency
-        self._by = _names(by, frame)
+        self._by, self._calendar = _names(by, frame), calendar
 
     def answer(self, metric: str, *first: Any, totals: bool = True, **options: Any) -> None:
         """Compute a metric and print it; ``totals`` adds the metric of all rows to a table."""
@@ -130,18 +144,31 @@ class Question:
 
         if "to" in options:  # the metric reads money
             options["assume_currency"] = self._currency
-        ask = functools.partial(getattr(metrics, metric), self._frame, *first)
+        ask = functools.partial(getattr(metrics, metric), self._frame, *first, **self._calendar)
         found = answered(ask(*self._by, overlap=self._overlap, **options))
         has_totals = totals and self._form in {"table", "md"} and found.num_rows > 1
         places = len(self._by) + ("period" in found.column_names)
         if not found.num_rows and self._form == "table":
             return  # a bare header tells nothing that the note on an empty source has not told
+        if self._form in {"table", "md"}:  # CSV and JSON have dates, for programs
+            found = self._with_fiscal_labels(found, options.get("freq"))
         show_answer(
             found,
             self._form,
             dimensions=found.column_names[:places],
             total=self._total(ask, options) if has_totals else None,
         )
+
+    def _with_fiscal_labels(self, table: pa.Table, freq: Freq | None) -> pa.Table:
+        """Return an answer whose fiscal quarters and years are named, such as "FY2026 Q1"."""
+        from tidyusage.metrics.time import fiscal_label
+
+        month = self._calendar.get("fiscal_year_start", 1)
+        if freq not in {"1q", "1y"} or month == 1:
+            return table
+        starts = table["period"].to_pylist()
+        names = [None if start is None else fiscal_label(start, freq, month) for start in starts]
+        return table.set_column(table.column_names.index("period"), "period", [names])
 
     def _total(self, ask: Callable[..., Any], options: dict[str, Any]) -> pa.Table | None:
         """Return the metric without dimensions and periods; a sum of ratios means nothing."""
@@ -177,18 +204,17 @@ def cost(
     *,
     charge: Which = "billed",
     freq: Periods = None,
-    tz: Zone = "UTC",
     rate: Rates = None,
     to: To = None,
 ) -> None:
     """Show the cost of each group, by currency."""
     options: dict[str, Any] = {"charge": charge, "rates": rated(rate), "to": to}
-    ask.answer("cost_by", freq=freq, tz=tz, **options)
+    ask.answer("cost_by", freq=freq, **options)
 
 
-def tokens(ask: Question, *, freq: Periods = None, tz: Zone = "UTC") -> None:
+def tokens(ask: Question, *, freq: Periods = None) -> None:
     """Show the tokens of each group, by kind."""
-    ask.answer("tokens_by", freq=freq, tz=tz)
+    ask.answer("tokens_by", freq=freq)
 
 
 def users(
@@ -198,10 +224,9 @@ def users(
     rolling: Annotated[
         int | None, typer.Option(help="Count the users of the last N periods.")
     ] = None,
-    tz: Zone = "UTC",
 ) -> None:
     """Show how many users were active in each group."""
-    ask.answer("active_users", freq=freq, rolling=rolling, tz=tz)
+    ask.answer("active_users", freq=freq, rolling=rolling)
 
 
 def acceptance(
@@ -211,10 +236,9 @@ def acceptance(
         AcceptanceKind | None, typer.Option(help="One kind of suggestion; all by default.")
     ] = None,
     freq: Periods = None,
-    tz: Zone = "UTC",
 ) -> None:
     """Show how much of what was suggested was accepted."""
-    ask.answer("acceptance_rate", kind=kind, freq=freq, tz=tz)
+    ask.answer("acceptance_rate", kind=kind, freq=freq)
 
 
 def top(
@@ -236,14 +260,13 @@ def trend(
     *,
     measure: Measure = "cost",
     freq: Annotated[Freq, typer.Option("--freq", help="The length of a period.")] = "1mo",
-    tz: Zone = "UTC",
     charge: Which = "billed",
     rate: Rates = None,
     to: To = None,
 ) -> None:
     """Show a measure by period, and its change from the period before."""
     options: dict[str, Any] = {"charge": charge, "rates": rated(rate), "to": to}
-    ask.answer("trend", totals=False, measure=measure, freq=freq, tz=tz, **options)
+    ask.answer("trend", totals=False, measure=measure, freq=freq, **options)
 
 
 def _reading(
@@ -265,13 +288,24 @@ def _reading(
     """Declare the options that every metric's command has."""
 
 
+def _calendar(
+    *,
+    tz: Zone = "UTC",
+    fiscal_year_start: FiscalYearStart = 1,
+    week_start: WeekStarts = "monday",
+) -> None:
+    """Declare the options that the commands with periods have."""
+
+
 def _with_reading(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command of a metric, which has the options of `_reading` too."""
-    shared, own = (inspect.signature(each).parameters for each in (_reading, function))
-    hints = {
-        **get_type_hints(_reading, include_extras=True),
-        **get_type_hints(function, include_extras=True),
-    }
+    sources_ = (_reading, _calendar, function)
+    shared, calendar, own = (inspect.signature(each).parameters for each in sources_)
+    if "freq" not in own:
+        calendar = MappingProxyType({})
+    hints: dict[str, Any] = {}
+    for each in sources_:
+        hints |= get_type_hints(each, include_extras=True)
 
     @functools.wraps(function)
     def command(sources: list[str], **given: Any) -> None:
@@ -284,10 +318,17 @@ def _with_reading(function: Callable[..., None]) -> Callable[..., None]:
                 given.get("tz", "UTC"),
             )
             form: Form = "json" if given["json"] else given["format_"]
-            question = Question(frame, given["by"], form, given["overlap"], given["currency"])
+            question = Question(
+                frame,
+                given["by"],
+                form,
+                given["overlap"],
+                given["currency"],
+                calendar={name: given[name] for name in calendar},
+            )
             function(question, **options)
 
-    ordered = {name: shared[name] for name in ("sources", "by")} | {**own, **shared}
+    ordered = {name: shared[name] for name in ("sources", "by")} | {**own, **calendar, **shared}
     parameters = {name: of for name, of in ordered.items() if name != "ask"}
     annotated = [of.replace(annotation=hints[name]) for name, of in parameters.items()]
     command.__annotations__ = {of.name: of.annotation for of in annotated} | {"return": None}

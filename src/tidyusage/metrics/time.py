@@ -16,6 +16,7 @@ from tidyusage.typing import End, Freq, WeekStart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import date
 
     from tidyusage.typing import Ends
 
@@ -332,6 +333,20 @@ pieces as (
         then {earlier}
       else {later}
     end"""
+
+
+def fiscal_label(start: date, freq: Freq, fiscal_year_start: int) -> str | None:
+    """Return the name of a fiscal quarter or year by its first day, such as "FY2026 Q1".
+
+    A fiscal year is named after the calendar year in which it ends.  Other periods, and years that
+    start in January, have no fiscal name.
+    """
+    if fiscal_year_start == 1 or freq not in {"1q", "1y"}:
+        return None
+    # Count months on a calendar whose years begin with the fiscal year.
+    year, month = divmod(start.year * 12 + start.month - int(fiscal_year_start), 12)
+    name = f"FY{year + 1}"
+    return f"{name} Q{month // 3 + 1}" if freq == "1q" else name
 
 
 def _by_product(end: Ends) -> dict[str, End]:

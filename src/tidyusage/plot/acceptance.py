@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import AcceptanceKind, Ends, Frame, Freq, Overlap, People
+    from tidyusage.typing import AcceptanceKind, Ends, Frame, Freq, Overlap, People, WeekStart
 
 _OFFERS: Final = {
     "tab": "tab: accepted of shown",
@@ -37,6 +37,8 @@ def acceptance_rate(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
@@ -61,6 +63,8 @@ def acceptance_rate(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
         dimension "person".
@@ -99,7 +103,9 @@ def acceptance_rate(
     >>> df.usage.plot.acceptance_rate("product.id").title.text
     'Acceptance rate by product'
     """
-    times = Times.of(frame, freq, tz, end)
+    times = Times.of(
+        frame, freq, tz, end, fiscal_year_start=fiscal_year_start, week_start=week_start
+    )
     metric = partial(metrics.acceptance_rate, people=people, kind=kind)
     answer = asked(
         metric, frame, by, size=itemgetter("offered"), most=groups, overlap=overlap, **times.options

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.plot.groups import Answer, Groups, Row
-    from tidyusage.typing import Charge, Ends, Frame, Freq, Overlap, People, Rates
+    from tidyusage.typing import Charge, Ends, Frame, Freq, Overlap, People, Rates, WeekStart
 
 COST: Final = "cost"
 TELLS: Final = {"figure": "cost", "part_of": "share", "of_records": "records with a cost"}
@@ -36,6 +36,8 @@ def cost_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
@@ -66,6 +68,8 @@ def cost_by(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
         dimension "person".
@@ -105,7 +109,9 @@ def cost_by(
     >>> chart.title.text
     'Cost by model, per week'
     """
-    times = Times.of(frame, freq, tz, end)
+    times = Times.of(
+        frame, freq, tz, end, fiscal_year_start=fiscal_year_start, week_start=week_start
+    )
     metric = partial(
         metrics.cost_by,
         people=people,

@@ -14,7 +14,17 @@ from tidyusage.plot.periods import Times
 
 if TYPE_CHECKING:
     from tidyusage.plot.groups import Answer, Row
-    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, People, Rates
+    from tidyusage.typing import (
+        Charge,
+        Conventions,
+        Ends,
+        Frame,
+        Freq,
+        Overlap,
+        People,
+        Rates,
+        WeekStart,
+    )
 
 _USERS: Final = 30
 
@@ -34,6 +44,8 @@ def heatmap(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = _USERS,
@@ -66,6 +78,8 @@ def heatmap(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
         dimension "person".
@@ -101,7 +115,9 @@ def heatmap(
     >>> df.usage.plot.heatmap(measure="tokens").title.text
     'Tokens by person and day'
     """
-    times = Times.of(frame, freq, tz, end)
+    times = Times.of(
+        frame, freq, tz, end, fiscal_year_start=fiscal_year_start, week_start=week_start
+    )
     how = Measure(
         measure,
         charge=charge,

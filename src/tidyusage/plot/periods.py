@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import month_name
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -11,12 +12,12 @@ from tidyusage import answers, engines
 from tidyusage.errors import OptionError
 from tidyusage.metrics import spread
 from tidyusage.metrics.query import INSTANT, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics.time import Periods, fiscal_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.typing import Ends, Freq
+    from tidyusage.typing import Ends, Freq, WeekStart
 
 Period = date | datetime | None
 
@@ -82,18 +83,37 @@ class Times:
     end: Ends
     span: Span
     is_spread: bool = False  # whether most windows are longer than the period
+    fiscal_year_start: int = 1
+    week_start: WeekStart = "monday"
 
     @classmethod
-    def of(cls, frame: Any, freq: Freq | None, tz: str, end: Ends) -> Times:
-        """Look at the windows of a frame; refuse what is no length, zone or end."""
-        periods = Periods.of(freq, tz, end)
+    def of(
+        cls,
+        frame: Any,
+        freq: Freq | None,
+        tz: str,
+        end: Ends,
+        *,
+        fiscal_year_start: int = 1,
+        week_start: WeekStart = "monday",
+    ) -> Times:
+        """Look at the windows of a frame; raise for an invalid option."""
+        periods = Periods.of(freq, tz, end, fiscal_year_start, week_start)
         spreads = periods is not None and spread.is_spread(frame, periods)
-        return cls(freq, tz, end, Span.of(frame, end), spreads)
+        return cls(freq, tz, end, Span.of(frame, end), spreads, fiscal_year_start, week_start)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a metric is told of them."""
-        return {"freq": self.freq, "tz": self.tz, "end": self.end} if self.freq else {}
+        """The options of a metric that has these periods."""
+        if not self.freq:
+            return {}
+        return {
+            "freq": self.freq,
+            "tz": self.tz,
+            "end": self.end,
+            "fiscal_year_start": self.fiscal_year_start,
+            "week_start": self.week_start,
+        }
 
     @property
     def word(self) -> str:
@@ -109,7 +129,9 @@ class Times:
     def title(self) -> str:
         """The title of the axis of time."""
         begins = " beginning" if self.freq == "1w" else ""
-        return f"{self.word}{begins} ({self.tz})"
+        is_fiscal = self.fiscal_year_start != 1 and self.freq in {"1q", "1y"}
+        of = f", fiscal year from {month_name[self.fiscal_year_start]}" if is_fiscal else ""
+        return f"{self.word}{begins}{of} ({self.tz})"
 
     @property
     def says(self) -> str:
@@ -118,7 +140,7 @@ class Times:
 
     def label(self, period: Period) -> str:
         """Return what a period's place on the axis is called."""
-        return label(period, self.freq) if self.freq else ""
+        return label(period, self.freq, self.fiscal_year_start) if self.freq else ""
 
     def covers(self, period: Period) -> bool:
         """Tell whether the data covers a period whole."""
@@ -147,10 +169,12 @@ def every(periods: Iterable[Period], freq: Freq) -> list[Period]:
     return [*sorted(grid), *([None] if None in found else [])]
 
 
-def label(period: Period, freq: Freq) -> str:
+def label(period: Period, freq: Freq, fiscal_year_start: int = 1) -> str:
     """Return a period in words that sort: its first day, its month, quarter or year."""
     if period is None:
         return UNDATED
+    if fiscal := fiscal_label(period, freq, fiscal_year_start):
+        return fiscal
     if isinstance(period, datetime):
         zone = "" if period.utcoffset() == timedelta(0) else f"{period:%z}"
         return f"{period:%Y-%m-%d %H:%M}{zone}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import Conventions, Ends, Frame, Freq, Overlap, People
+    from tidyusage.typing import Conventions, Ends, Frame, Freq, Overlap, People, WeekStart
 
 _SORTS: Final = ("input", "output", "cache_read", "cache_write")
 _UNTOLD: Final = "not told apart"
@@ -36,6 +36,8 @@ def tokens_by(
     freq: Freq | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
@@ -61,6 +63,8 @@ def tokens_by(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
         dimension "person".
@@ -98,7 +102,9 @@ def tokens_by(
     >>> df.usage.plot.tokens_by("model.id").title.text
     'Tokens by model'
     """
-    times = Times.of(frame, freq, tz, end)
+    times = Times.of(
+        frame, freq, tz, end, fiscal_year_start=fiscal_year_start, week_start=week_start
+    )
     metric = partial(metrics.tokens_by, people=people, token_convention=token_convention)
     answer = asked(
         metric, frame, by, size=itemgetter("tokens"), most=groups, overlap=overlap, **times.options

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tidyusage.plot.groups import Row
-    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Overlap, People, Rates
+    from tidyusage.typing import (
+        Charge,
+        Conventions,
+        Ends,
+        Frame,
+        Freq,
+        Overlap,
+        People,
+        Rates,
+        WeekStart,
+    )
 
 
 @known_options
@@ -33,6 +43,8 @@ def trend(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: People | None = None,
     overlap: Overlap = "warn",
     groups: int = DOZEN,
@@ -68,6 +80,8 @@ def trend(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         A mapping from user ids and e-mail addresses to people, as in `active_users`; for the
         dimension "person".
@@ -106,7 +120,9 @@ def trend(
     >>> df.usage.plot.trend(freq="1w").title.text
     'Cost, per week'
     """
-    times = Times.of(frame, freq, tz, end)
+    times = Times.of(
+        frame, freq, tz, end, fiscal_year_start=fiscal_year_start, week_start=week_start
+    )
     how = Measure(
         measure,
         charge=charge,

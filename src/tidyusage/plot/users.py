@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tidyusage.plot.groups import Groups, Row
-    from tidyusage.typing import Crossing, Ends, Frame, Freq, Overlap
+    from tidyusage.typing import Crossing, Ends, Frame, Freq, Overlap, WeekStart
 
 
 @known_options
@@ -30,6 +30,8 @@ def active_users(
     rolling: int | None = None,
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: Mapping[str, str] | None = None,
     crossing: Crossing = "raise",
     overlap: Overlap = "warn",
@@ -56,6 +58,8 @@ def active_users(
         The zone whose calendar counts, an IANA name.
     end
         What `end_date` means, as in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         A mapping from user ids and e-mail addresses to people, as in `active_users`.
     crossing
@@ -96,7 +100,9 @@ def active_users(
     >>> df.usage.plot.active_users(rolling=7).title.text
     'Active users of the last 7 days, per day'
     """
-    times = Times.of(frame, freq, tz, end)
+    times = Times.of(
+        frame, freq, tz, end, fiscal_year_start=fiscal_year_start, week_start=week_start
+    )
     metric = partial(metrics.active_users, people=people, crossing=crossing)
     options: dict[str, Any] = dict(times.options)
     if rolling is not None:

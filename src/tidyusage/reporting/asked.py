@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tidyusage import answers, bounded, engines
 from tidyusage.errors import UnknownFieldError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.metrics.query import Usage
 
+CALENDAR: Final = ("tz", "end", "fiscal_year_start", "week_start")
 Row = dict[str, Any]
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class Asked:
 
     def usage(self, *by: str, whole: bool = False, freq: Any = None) -> Usage:
         """Look at the frame as a metric does."""
-        periods = Periods.of(freq, self.options["tz"], self.options["end"])
+        periods = Periods.of(freq, **{name: self.options[name] for name in CALENDAR})
         return usage(
             self.frame, by, periods, whole=whole, overlap=ALREADY_CHECKED, people=self.people
         )

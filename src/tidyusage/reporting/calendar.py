@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from tidyusage.errors import OptionError, one_of
+from tidyusage.metrics.time import fiscal_label
 from tidyusage.plot.periods import MONTHS, after
 
 if TYPE_CHECKING:
-    from tidyusage.typing import Freq
+    from tidyusage.typing import Freq, WeekStart
 
 FREQS: Final[tuple[Freq, ...]] = ("1d", "1w", "1mo", "1q", "1y")
 MOST: Final = 400  # periods, lest a page grows with its calendar
@@ -78,12 +79,17 @@ def chosen(freq: Freq | None, span: Span | None) -> Freq:
     return next(f for f in (*FREQS[2:], "1y") if f == "1y" or days / (30 * MONTHS[f]) < MOST)
 
 
-def periods(freq: Freq, span: Span | None) -> list[Period]:
-    """Return all periods that the data touches, those without any between them too."""
+def periods(
+    freq: Freq,
+    span: Span | None,
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
+) -> list[Period]:
+    """Return all periods from the first to the last that the data touches."""
     if span is None:
         return []
     found: list[Period] = []
-    start = _floor(freq, span.first.date())
+    start = _first_day(freq, span.first.date(), fiscal_year_start, week_start)
     while start <= span.last_day:
         if len(found) == MOST:
             raise OptionError(
@@ -92,19 +98,22 @@ def periods(freq: Freq, span: Span | None) -> list[Period]:
                 "Choose a longer freq=, or leave out the records whose dates are wrong.",
             )
         end = after(start, freq)
-        found.append(Period(start, end, _label(freq, start), _short(freq, start)))
+        fiscal = fiscal_label(start, freq, fiscal_year_start)
+        labels = (fiscal, fiscal) if fiscal else (_label(freq, start), _short(freq, start))
+        found.append(Period(start, end, *labels))
         start = end
     return found
 
 
-def _floor(freq: Freq, value: date) -> date:
-    """Return the first day of the period of a day."""
+def _first_day(freq: Freq, value: date, fiscal_year_start: int, week_start: WeekStart) -> date:
+    """Return the first day of the period that a day is in."""
     if freq == "1w":
-        return value - timedelta(days=value.weekday())
+        return value - timedelta(days=(value.weekday() + (week_start == "sunday")) % 7)
     if freq == "1d":
         return value
-    length = MONTHS[freq]
-    return date(value.year, (value.month - 1) // length * length + 1, 1)
+    months = value.year * 12 + value.month - 1
+    year, month = divmod(months - (months - fiscal_year_start + 1) % MONTHS[freq], 12)
+    return date(year, month + 1, 1)
 
 
 def _label(freq: Freq, start: date) -> str:

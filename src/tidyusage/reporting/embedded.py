@@ -37,6 +37,7 @@ def embedded(figures: Figures) -> dict[str, Any]:
     cubes = {name: cube for name, cube in figures.cubes.items() if name not in members}
     return {
         "freq": WORDS[figures.asked.freq],
+        "isFiscal": figures.asked.options["fiscal_year_start"] != 1,
         "tz": figures.asked.options["tz"],
         "periods": [_period(period) for period in figures.periods],
         "products": _products(figures),

@@ -65,7 +65,8 @@ def figures(asked: Asked, overlap: Overlap, *, users: bool) -> Figures:
     overview = asked.ask(summary)
     span = _span(overview, asked)
     asked = replace(asked, freq=calendar.chosen(asked.freq, span))
-    periods = calendar.periods(asked.freq, span)
+    starts = asked.options["fiscal_year_start"], asked.options["week_start"]
+    periods = calendar.periods(asked.freq, span, *starts)
     by_product = asked.ask(summary, PRODUCT)
     products = _products(by_product)
     cubes = Cubes(asked, periods, products)

@@ -14,7 +14,7 @@ from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
 from tidyusage.once import read_once
 from tidyusage.reporting import calendar
-from tidyusage.reporting.asked import Asked
+from tidyusage.reporting.asked import CALENDAR, Asked
 from tidyusage.reporting.figures import figures
 from tidyusage.reporting.page import page, require_vega
 from tidyusage.typing import Overlap
@@ -22,7 +22,7 @@ from tidyusage.typing import Overlap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Path, Rates
+    from tidyusage.typing import Charge, Conventions, Ends, Frame, Freq, Path, Rates, WeekStart
 
 _TITLE = "Usage report"
 
@@ -41,6 +41,8 @@ def report(
     token_convention: Conventions = "auto",
     tz: str = "UTC",
     end: Ends = "exclusive",
+    fiscal_year_start: int = 1,
+    week_start: WeekStart = "monday",
     people: Mapping[str, str] | None = None,
     overlap: Overlap = "warn",
     users: bool = True,
@@ -60,7 +62,7 @@ def report(
     title
         The page's heading.
     freq
-        The length of a period: "1d", "1w" from Monday, "1mo", "1q" or "1y".  If not given, days
+        The length of a period: "1d", "1w", "1mo", "1q" or "1y".  If not given, days
         for up to 31 days of data, weeks for up to 184, else months.
     charge
         As in `cost_by`.
@@ -76,6 +78,8 @@ def report(
         The zone whose calendar counts, an IANA name.
     end
         As in `cost_by`.
+    fiscal_year_start, week_start
+        As in `cost_by`.  Fiscal quarters and years are labelled "FY2026 Q1" and "FY2026".
     people
         Who is meant by a user id or e-mail, as in `active_users`.
     overlap
@@ -134,6 +138,7 @@ def report(
     options: dict[str, Any] = {"charge": charge, "rates": rates, "to": to, "tz": tz, "end": end}
     options |= {"token_convention": token_convention, "people": people}
     options |= {"assume_currency": assume_currency}
+    options |= {"fiscal_year_start": fiscal_year_start, "week_start": week_start}
     _check(frame, options, freq, overlap, title=title, users=users)
     require_vega()
     made = datetime.now(UTC)
@@ -169,5 +174,5 @@ def _check(
     if title is not None and not isinstance(title, str):
         raise OptionError(f"title={title!r} is no text.", "Give the page's heading as text.")
     checked_people(options["people"])
-    Periods("1d", options["tz"], options["end"])
+    Periods("1d", **{name: options[name] for name in CALENDAR})
     Asked(frame, options).money.require_currency(usage(frame, ()))

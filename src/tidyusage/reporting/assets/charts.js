@@ -32,6 +32,10 @@ function timeAxis(field, width) {
   const periods = shownPeriods();
   const every = Math.ceil(periods.length / Math.min(LABELS, width / 60));
   const { format, back } = AXES[DATA.freq];
+  const shown = periods.filter((_, place) => place % every === 0);
+  // A fiscal quarter or year has a name of its own, which no format of a date gives.
+  const hasNames = DATA.isFiscal && ["quarter", "year"].includes(DATA.freq);
+  const names = Object.fromEntries(shown.map((period) => [bar(period).middle, DATA.periods[period].label]));
   return {
     field,
     type: "temporal",
@@ -43,8 +47,10 @@ function timeAxis(field, width) {
     },
     axis: {
       title: null, grid: false, zindex: 0, labelFlush: false, labelOverlap: false,
-      values: periods.filter((_, place) => place % every === 0).map((period) => bar(period).middle),
-      labelExpr: `utcFormat(toNumber(datum.value) - ${back * DAY}, "${format}")`,
+      values: shown.map((period) => bar(period).middle),
+      labelExpr: hasNames
+        ? `(${JSON.stringify(names)})[toNumber(datum.value)]`
+        : `utcFormat(toNumber(datum.value) - ${back * DAY}, "${format}")`,
     },
   };
 }
