@@ -266,8 +266,7 @@ def plain(records):
             ("Credit", oracle.amounts(record).get("credit"), None),
         ):
             if amount is not None:
-                signed = -abs(amount) if category == "Credit" else amount
-                yield present(row(record, category, signed, before, tokens))
+                yield present(row(record, category, amount, before, tokens))
 
 
 def present(row):

@@ -181,11 +181,22 @@ def test_the_list_cost_is_what_it_was_before_discounts_where_that_shows():
         assert found["ContractedCost"] == found["EffectiveCost"] == billed, charges
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_credit_is_negative_whatever_its_sign(sign):
-    found = one(charge("net", 9), charge("credit", sign * 2.5), category="Credit")
+@pytest.mark.parametrize(
+    ("credit_sign", "amount", "cost"),
+    [
+        (None, 2.5, 2.5),
+        (None, -2.5, -2.5),
+        ("keep", 2.5, 2.5),
+        ("keep", -2.5, -2.5),
+        ("negative", 2.5, -2.5),
+        ("negative", -2.5, -2.5),
+    ],
+)
+def test_a_credit_keeps_its_sign_unless_all_are_to_be_negative(credit_sign, amount, cost):
+    options = {"credit_sign": credit_sign}
+    found = one(charge("net", 9), charge("credit", amount), category="Credit", options=options)
     costs = ("BilledCost", "ListCost", "ContractedCost", "EffectiveCost")
-    assert [found[name] for name in costs] == [-2.5] * 4
+    assert [found[name] for name in costs] == [cost] * 4
     assert found["ChargeFrequency"] == "One-Time"
 
 
@@ -363,6 +374,7 @@ def test_windows_are_whole_and_end_after_they_begin(name):
 
 @ALL
 def test_tax_and_credit_cost_the_same_by_every_count(name):
+    credits_ = {each["id"]: oracle.cost(each, "credit") for each in SETS[name]}
     for row in found_in(name)[0]:
         if row["ChargeCategory"] != "Usage":
             costs = {
@@ -370,7 +382,7 @@ def test_tax_and_credit_cost_the_same_by_every_count(name):
             }
             assert len(costs) == 1
         if row["ChargeCategory"] == "Credit":
-            assert row["BilledCost"] <= 0
+            assert row["BilledCost"] == credits_[row["x_UsageId"]]  # with its sign
 
 
 def test_a_service_has_one_category_even_if_two_products_share_its_name():
@@ -410,15 +422,14 @@ def test_billed_cost_adds_up_to_cost_by(name):
         for each in records:
             amount = oracle.cost(each, type_)
             if (each["id"], category) not in ASIDE and amount is not None:
-                expected[oracle.currency(each)] += -abs(amount) if type_ == "credit" else amount
+                expected[oracle.currency(each)] += amount
         found = defaultdict(float)
         for row in rows:
             if row["ChargeCategory"] == category:
                 found[row["BillingCurrency"]] += row["BilledCost"]
         assert found == pytest.approx(expected)
-        if type_ != "credit":  # cost_by adds credits up with the signs that came in
-            asked = tu.cost_by(kept, charge=type_, overlap="ignore").dropna(subset="cost")
-            assert found == pytest.approx(dict(zip(asked["currency"], asked["cost"], strict=True)))
+        asked = tu.cost_by(kept, charge=type_, overlap="ignore").dropna(subset="cost")
+        assert found == pytest.approx(dict(zip(asked["currency"], asked["cost"], strict=True)))
 
 
 def test_the_tables_sums_are_those_of_its_rows():
@@ -433,13 +444,13 @@ def test_the_tables_sums_are_those_of_its_rows():
             for name, amount, currency in charges.sums
         }
     # 1.9 of tax, and 1 of the record without an end.
-    # 2.5, 2.5 and 4 of credits; "no account" is set aside.
+    # Credits: 2.5 - 2.5 + 4; "no account" is set aside.
     assert sums["BilledCost Tax"] == {"USD": 2.9, "EUR": None}
-    assert sums["BilledCost Credit"] == {"USD": -9.0, "EUR": None}
+    assert sums["BilledCost Credit"] == {"USD": 4.0, "EUR": None}
     # 80 + 10 + 10 + 0 - 8, 3 × 3, 10, 6 + 1 - 2, 32 - 13.25, 2, 3 × 1,
     # and 4 × 1 of the records without an end after their start
     assert sums["BilledCost Usage"] == {"USD": 143.75, "EUR": 7.0}
-    assert sums["BilledCost"] == pytest.approx({"USD": 143.75 + 2.9 - 9, "EUR": 7.0})
+    assert sums["BilledCost"] == pytest.approx({"USD": 143.75 + 2.9 + 4, "EUR": 7.0})
 
 
 @settings(max_examples=draws(15), deadline=None)
@@ -472,7 +483,7 @@ def test_what_focus_cannot_hold_is_set_aside_with_the_reason():
     assert {row["id"]: row for row in aside}["no account"] == {
         "id": "no account",
         "charge_category": "Credit",
-        "amount": -1.0,
+        "amount": 1.0,
         "currency": "USD",
         "start_date": datetime(2026, 3, 4, tzinfo=UTC),
         "end_date": datetime(2026, 3, 5, tzinfo=UTC),
@@ -589,6 +600,7 @@ def test_who_hosts_the_model_provides_a_product_that_is_not_known():
         ({"virtual_currencies": {"credits": ("USD", True)}}, "True"),
         ({"virtual_currencies": {"credits": "USD"}}, "'USD'"),
         ({"virtual_currencies": {"credits": ("USD", 1), "Credits ": ("USD", 2)}}, "twice"),
+        ({"credit_sign": "plus"}, "credit_sign='plus'"),
         ({"services": [("a", "b", "c")]}, "no mapping"),
         ({"services": {"a": ("A", "Web")}}, "('A', 'Web')"),
         ({"services": {"a": ("", "Web", "Other (Web)")}}, "''"),

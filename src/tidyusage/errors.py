@@ -21,6 +21,7 @@
     ├── DuplicateWarning     one id several times
     ├── ChargeTypeWarning    charge types that the schema does not know
     ├── OverlapWarning       sums count some usage twice
+    ├── CreditSignWarning    credits that add to the cost instead of reducing it
     ├── MissingColumnWarning columns that could change an answer are not in the frame
     ├── AllocationWarning    shared rows that nothing bears
     ├── CrossingWarning      windows over a period's bound were left out
@@ -53,6 +54,7 @@ __all__ = [
     "AllocationWarning",
     "ApiError",
     "ChargeTypeWarning",
+    "CreditSignWarning",
     "CrossingWarning",
     "DuplicateWarning",
     "ExportError",
@@ -186,6 +188,10 @@ class ChargeTypeWarning(UsageWarning):
 
 class OverlapWarning(UsageWarning):
     """Sums count some usage twice: rows repeat an id, or rows at several grains hold it."""
+
+
+class CreditSignWarning(UsageWarning):
+    """Credits are positive: they add to the cost unless `credit_sign=` says otherwise."""
 
 
 class MissingColumnWarning(UsageWarning):

@@ -23,7 +23,7 @@ from tidyusage.questions import (
     reading,
     within,
 )
-from tidyusage.typing import Mode, Overlap, Tables  # noqa: TC001 - typer reads them
+from tidyusage.typing import CreditSign, Mode, Overlap, Tables  # noqa: TC001 - typer reads them
 
 # From here on records are read into a file.
 _LARGE: Final = 256 * 2**20
@@ -76,6 +76,13 @@ def export(
         str | None,
         typer.Option("--billing-account", help="FOCUS: that of records without organization."),
     ] = None,
+    credit_sign: Annotated[
+        CreditSign | None,
+        typer.Option(
+            "--credit-sign",
+            help="FOCUS: keep the signs of credits, or make every credit negative.",
+        ),
+    ] = None,
     overlap: Annotated[
         Overlap,
         typer.Option("--overlap", help="What to do about ids repeated over overlapping windows."),
@@ -105,6 +112,7 @@ def export(
             anonymise=anonymise or (),
             drop=drop or (),
             billing_account=billing_account,
+            credit_sign=credit_sign,
             overlap=overlap,
         )
         where = told["target"] if "://" in target else target  # which shows no password

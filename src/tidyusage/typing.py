@@ -67,6 +67,7 @@ Partial: TypeAlias = Literal["raise", "warn"]
 Tables: TypeAlias = Literal["wide", "long", "star", "focus"]
 VirtualCurrencies: TypeAlias = Mapping[str, tuple[str, float]]
 Services: TypeAlias = Mapping[str, tuple[str, str, str]]
+CreditSign: TypeAlias = Literal["keep", "negative"]
 Mode: TypeAlias = Literal["error", "overwrite", "append", "upsert"]
 Texts: TypeAlias = "str | Iterable[str]"
 

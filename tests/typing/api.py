@@ -100,6 +100,7 @@ def export(frame: pd.DataFrame, lazy: pl.LazyFrame, relation: duckdb.DuckDBPyRel
         tables="focus",
         virtual_currencies={"CREDITS": ("USD", 0.04)},
         services={"kafka": ("Confluent", "Integration", "Messaging")},
+        credit_sign="negative",
     )
     hidden: dict[str, Any] = frame.pipe(
         tu.export_usage, "usage.csv", anonymise="user", anonymise_key=b"secret"

@@ -19,7 +19,13 @@ from tidyusage import columns, kinds, layouts, schema
 from tidyusage.errors import ExportError, FrameError, OptionError
 from tidyusage.export import folder, manifest, partitions, upsert
 from tidyusage.export.partitions import Partitions
-from tidyusage.export.plan import require_distinct, require_unique, tables_of, tell_of_aside
+from tidyusage.export.plan import (
+    require_distinct,
+    require_unique,
+    tables_of,
+    tell_of_aside,
+    warn_of_positive_credits,
+)
 from tidyusage.export.table import USAGE, Table, Usage
 from tidyusage.export.whole import together
 from tidyusage.metrics import source
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 
     from tidyusage.export.manifest import Manifest
     from tidyusage.export.plan import Plan
+    from tidyusage.typing import CreditSign
 
 _SAY: Final = (
     "Spark writes folders of Parquet files, as in 'exports/', and Delta Lake tables, as in "
@@ -89,7 +96,7 @@ def exported(frame: Any, plan: Plan, **of_focus: Any) -> dict[str, Any]:
                 shutil.rmtree(path, ignore_errors=True)
                 rows, parted = _rows(kept, given, table, names)
                 written[table.name] = _written(rows, parted, table.order, path, plan.place.kind)
-            told = _told(plan, made, names, written)
+            told = _told(plan, made, names, written, of_focus.get("credit_sign"))
             told.write(os.path.join(partial, manifest.NAME), before)
     return told.told()
 
@@ -262,6 +269,7 @@ def _told(
     made: Sequence[Table],
     names: Sequence[str],
     written: Mapping[str, Any],
+    credit_sign: CreditSign | None,
 ) -> Manifest:
     """Return the manifest of what was written, of which it is asked."""
     asked = cast("Any", Asked(written))
@@ -270,6 +278,8 @@ def _told(
     for table in there:
         told.stands(table.name, told.tables[table.name]["rows"])
     tell_of_aside(asked, there, told)
+    if plan.form == "focus" and credit_sign is None:
+        warn_of_positive_credits(asked, there)
     return told
 
 

@@ -18,6 +18,7 @@ from tidyusage.progress import bar
 
 if TYPE_CHECKING:
     from tidyusage.typing import (
+        CreditSign,
         Frame,
         Mode,
         Overlap,
@@ -45,6 +46,7 @@ def export_usage(
     billing_account: str | None = None,
     virtual_currencies: VirtualCurrencies | None = None,
     services: Services | None = None,
+    credit_sign: CreditSign | None = None,
     overlap: Overlap = "warn",
     progress: bool | None = None,
 ) -> dict[str, Any]:
@@ -89,6 +91,10 @@ def export_usage(
     services
         Of FOCUS: provider, category and subcategory by product id, such as
         `{"KAFKA": ("Confluent", "Integration", "Messaging")}`; "*" is any other product.
+    credit_sign
+        For FOCUS, where a credit below zero reduces the cost: "keep" writes credits with the sign
+        that they have, "negative" writes all of them below zero.  None keeps signs too, and warns
+        of positive credits.
     overlap
         What to do about rows that repeat an `id` over overlapping windows, so that sums over the
         target count them twice: "warn", "ignore", or "raise" an `OverlapError` before anything is
@@ -121,6 +127,9 @@ def export_usage(
 
     Warns
     -----
+    CreditSignWarning
+        If an export to FOCUS has positive credits and `credit_sign` is None: how many, and their
+        sum in each currency.
     OverlapWarning
         If rows repeat an `id` over overlapping windows: how many, and what they add.
     RejectWarning
@@ -147,6 +156,7 @@ def export_usage(
         "billing_account": billing_account,
         "virtual_currencies": virtual_currencies,
         "services": services,
+        "credit_sign": credit_sign,
     }
     require_used(tables, of_focus)
     plan = Plan.of(

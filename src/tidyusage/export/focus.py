@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage import schema
-from tidyusage.errors import OptionError
+from tidyusage.errors import OptionError, one_of
 from tidyusage.export import focus_charges, focus_columns, focus_currencies, focus_services
 from tidyusage.export.focus_charges import CATEGORIES
 from tidyusage.export.focus_records import Options, alias
 from tidyusage.export.table import USAGE, Column, Table, described, spelled
 from tidyusage.sqltext import literal, quote
+from tidyusage.typing import CreditSign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tidyusage.export.table import Usage
 
 VERSION: Final = "1.2"
-_CHARGES: Final = "focus"
+CHARGES: Final = "focus"
 SET_ASIDE: Final = "focus_set_aside"
 _REASON: Final = "reason"
 
@@ -35,14 +36,18 @@ def tables(
     billing_account: str | None = None,
     virtual_currencies: Mapping[str, Price] | None = None,
     services: Mapping[str, Service] | None = None,
+    credit_sign: CreditSign | None = None,
 ) -> list[Table]:
     """Return the charges, and those that are set aside with the reason why."""
     if version != VERSION:
         raise OptionError(f"version={version!r} of FOCUS is not written.", f"Use {VERSION!r}.")
+    if credit_sign is not None:
+        one_of("credit_sign", credit_sign, get_args(CreditSign))
     options = Options(
         _account(billing_account),
         focus_currencies.virtual_of(virtual_currencies),
         focus_services.services_of(services),
+        credit_sign,
     )
     steps = focus_charges.steps(usage, options)
     found = (_charges(usage, steps), _set_aside(usage, steps))
@@ -66,6 +71,21 @@ order by charges desc, {_REASON}
     return [(str(reason), int(count)) for reason, count in rows]
 
 
+def positive_credits(
+    connection: duckdb.DuckDBPyConnection, table: Table
+) -> list[tuple[str, int, float]]:
+    """Return how many credits of the charges are positive, and their sum, by currency."""
+    currency, cost = quote("BillingCurrency"), quote("BilledCost")
+    rows = connection.execute(f"""
+select {currency}, count(*) as credits, sum({cost}) as amount
+from ({table.sql})
+where {quote("ChargeCategory")} = 'Credit' and {cost} > 0
+group by {currency}
+order by {currency}
+""").fetchall()
+    return [(str(code), int(count), float(amount)) for code, count, amount in rows]
+
+
 def _account(billing_account: object) -> str | None:
     if billing_account is None:
         return None
@@ -86,7 +106,7 @@ def _charges(usage: Usage, steps: str) -> Table:
         for name in focus_columns.names(columns)
     )
     return Table(
-        _CHARGES,
+        CHARGES,
         "Charges as FOCUS 1.2 has them: usage, and tax and credits as rows of their own.",
         columns,
         f"with {steps}\nselect {named}\nfrom charges\nwhere tu__reason is null",
@@ -119,7 +139,7 @@ def _set_aside(usage: Usage, steps: str) -> Table:
     } | {
         Column("charge_category", text, "Usage, Tax or Credit.", required=True): '"ChargeCategory"',
         Column(
-            "amount", number, "What is payable; a credit is negative.", "currency"
+            "amount", number, "What is payable; below zero, it reduces the cost.", "currency"
         ): "tu__charge.amount",
         Column("currency", text, "The currency, as the record has it."): "tu__currency",
         described("start_date"): "tu__start",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tidyusage.export.focus_currencies import Price
     from tidyusage.export.focus_services import Service
     from tidyusage.export.table import Usage
+    from tidyusage.typing import CreditSign
 
 _ORGANIZATION: Final = "Organization"
 _DEFAULTED: Final = "Billing Account"
@@ -40,6 +41,7 @@ class Options:
     billing_account: str | None
     virtual: Mapping[str, Price]
     services: Mapping[str, Service]
+    credit_sign: CreditSign | None = None
 
 
 def record(usage: Usage, options: Options) -> dict[str, str]:
@@ -94,7 +96,7 @@ def _service() -> dict[str, str]:
 
 
 def _money(options: Options) -> dict[str, str]:
-    """Return the amounts; a credit is taken off, whatever its sign."""
+    """Return the amounts that a record is charged, and their currencies."""
     unpaid = "len(list_filter(charges, lambda tu__e: tu__e.amount is not null)) > 0"
     return {
         "tu__currency": quote("charges.currency"),
@@ -104,9 +106,20 @@ def _money(options: Options) -> dict[str, str]:
         "tu__billed": policy.cost(policy.BILLED),
         "tu__list": _list_cost(),
         "tu__tax": quote("charges.tax"),
-        "tu__credit": '0e0 - abs("charges.credit")',
+        "tu__credit": _credit(options),
         "tu__is_charged": unpaid,
     }
+
+
+def _credit(options: Options) -> str:
+    """Return the SQL of a credit: below zero, it reduces the cost.
+
+    Usage records do not declare the sign of a credit, so it is kept: a credit of -5 that +5 takes
+    back adds up to 0.  A format that declares the sign would decide here.
+    """
+    credit = quote("charges.credit")
+    # 0 - x, since the negative of 0 would be written as -0
+    return f"0e0 - abs({credit})" if options.credit_sign == "negative" else credit
 
 
 def _list_cost() -> str:

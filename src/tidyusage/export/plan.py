@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tidyusage import relations
 from tidyusage.columns import Columns
-from tidyusage.errors import FrameError, OptionError, RejectWarning, named, one_of, warn
+from tidyusage.errors import (
+    CreditSignWarning,
+    FrameError,
+    OptionError,
+    RejectWarning,
+    counted,
+    named,
+    one_of,
+    warn,
+)
 from tidyusage.export import focus, manifest, partitions, star, upsert, usage
 from tidyusage.export.extras import require_extra
 from tidyusage.export.job import Job
@@ -104,6 +113,8 @@ class Plan:
         with together(keeps=keeps) as files:
             _write(connection, Job(made, self.place, self.mode, names, told, files))
         tell_of_aside(connection, made, told)
+        if self.form == "focus" and of_focus.get("credit_sign") is None:
+            warn_of_positive_credits(connection, made)
         return told.told()
 
     def begun(
@@ -287,6 +298,23 @@ def tell_of_aside(
     for table in made:
         if table.name.endswith(_ASIDE):
             _tell_of(connection, table, told.tables[table.name]["rows"])
+
+
+def warn_of_positive_credits(connection: duckdb.DuckDBPyConnection, made: Sequence[Table]) -> None:
+    """Warn of credits that add to the cost, since usage records do not declare a credit's sign."""
+    charges = next(table for table in made if table.name == focus.CHARGES)
+    if not (found := focus.positive_credits(connection, charges)):
+        return
+    count = sum(credits_ for _, credits_, _ in found)
+    amounts = ", ".join(f"{amount:,.2f} {currency}" for currency, _, amount in found)
+    verb = "is positive and adds" if count == 1 else "are positive and add"
+    warn(
+        f"{counted(count, 'credit')} {verb} {amounts} to the cost: usage records do not say "
+        "which sign credits have, so signs are kept.\n\n"
+        "Pass credit_sign='negative' if all credits reduce the cost, whatever their sign, or "
+        "credit_sign='keep' if positive ones take earlier credits back.",
+        CreditSignWarning,
+    )
 
 
 def _tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> None:
