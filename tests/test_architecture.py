@@ -83,7 +83,7 @@ FLOORS = [
     "export.table export.focus_services export.focus_currencies export.focus_units export.masks",
     "export.calendar export.dimensions export.focus_columns export.usage",
     "export.star export.focus_records",
-    "export.focus_charges",
+    "export.focus_charges export.charge_columns",
     "export.focus",
     "export.whole export.target export.pseudonyms export.held export.secret export.own",
     "export.stage",

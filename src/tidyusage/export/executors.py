@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tidyusage import columns, kinds, layouts, schema
 from tidyusage.errors import ExportError, FrameError, OptionError
-from tidyusage.export import folder, manifest, partitions, upsert
+from tidyusage.export import charge_columns, folder, manifest, partitions, upsert
 from tidyusage.export.partitions import Partitions
 from tidyusage.export.plan import (
     require_distinct,
@@ -73,17 +73,19 @@ def exported(frame: Any, plan: Plan, **of_focus: Any) -> dict[str, Any]:
     _require_possible(plan)
     if plan.form != "star" and plan.overlap != "ignore":
         tell_repeated(repeated_rows(frame), plan.overlap)
-    found = columns.columns(frame)
+    found = asked = columns.columns(frame)
     if found.layout == "long":
         frame = layouts.to_wide(frame)
         found = columns.columns(frame)
     rows, given = _staged(frame, found)
+    given = replace(given, given=asked)
     made = tables_of(plan.form, given, of_focus)
     require_distinct(made)
     names = partitions.check(plan.partition_by, made)
     place = plan.place.place
     before = _require_free(place, made, plan.mode)
     with _times_by_microseconds(frame.sparkSession), _once(rows, plan.form) as kept:
+        charge_columns.warn_of_missing(cast("Any", Asked({USAGE: kept})), plan.form, given)
         if plan.form == "star":
             require_unique(cast("Any", Asked({USAGE: kept})), given)
         with together(keeps=plan.mode == "error") as files, files.written(place) as partial:

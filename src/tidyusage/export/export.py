@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from tidyusage import engines
+from tidyusage.columns import columns
 from tidyusage.errors import known_options
-from tidyusage.export import executors
+from tidyusage.export import charge_columns, executors
 from tidyusage.export.plan import Plan, require_used
 from tidyusage.export.privacy import Privacy
 from tidyusage.export.pseudonyms import Key
@@ -108,7 +109,9 @@ def export_usage(
         The manifest: `exported_at`, `mode`, and by table `rows`, `rows_in_target` after the export,
         `columns`, `key`, and the sums of `money` by currency and of `tokens` by which a load can
         be checked.  It is written to `_manifest.json` in a folder, to `<file>_manifest.json` beside
-        a file, and to a table `tidyusage_manifest` in a database.
+        a file, and to a table `tidyusage_manifest` in a database.  For a frame without the column
+        of currencies, wide and long exports leave out the sums of money; for one that lacks charge
+        columns that a cost depends on, they leave out the sum of the costs.
 
     Raises
     ------
@@ -118,6 +121,9 @@ def export_usage(
     FrameError
         If the frame is no usage frame, a column is of the wrong dtype, or an `id` that must tell
         rows apart stands on several.
+    UnknownFieldError
+        If a star or FOCUS is to be made of amounts without `charges.currency`, or FOCUS of
+        quantities without `usage.unit` or of a frame without any amount.
     OptionError
         If an option has a value that it cannot have, or a target does not say its kind.
     OverlapError
@@ -127,6 +133,9 @@ def export_usage(
 
     Warns
     -----
+    MissingColumnWarning
+        If the frame lacks charge columns that could change the costs of a star, or the charges of
+        FOCUS.
     CreditSignWarning
         If an export to FOCUS has positive credits and `credit_sign` is None: how many, and their
         sum in each currency.
@@ -162,6 +171,7 @@ def export_usage(
     plan = Plan.of(
         target, tables, mode, partition_by, Privacy.of(anonymise, drop, key), overlap=overlap
     )
+    charge_columns.require_columns(tables, columns(frame))
     if engines.backend_of(frame) == "pyspark":
         return executors.exported(frame, plan, version=version, **of_focus)
     with (

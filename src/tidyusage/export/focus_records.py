@@ -11,7 +11,7 @@ from tidyusage.metrics.time import DATES, window_end_sql
 from tidyusage.sqltext import added, literal, quote, trimmed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from tidyusage.export.focus_currencies import Price
     from tidyusage.export.focus_services import Service
@@ -31,6 +31,9 @@ _TOKEN_TYPES: Final = {
     "cache_creation.ephemeral_5m_input_tokens": "cache_write",
     "cache_creation.ephemeral_1h_input_tokens": "cache_write",
 }
+# Charges that are rows of their own beside the cost.
+_APART: Final = ("charges.tax", "charges.credit")
+AMOUNTS: Final = (*policy.amounts_of(policy.BILLED), *_APART)
 _CODE: Final = policy.code('"charges.currency"')
 
 
@@ -135,6 +138,27 @@ def _list_cost() -> str:
       when {net} is null and {total} is null then {parts}
       else {policy.cost(policy.BILLED)}
     end"""
+
+
+def missing_columns(known: Container[str]) -> dict[str, str]:
+    """Return the charge columns that a wide frame lacks and that could change its charges.
+
+    Each comes with a SQL test of whether it could change those of a row, as
+    `policy.missing_columns` does for the cost: tax and credits are rows of their own, and the list
+    cost of a record with a net amount depends on its total, `included` and `discount`.
+    """
+    tests = policy.missing_columns(policy.BILLED, known)
+    net, total = quote("charges.net"), quote("charges.total")
+    may_have_total = f"{total} is not null" if "charges.total" in known else "true"
+    of_list = {
+        "charges.total": "true",
+        "charges.included": f"{net} is not null and {may_have_total}",
+        "charges.discount": f"{net} >= 0 and {total} is null",
+    }
+    tests |= {
+        name: f"{tests[name]} or {test}" for name, test in of_list.items() if name not in known
+    }
+    return tests | {name: "true" for name in _APART if name not in known}
 
 
 def _place() -> dict[str, str]:

@@ -19,7 +19,15 @@ from tidyusage.errors import (
     one_of,
     warn,
 )
-from tidyusage.export import focus, manifest, partitions, star, upsert, usage
+from tidyusage.export import (
+    charge_columns,
+    focus,
+    manifest,
+    partitions,
+    star,
+    upsert,
+    usage,
+)
 from tidyusage.export.extras import require_extra
 from tidyusage.export.job import Job
 from tidyusage.export.table import USAGE
@@ -102,6 +110,7 @@ class Plan:
         is_unique = self.mode == "upsert" or self.place.kind == "postgres" or self.form == "star"
         if not is_unique and self.overlap != "ignore":
             tell_repeated(_repeated(connection, given), self.overlap)
+        charge_columns.warn_of_missing(connection, self.form, given)
         shown = self.privacy.applied(connection, given)
         if is_unique:
             require_unique(connection, shown)

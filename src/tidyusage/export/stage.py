@@ -48,7 +48,7 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
     ):
         usage = _view(connection, found, table)
         rows = held(frame, table, found, usage.types) if table is not None else None
-        yield connection, replace(usage, held=rows)
+        yield connection, replace(usage, held=rows, given=found)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from tidyusage.columns import Columns
+
 # The view of the usage that is exported: wide, one row a record, under dotted names.
 USAGE: Final = "tu__usage"
 
@@ -26,7 +28,7 @@ class Usage:
     ``marks`` are the columns that say what records were fetched for, where the frame has them.
     Columns that are ``left_out`` are null, and go into no table that can do without; own ones that
     were ``durations`` are seconds.  Rows that are ``held`` in memory are the wide table as it is to
-    be exported.
+    be exported.  ``given`` are the columns of the frame itself.
     """
 
     types: Mapping[str, pa.DataType]
@@ -35,6 +37,18 @@ class Usage:
     left_out: tuple[str, ...] = ()
     durations: tuple[str, ...] = ()
     held: pl.DataFrame | pa.Table | None = None
+    given: Columns | None = None
+
+    @property
+    def lacks_currency(self) -> bool:
+        """Whether the frame has amounts, and no column that says in which currency they are."""
+        if self.given is None:
+            return False
+        known = self.given.known
+        if self.given.layout == "long":
+            return "unit" not in known
+        has_amounts = any(name in known for name in catalogue.CHARGE_AMOUNTS)
+        return has_amounts and "charges.currency" not in known
 
     @property
     def identity(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def wide(usage: Usage) -> Table:
         f"select {', '.join(chosen)} from {USAGE}",
         key=tuple(map(spelled, usage.identity)),
         order=_order(names),
-        sums=tuple(_sums_of_wide(names)),
+        sums=tuple(_sums_of_wide(names, usage)),
         held=None if usage.held is None else usage.held.select([c.name for c in columns]),
     )
 
@@ -42,17 +42,27 @@ def _order(names: Collection[str]) -> tuple[str, ...]:
     return tuple(spelled(name) for name in _ORDER if name in names)
 
 
-def _sums_of_wide(names: Collection[str]) -> Iterable[tuple[str, str, str | None]]:
-    if set(catalogue.CHARGE_COLUMNS) <= set(names):
+def _sums_of_wide(names: Collection[str], usage: Usage) -> Iterable[tuple[str, str, str | None]]:
+    """Yield the sums for the manifest: none that the frame lacks the columns for."""
+    is_known = "charges.currency" in names and not usage.lacks_currency
+    if is_known and set(catalogue.CHARGE_COLUMNS) <= set(names) and not _lacks_charges(usage):
         billed = policy.cost(policy.BILLED).replace('"charges.', '"charges_')
         yield "cost", billed, _CURRENCY
-    if "charges.currency" in names:
+    if is_known:
         for name in catalogue.CHARGE_AMOUNTS:
             if name in names:
                 yield spelled(name), quote(spelled(name)), _CURRENCY
     for name in _TOKENS:
         if name in names:
             yield spelled(name), quote(spelled(name)), None
+
+
+def _lacks_charges(usage: Usage) -> bool:
+    """Tell whether the frame lacks a column that a record's cost is made of."""
+    given = usage.given
+    return given is not None and bool(
+        given.layout == "wide" and policy.missing_columns(policy.BILLED, given.known)
+    )
 
 
 def long(usage: Usage) -> Table:
@@ -82,7 +92,7 @@ def long(usage: Usage) -> Table:
         owner=identity,
         parents=wide(usage).sql,
         order=(*_order(types), "metric"),
-        sums=tuple(_sums_of_long()),
+        sums=tuple(_sums_of_long(usage)),
     )
 
 
@@ -93,8 +103,9 @@ _LONG: Final = {
 }
 
 
-def _sums_of_long() -> Iterable[tuple[str, str, str | None]]:
-    for name in (*catalogue.CHARGE_AMOUNTS, *_TOKENS):
+def _sums_of_long(usage: Usage) -> Iterable[tuple[str, str, str | None]]:
+    amounts = () if usage.lacks_currency else catalogue.CHARGE_AMOUNTS
+    for name in (*amounts, *_TOKENS):
         value = f"case when metric = {literal(name)} then value end"
         yield spelled(name), value, "unit" if name in catalogue.CHARGE_AMOUNTS else None
 

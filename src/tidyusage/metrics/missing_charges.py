@@ -15,7 +15,7 @@ from tidyusage.dialects import Table
 from tidyusage.errors import MissingColumnWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
 
@@ -48,21 +48,30 @@ class MissingCharges:
 
     def warn(self, frame: Any) -> None:
         """Run the query over a frame and warn if a missing column could change a cost."""
-        counts = engines.collected(answers.answer(frame, self.query)).to_pylist()[0]
-        affected, records = counts[_AFFECTED] or 0, counts[_RECORDS]
-        if not affected:
-            return
-        columns = [name for place, name in enumerate(self.columns) if counts[_affected(place)]]
-        noun, pronoun = (
-            ("a charge column", "it") if len(columns) == 1 else ("charge columns", "them")
-        )
+        (counts,) = engines.collected(answers.answer(frame, self.query)).to_pylist()
         of_net = ", or pass charge='net' if only net amounts count" if self.suggests_net else ""
-        warn(
-            f"The frame lacks {noun} that could change the cost of {affected:,} of "
-            f"{records:,} records: {', '.join(columns)}.\n\n"
-            f"Keep {pronoun} when you select columns{of_net}.",
-            MissingColumnWarning,
-        )
+        warn_of_columns(self.columns, [*counts.values()], advice=of_net)
+
+
+def warn_of_columns(
+    columns: Sequence[str],
+    counts: Sequence[int | None],
+    *,
+    figure: str = "the cost",
+    advice: str = "",
+) -> None:
+    """Warn of the missing columns that matter, by the answer to the query of `counts_sql`."""
+    records, affected, *of_columns = (count or 0 for count in counts)
+    if not affected:
+        return
+    named = [name for name, count in zip(columns, of_columns, strict=True) if count]
+    noun, pronoun = ("a charge column", "it") if len(named) == 1 else ("charge columns", "them")
+    warn(
+        f"The frame lacks {noun} that could change {figure} of {affected:,} of "
+        f"{records:,} records: {', '.join(named)}.\n\n"
+        f"Keep {pronoun} when you select columns{advice}.",
+        MissingColumnWarning,
+    )
 
 
 def is_checked(overlap: Overlap) -> bool:

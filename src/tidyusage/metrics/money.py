@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, People, Rates, WeekStart
 
 CURRENCY: Final = quote("charges.currency")
+_ASSUME: Final = (
+    "Keep the column. If all amounts are in one currency, name it instead, for example "
+    "assume_currency='USD'."
+)
 
 
 class QueryOptions(TypedDict):
@@ -278,15 +282,14 @@ class Money:
         return {"guard": guard, "portable": self.rates is None, "charge": self.charge}
 
 
-def require_currency(columns: Columns) -> None:
+def require_currency(columns: Columns, hint: str = _ASSUME) -> None:
     """Raise if a frame lacks the column that says in which currency its amounts are."""
     path = "unit" if columns.layout == "long" else "charges.currency"
     if path not in columns.known:
         raise UnknownFieldError(
             f"The column {schema.rename(path, columns.sep)!r} is missing: without it, amounts in "
             "different currencies would be added.",
-            "Keep the column. If all amounts are in one currency, name it instead, for example "
-            "assume_currency='USD'.",
+            hint,
         )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import answers, catalogue
-from tidyusage.errors import known_options
+from tidyusage import answers, catalogue, schema
+from tidyusage.errors import UnknownFieldError, known_options
 from tidyusage.metrics.money import Money, require_currency
 from tidyusage.metrics.policy import BILLED, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
@@ -16,6 +16,7 @@ from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quot
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
+    from tidyusage.columns import Columns
     from tidyusage.typing import Ends, FrameT, Freq, Overlap, People, WeekStart
 
 _QUANTITY: Final = "usage.quantity"
@@ -84,8 +85,9 @@ def totals(
     Raises
     ------
     UnknownFieldError
-        For an unknown dimension; for a frame without any measure, or with amounts and without
-        `charges.currency` while `assume_currency` is not given.
+        For an unknown dimension; for a frame without any measure, with amounts and without
+        `charges.currency` while `assume_currency` is not given, or with `usage.quantity` and
+        without `usage.unit`.
     OptionError
         For a dimension that is named twice, or is called like a column of the answer.
 
@@ -124,6 +126,7 @@ def totals_query(asked: Usage, money: Money) -> Query:
     asked.require((*_ADDED, _QUANTITY, *catalogue.CHARGE_AMOUNTS, CHARGES, COUNTS), "totals")
     if charges and money.assumed is None:
         require_currency(asked.columns)
+    require_unit(asked.columns)
     keys = asked.keys
     has_counts, has_charges = asked.holds(COUNTS), asked.holds(CHARGES)
     entries = [
@@ -177,6 +180,19 @@ order by {ordered(*asked.period, "value desc", *asked.dimensions, "metric", "uni
     types = {"metric": TEXT, "unit": TEXT, "value": NUMBER, "records": INTEGER}
     lists = (*[COUNTS] * has_counts, *[CHARGES] * has_charges)
     return asked.query(sql, (*fields, *lists), types)
+
+
+def require_unit(columns: Columns) -> None:
+    """Raise if a wide frame has quantities and lacks the column of their unit.
+
+    The unit of a long frame's quantities is in the column of the currencies.
+    """
+    if columns.layout == "wide" and _QUANTITY in columns.known and _UNIT not in columns.known:
+        raise UnknownFieldError(
+            f"The column {schema.rename(_UNIT, columns.sep)!r} is missing: without it, quantities "
+            "in different units would be added.",
+            f"Keep the column, or drop {schema.rename(_QUANTITY, columns.sep)!r}.",
+        )
 
 
 def _sums(asked: Usage, columns: list[str]) -> str:
