@@ -194,7 +194,13 @@ def test_cost_of_one_charge_type_as_json(records):
 
 def test_users_as_csv(records):
     done = run("users", records, "--freq", "1d", "--rolling", "2", "--format", "csv")
-    lines = ['"period","active_users"', "2026-01-01,", "2026-01-02,1", "2026-01-03,"]
+    # The two days up to 1 January begin before the frame does; no day of the others is missing.
+    lines = [
+        '"period","active_users","complete"',
+        "2026-01-01,,false",
+        "2026-01-02,1,true",
+        "2026-01-03,,true",
+    ]
     assert done.stdout.splitlines() == lines
 
 

@@ -210,3 +210,11 @@ def test_top_ranks_each_currency_by_itself():
     rest = found[found["rank"].isna()].set_index("currency")
     assert rest["groups"].to_dict() == {"USD": 28, "EUR": 8}
     assert rest["cost"].to_dict() == {"USD": 7_896, "EUR": pytest.approx(67.6)}
+
+
+@pytest.mark.xdist_group("spark")
+def test_a_chart_of_a_spark_frame_shows_the_largest_of_each_currency(spark):
+    frame = tu.flatten_usage(USERS, backend="pyspark", session=spark)
+    found = by_panel(tu.plot.pareto(frame, "user.id"), "bar", "group", "value")
+    assert found["USD"][11:] == [("d12", 989), ("other (28)", 7_896)]
+    assert found["EUR"][11:] == [("e12", 8.9), ("other (8)", pytest.approx(67.6))]

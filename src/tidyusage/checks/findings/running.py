@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
-from tidyusage.checks.findings.days import CHARGED, DAILY, SERIES, daily
+from tidyusage.checks.findings.days import CHARGED, DAILY, daily
+from tidyusage.metrics.missing_days import SERIES
 from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
