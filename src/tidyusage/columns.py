@@ -44,6 +44,17 @@ class Columns:
         marks = catalogue.SOURCE_COLUMNS
         return marks if any(name in self.known for name in marks) else ()
 
+    @property
+    def lacks_currency(self) -> bool:
+        """Whether the frame has amounts, and no column that says in which currency they are.
+
+        A long frame may hold an amount in any row.
+        """
+        if self.layout == "long":
+            return "unit" not in self.known
+        has_amounts = any(name in self.known for name in catalogue.CHARGE_AMOUNTS)
+        return has_amounts and "charges.currency" not in self.known
+
 
 @cache
 def types() -> dict[str, pa.DataType]:

@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from tidyusage.typing import Tables
 
 _NAMES: Final[dict[Tables, str]] = {"star": "a star", "focus": "FOCUS"}
-_HINT: Final = (
-    "Keep the column. If all amounts are in one currency, add it, for example "
-    "df.assign(**{{{name!r}: 'USD'}}) in pandas."
-)
 
 
 def require_columns(form: Tables, given: Columns) -> None:
@@ -42,9 +38,8 @@ def require_columns(form: Tables, given: Columns) -> None:
             f"The frame has none of the columns that {_NAMES[form]} needs: {names}.",
             "Keep at least one of them.",
         )
-    if amounts or is_long:
-        name = "unit" if is_long else schema.rename("charges.currency", given.sep)
-        require_currency(given, _HINT.format(name=name))
+    if given.lacks_currency:
+        require_currency(given, can_assume=False)
     if form == "focus":
         require_unit(given)
 

@@ -42,13 +42,7 @@ class Usage:
     @property
     def lacks_currency(self) -> bool:
         """Whether the frame has amounts, and no column that says in which currency they are."""
-        if self.given is None:
-            return False
-        known = self.given.known
-        if self.given.layout == "long":
-            return "unit" not in known
-        has_amounts = any(name in known for name in catalogue.CHARGE_AMOUNTS)
-        return has_amounts and "charges.currency" not in known
+        return self.given is not None and self.given.lacks_currency
 
     @property
     def identity(self) -> tuple[str, ...]:

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, People, Rates, WeekStart
 
 CURRENCY: Final = quote("charges.currency")
-_ASSUME: Final = (
-    "Keep the column. If all amounts are in one currency, name it instead, for example "
-    "assume_currency='USD'."
-)
 
 
 class QueryOptions(TypedDict):
@@ -282,14 +278,23 @@ class Money:
         return {"guard": guard, "portable": self.rates is None, "charge": self.charge}
 
 
-def require_currency(columns: Columns, hint: str = _ASSUME) -> None:
-    """Raise if a frame lacks the column that says in which currency its amounts are."""
+def require_currency(columns: Columns, *, can_assume: bool = True) -> None:
+    """Raise if a frame lacks the column that says in which currency its amounts are.
+
+    ``can_assume`` says whether the function has the option ``assume_currency``.
+    """
     path = "unit" if columns.layout == "long" else "charges.currency"
     if path not in columns.known:
+        name = schema.rename(path, columns.sep)
+        remedy = (
+            "name it instead, for example assume_currency='USD'."
+            if can_assume
+            else f"add it, for example df.assign(**{{{name!r}: 'USD'}}) in pandas."
+        )
         raise UnknownFieldError(
-            f"The column {schema.rename(path, columns.sep)!r} is missing: without it, amounts in "
+            f"The column {name!r} is missing: without it, amounts in "
             "different currencies would be added.",
-            hint,
+            f"Keep the column. If all amounts are in one currency, {remedy}",
         )
 
 

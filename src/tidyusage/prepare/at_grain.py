@@ -15,6 +15,7 @@ from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.time import DATES, window_end_sql
 from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
+from tidyusage.prepare.grain import with_known_costs
 from tidyusage.prepare.reports import GUARD_WORDS, one_report
 from tidyusage.prepare.residual import CHANGED, residuals
 from tidyusage.sqltext import FRAME, prefixed, quote, same
@@ -58,12 +59,19 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     Raises
     ------
     FrameError
-        If the frame is no wide one.
+        If the frame is not a wide one.
+    UnknownFieldError
+        If the frame has amounts and lacks `charges.currency`.
     RecordError
         If rows of two grains, neither of which is part of the other (users' beside models'), tell
         of one metric on the same days; if with "coarsest" finer rows have tokens, or a cost in a
         currency, that their roll-up, or the report that stays, has not.  A lazy frame raises when
         it is collected.
+
+    Warns
+    -----
+    MissingColumnWarning
+        If the frame lacks charge columns that could change a cost, as in `cost_by`.
 
     Examples
     --------
@@ -82,6 +90,7 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     one_of("which", which, get_args(Grain))
     found = frames.wide(frame)
     frame = checked(frame, "warn", engines.columns(frame), has_pairs=False)
+    frame = with_known_costs(frame, found, engines.columns(frame))
     # First the lengths of windows within each grain, so that grains are compared at one length;
     # then the reports, so that a grain tells of a figure once.
     alike = one_report(_of_one_length(frame, found, which), which)

@@ -11,11 +11,15 @@ from tidyusage.answers import Query
 from tidyusage.catalogue import SOURCE_COLUMNS
 from tidyusage.columns import Columns, columns
 from tidyusage.errors import FrameError, known_options
-from tidyusage.metrics import grain, overlap, source
+from tidyusage.metrics import grain, missing_charges, overlap, policy, source
 from tidyusage.metrics.grain import KEYS
+from tidyusage.metrics.money import require_currency
+from tidyusage.metrics.query import Usage
 from tidyusage.sqltext import ordered, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tidyusage.typing import FrameT
 
 _STEPS: Final = ("tu__organization", "tu__product", "tu__metric", "tu__account", "tu__report")
@@ -51,7 +55,14 @@ def grains(frame: FrameT) -> FrameT:
     Raises
     ------
     FrameError
-        If the frame is no wide or long one.
+        If the frame is not a wide or long one.
+    UnknownFieldError
+        If the frame has amounts and lacks `charges.currency` (`unit` in a long frame).
+
+    Warns
+    -----
+    MissingColumnWarning
+        If the frame lacks charge columns that could change a cost, as in `cost_by`.
 
     Examples
     --------
@@ -65,6 +76,7 @@ def grains(frame: FrameT) -> FrameT:
     """
     found = _found(frame)
     frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
+    frame = with_known_costs(frame, found, grain.needs(found))
     keys = ", ".join(map(quote, _keys(found)))
     grouped = f"{keys}, tu__grain, case when tu__cost is not null then tu__currency end"
     steps = (grain.usage(found), grain.named(found, has_residuals=True), grain.figures())
@@ -128,7 +140,14 @@ def overlaps(frame: FrameT) -> FrameT:
     Raises
     ------
     FrameError
-        If the frame is no wide or long one.
+        If the frame is not a wide or long one.
+    UnknownFieldError
+        If the frame has amounts and lacks `charges.currency` (`unit` in a long frame).
+
+    Warns
+    -----
+    MissingColumnWarning
+        If the frame lacks charge columns that could change a cost, as in `cost_by`.
 
     Examples
     --------
@@ -145,7 +164,22 @@ def overlaps(frame: FrameT) -> FrameT:
     """
     found = _found(frame)
     frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
+    frame = with_known_costs(frame, found, grain.needs(found))
     return answers.answer(frame, pairs_query(found))
+
+
+def with_known_costs(frame: FrameT, found: Columns, needs: Iterable[str]) -> FrameT:
+    """Return a frame whose costs may be added and compared.
+
+    Raise if the column of their currencies is missing; warn if missing charge columns could change
+    them.
+    """
+    if found.lacks_currency:
+        require_currency(found, can_assume=False)
+    if not any(name in found.known for name in policy.amounts_of(policy.BILLED)):
+        return frame
+    missing = Usage.of(found, ()).missing_charges(policy.BILLED)
+    return cast("FrameT", missing_charges.checked(frame, missing, needs))
 
 
 def pairs_query(found: Columns) -> Query:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import catalogue, schema
+from tidyusage.metrics.policy import BILLED, cost
 from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -107,3 +108,11 @@ def named(*columns: str) -> str:
 def counted(number: str, one: str = "record", many: str = "records") -> str:
     """Return the SQL of a count and what it counts."""
     return f"case when {number} = 1 then '1 {one}' else {number} || ' {many}' end"
+
+
+def cost_in_currency(asked: Usage) -> str:
+    """Return the SQL of a record's cost; null in a frame without the column of currencies.
+
+    Costs that are in who knows which currencies are no series, and cannot be compared.
+    """
+    return "cast(null as double)" if asked.columns.lacks_currency else cost(BILLED)

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.checks.findings.check import Check, figure, found, named, sentence, spelled
+from tidyusage.checks.findings.check import (
+    Check,
+    cost_in_currency,
+    figure,
+    found,
+    named,
+    sentence,
+    spelled,
+)
 from tidyusage.metrics import missing_days
 from tidyusage.metrics.missing_days import KEYS as _KEYS
 from tidyusage.metrics.missing_days import SERIES
 from tidyusage.metrics.money import CURRENCY
-from tidyusage.metrics.policy import BILLED, code, cost, fields_of
+from tidyusage.metrics.policy import BILLED, code, fields_of
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
@@ -72,13 +80,13 @@ missing_days as (
 )"""
 
 
-def daily(_: Usage) -> str:
+def daily(asked: Usage) -> str:
     """Return the step to ``daily``: what the records of one day tell, by series and metric."""
     parts = 'coalesce("usage.tokens.input", 0) + coalesce("usage.tokens.output", 0)'
     any_ = 'coalesce("usage.tokens.input", "usage.tokens.output") is not null'
     return f"""raw_days as (
   select {_KEYS}, "metric_name", date_trunc('day', {_START}) as day,
-    {CURRENCY} as tu__currency, {cost(BILLED)} as cost,
+    {CURRENCY} as tu__currency, {cost_in_currency(asked)} as cost,
     coalesce("usage.tokens.total", case when {any_} then {parts} end) as tokens
   from usage
   where start_date is not null and {_DAY}

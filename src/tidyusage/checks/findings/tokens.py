@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.checks.findings.check import Check, figure, found, holds, sentence, spelled
+from tidyusage.checks.findings.check import (
+    Check,
+    cost_in_currency,
+    figure,
+    found,
+    holds,
+    sentence,
+    spelled,
+)
 from tidyusage.metrics.conventions import AUTO, decided
 from tidyusage.metrics.conventions import FIELDS as TOKENS
 from tidyusage.metrics.money import CURRENCY
-from tidyusage.metrics.policy import BILLED, cost, fields_of
+from tidyusage.metrics.policy import BILLED, fields_of
 from tidyusage.sqltext import is_about, quote
 
 if TYPE_CHECKING:
@@ -131,7 +139,7 @@ def costed(asked: Usage) -> str:
     """Return the steps to ``decided``: each record's cost, and its tokens as metrics take them."""
     columns = ("id", *map(quote, COSTED), "start_date", "tu__currency", "cost")
     return f"""costed as (
-  select *, {cost(BILLED)} as cost, {CURRENCY} as tu__currency
+  select *, {cost_in_currency(asked)} as cost, {CURRENCY} as tu__currency
   from usage
 ),
 {decided(asked, AUTO, *columns, source="costed")}"""
