@@ -145,11 +145,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[Any]) -> No
 def _leave_out_slow(config: pytest.Config, items: list[Any]) -> None:
     left = {item for item in items if item.get_closest_marker("slow")}
     if _runs_all(config):
+        left |= {item for item in items if _is_page(item)}
         left |= _further_engines(item for item in items if item not in left)
     if left:
         config.hook.pytest_deselected(items=[item for item in items if item in left])
         items[:] = [item for item in items if item not in left]
     config.stash[LEFT_OUT] = len(left)
+
+
+def _is_page(item: Any) -> bool:
+    """Tell whether this is a page of the documentation, other than the tutorial."""
+    return (
+        item.path.suffix == ".md"
+        and item.path.parent.name == "docs"
+        and item.path.stem != "tutorial"
+    )
 
 
 def _runs_all(config: pytest.Config) -> bool:
@@ -164,7 +174,17 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["runs_all"] = _runs_all(node.config)
 
 
-ENGINES = {*BACKENDS, "lazy", "polars lazy", "pandas nullable", "pandas arrow"}
+DIALECTS = (
+    "bigquery",
+    "clickhouse",
+    "databricks",
+    "mysql",
+    "redshift",
+    "snowflake",
+    "trino",
+    "tsql",
+)
+ENGINES = {*BACKENDS, "lazy", "polars lazy", "pandas nullable", "pandas arrow", *DIALECTS}
 
 
 def _further_engines(items: Iterable[Any]) -> set[Any]:

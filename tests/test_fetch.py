@@ -541,6 +541,7 @@ def test_what_is_not_installed_is_named(service, monkeypatch):
 # --- limits
 
 
+@pytest.mark.slow
 def test_the_services_limits_are_kept_without_being_told(service):
     # One account of 60 pages, 15 of 45: more than 50 an account, and than 500 a token, in 10 s.
     service.limits = True

@@ -139,6 +139,7 @@ LEAVES = [
 ]
 
 
+@pytest.mark.slow
 def test_every_value_at_every_kind_of_leaf(tmp_path):
     lines = [
         holding(field, value)

@@ -492,6 +492,7 @@ def test_a_relation_of_records_in_memory_outlives_the_call():
     assert [row["id"] for row in rows(relation)] == ["a", "c"]
 
 
+@pytest.mark.slow
 def test_many_records_in_many_batches(tmp_path):
     records = list(sample_records(45_000, seed=3))
     frame = tu.flatten_usage(iter(records), backend="polars")

@@ -96,6 +96,7 @@ def test_unknown_raise_is_exact(backend):
         assert f"{path!r} (1×)" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_unknown_raise_finds_one_key_among_many():
     records = list(sample_records(20_000, seed=1))
     records[15_003]["usage"]["odd"] = 1

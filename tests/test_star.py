@@ -352,6 +352,7 @@ def test_the_rows_of_every_table_are_in_an_order_of_their_own():
     assert all(ours[name].equals(theirs[name]) for name in NAMES)
 
 
+@pytest.mark.slow
 @settings(LAW, max_examples=draws(10))
 @given(records=strategies.batches(), seed=st.randoms())
 def test_the_order_of_records_does_not_matter(records, seed):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import servers
 import tidyusage as tu
-from conftest import ARGUMENTS, FRAMES, OPTIONS, ask
+from conftest import ARGUMENTS, DIALECTS, FRAMES, OPTIONS, ask
 from flavours import example
 from strategies import draws
 from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
@@ -146,10 +146,7 @@ def test_spark_gives_what_the_oracle_says(engine, records, question, zone):
         check(engine, records, question, zone)
 
 
-OTHERS = ("bigquery", "clickhouse", "databricks", "mysql", "redshift", "snowflake", "trino", "tsql")
-
-
-@pytest.mark.parametrize("dialect", OTHERS)
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", FRAMES)
 def test_other_dialects_are_read_back_or_refused(name, dialect):
     try:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.metrics.source import RECORD
-from tidyusage.metrics.time import DATES, FIRST, LAST, PERIOD
+from tidyusage.metrics.time import DATES, PERIOD
 from tidyusage.sqltext import grouped, listed, ordered, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
     from tidyusage.metrics.query import Usage
+    from tidyusage.metrics.time import Periods
 
 SERIES: Final = ("product.id", "organization.id")
 KEYS: Final = '"product.id", "organization.id"'
@@ -111,14 +112,12 @@ holes as (
 
 
 def incomplete(asked: Usage, *, reach: str = "") -> str:
-    """Return the steps from ``records`` to ``incomplete``: by group, the periods with missing days.
+    """Return the steps from ``day_records`` to ``incomplete``: each group's periods with holes.
 
     A group is of the series that its records are of.  ``reach`` is the SQL of the length by which
     a period's value looks back beyond the period.
     """
-    periods = asked.periods
-    if periods is None:
-        raise TypeError("A question without periods has none that could be incomplete.")
+    periods = _periods(asked)
     dims = listed(*asked.dimensions)
     last = "tu__day + interval '1 day' - interval '1 microsecond'"
     until = f"cast(tu__last_hole as timestamp){f' + {reach}' if reach else ''}"
@@ -126,7 +125,7 @@ def incomplete(asked: Usage, *, reach: str = "") -> str:
     has_lists = any(dimension.child for dimension in asked.by)
     count = f"count(distinct {RECORD})" if has_lists else "count(*)"
     end = f"({periods.given_end()})"
-    return f"""{covered("records", start="start_date", end=end, count=count)},
+    return f"""{covered("day_records", start="start_date", end=end, count=count)},
 {holes()},
 hole_periods as (
   select {_ALIASED}, {periods.of_instant("tu__day")} as tu__first_hole,
@@ -135,7 +134,7 @@ hole_periods as (
 ),
 group_series as (
   select distinct {dims}{_ALIASED}
-  from records
+  from day_records
   where start_date is not null
 ),
 incomplete_bounds as (
@@ -153,7 +152,7 @@ def incomplete_query(asked: Usage) -> Query:
     """Return the query of the periods with missing days, by the question's dimensions."""
     order = ordered(*asked.period, *asked.dimensions)
     sql = f"{incomplete(asked)}\nselect {', '.join(asked.keys)}\nfrom incomplete\norder by {order}"
-    return asked.query(sql, FIELDS, {}, portable=False)
+    return asked.query(sql, (), {}, of_days=FIELDS, portable=False)
 
 
 def joined(asked: Usage, step: str) -> str:
@@ -163,15 +162,18 @@ def joined(asked: Usage, step: str) -> str:
 
 
 def lives(asked: Usage) -> str:
-    """Return the steps from ``usage`` to ``lives``: each group's first and last period.
+    """Return the steps from ``day_records`` to ``lives``: each group's first and last period.
 
     They are those of the series that the group is of; between them, a day without a record and not
-    missing is quiet.  The question's records are whole, and `incomplete` comes before.
+    missing is quiet.  `incomplete` comes before.
     """
-    dims = asked.dimensions
+    periods, dims = _periods(asked), asked.dimensions
+    last = f"(max({periods.ends()}) - interval '1 microsecond')"
     return f"""series_lives as (
-  select {_ALIASED}, min({FIRST}) as tu__born, max({LAST}) as tu__gone
-  from usage
+  select {_ALIASED}, {periods.of_instant("min(start_date)")} as tu__born,
+    {periods.of_instant(last)} as tu__gone
+  from day_records
+  where start_date is not null
   group by {KEYS}
 ),
 lives as (
@@ -180,6 +182,12 @@ lives as (
   join series_lives on {_of_group("series_lives")}
   {grouped(*dims)}
 )"""
+
+
+def _periods(asked: Usage) -> Periods:
+    if asked.periods is None:
+        raise TypeError("A question without periods has none that could be incomplete.")
+    return asked.periods
 
 
 def joined_lives(asked: Usage, step: str) -> str:

@@ -192,15 +192,17 @@ class Usage:
         notice: str = "",
         portable: bool = True,
         charge: Charge | None = None,
+        of_days: Iterable[str] = (),
     ) -> Query:
         """Return a metric's query; ``sql`` are its steps after ``usage``, made of ``fields``.
 
-        ``charge`` is the policy whose amounts it reads, if any.
+        ``charge`` is the policy whose amounts it reads, if any; ``of_days`` are fields that it
+        reads of the step ``day_records``, which has the dimensions and is there if any are named.
         """
         fields = tuple(dict.fromkeys((*fields, *(self.periods.fields if self.periods else ()))))
-        read = fields
+        read = tuple(dict.fromkeys((*fields, *of_days)))
         if self._names_persons(fields):
-            read = tuple(dict.fromkeys((*fields, *self.person_fields)))
+            read = tuple(dict.fromkeys((*read, *self.person_fields)))
         period = {PERIOD: self.periods.type} if self.periods else {}
         names = [dimension.name for dimension in self.by]
         taken = {name.lower() for name in (*period, *results)}
@@ -212,7 +214,7 @@ class Usage:
         brought = tuple(name for name in DERIVED if name in fields and self._brings(name))
         needs = source.needs(self.columns, self.by, read)
         return Query(
-            f"with {self._steps(fields, self.lists)},\n{sql}",
+            f"with {self._steps(fields, self.lists, of_days)},\n{sql}",
             needs,
             {**period, **dict.fromkeys(names), **results},
             {of.name: of.typed_as for of in self.by},
@@ -268,9 +270,18 @@ class Usage:
         has_zone = self.periods is not None and not self.periods.is_plain
         return not self.is_split and not has_lists and not has_zone
 
-    def _steps(self, fields: tuple[str, ...], lists: Lists) -> str:
+    def _steps(self, fields: tuple[str, ...], lists: Lists, of_days: Iterable[str] = ()) -> str:
         step = "usage" if self.periods is None else "records"
-        records = self._records(step, fields, lists)
+        read, days = fields, ""
+        if of_days and self.columns.layout == "wide" and not self._names_persons(fields):
+            # A step that is read twice is held in memory; reading the frame twice costs less.
+            split = any(dimension.child for dimension in self.by)
+            rows = source.select(self.columns, self.by, of_days, split=split, lists=lists)
+            days = f",\nday_records as (\n  {rows}\n)"
+        elif of_days:
+            read = tuple(dict.fromkeys((*fields, *of_days)))
+            days = f",\nday_records as (\n  select *\n  from {step}\n)"
+        records = f"{self._records(step, read, lists)}{days}"
         if self.periods is None:
             return records
         names = (*fields, *(dimension.key for dimension in self.by))

@@ -326,5 +326,5 @@ from compared
 order by {ordered("period", "tu__value desc", *dims, "currency")}"""
     types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}
     types |= {"records": INTEGER, "complete": BOOLEAN}
-    fields = (*measured.fields, *missing_days.FIELDS)
-    return asked.query(sql, fields, types, **measured.options)
+    of_days = missing_days.FIELDS
+    return asked.query(sql, measured.fields, types, of_days=of_days, **measured.options)

@@ -400,8 +400,8 @@ select period, {listed(*dims)}
 from judged
 order by {ordered("period", "active_users desc", *dims)}"""
     results = {"active_users": INTEGER, "complete": BOOLEAN}
-    fields = (*fields_of(asked), *missing_days.FIELDS)
-    return asked.query(sql, fields, results, **limits(asked, crossing), portable=False)
+    of_days, told = missing_days.FIELDS, limits(asked, crossing)
+    return asked.query(sql, fields_of(asked), results, **told, of_days=of_days, portable=False)
 
 
 def active(asked: Usage) -> str:
