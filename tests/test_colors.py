@@ -146,3 +146,19 @@ def test_given_colours_are_taken_and_given_to_nobody_else():
 def test_names_of_any_letters_have_one():
     odd = ["", "\ud800", "名前", "a" * 10_000]
     assert len(set(colors.assign(odd).values())) == 4
+
+
+def test_colours_of_many_names_take_steps_in_proportion(monkeypatch):
+    steps = []
+    wish = colors._wish
+    monkeypatch.setattr(colors, "_wish", lambda *given: steps.append(given) or wish(*given))
+
+    def taken(count):
+        steps.clear()
+        names = [f"model-{n}" for n in range(count)]
+        assert len(colors.assign(names, shown=[names[:12]])) == 12
+        return len(steps)
+
+    # A name that finds a colour free looks at twelve at most; one that is not shown finds none.
+    few, many = taken(1_000), taken(10_000)
+    assert 0 < many <= 10 * few

@@ -338,6 +338,16 @@ def test_a_number_may_be_a_cursor_an_object_may_not(service):
     assert service.requests[1]["next_cursor"] == "7"
 
 
+@pytest.mark.parametrize(("length", "is_taken"), [(8_192, True), (8_193, False), (100_000, False)])
+def test_a_cursor_too_long_for_an_address_is_refused(service, length, is_taken):
+    answers(service, page([{"id": "1"}], "x" * length), page([{"id": "2"}]))
+    if is_taken:
+        assert len(fetch(service)) == 2
+        return
+    with pytest.raises(ApiError, match=rf"cursor of {length:,} characters"):
+        fetch(service)
+
+
 def test_a_byte_order_mark_is_no_matter(service):
     service.faults = [
         lambda _: (200, b'\xef\xbb\xbf{"result": [{"id": "1"}], "next_cursor": null}')

@@ -16,7 +16,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, ask, rows
-from flavours import flattened
+from flavours import FLAVOURS, flattened, frame_of
 from tidyusage import accessor, metrics
 from tidyusage.accessor import UsageAccessor
 from tidyusage.catalogue import CHARGE_TYPES
@@ -597,3 +597,20 @@ def test_registering_again_does_not_warn():
         warnings.simplefilter("error")
         importlib.reload(accessor).register()
     assert wide().usage.cost_by("product.id").shape == (6, 6)
+
+
+@pytest.mark.filterwarnings("ignore:The schema does not know the charge types")
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("layout", ["wide", "long"])
+def test_totals_have_charges_of_any_type(flavour, layout):
+    charges = [("weird", 5, "USD"), ("net", 2, "USD"), ("weird", 7, "EUR")]
+    records = [
+        {"id": str(n), "charges": [{"type": type_, "amount": amount, "currency": currency}]}
+        for n, (type_, amount, currency) in enumerate(charges)
+    ]
+    found = rows(tu.totals(frame_of(records, flavour, layout=layout)))
+    assert [(row["metric"], row["unit"], row["value"]) for row in found] == [
+        ("charges.weird", "EUR", 7),
+        ("charges.weird", "USD", 5),
+        ("charges.net", "USD", 2),
+    ]

@@ -20,6 +20,8 @@ OPTIONS = {
     "to": None,
     "tz": "Asia/Tokyo",
     "end": "exclusive",
+    "fiscal_year_start": 1,
+    "week_start": "monday",
     "token_convention": "auto",
 }
 
