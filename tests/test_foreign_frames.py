@@ -215,7 +215,11 @@ def test_polars_types_of_numbers(dtype, lazily):
 
 def test_decimals_that_are_too_long_are_named():
     table = pa.table(
-        {"id": ["a"], "usage.quantity": pa.array([Decimal(10**50)], pa.decimal256(60))}
+        {
+            "id": ["a"],
+            "usage.unit": ["GB"],
+            "usage.quantity": pa.array([Decimal(10**50)], pa.decimal256(60)),
+        }
     )
     for function in (tu.to_long, tu.totals):
         with pytest.raises(FrameError, match=r"'usage\.quantity' holds decimals of more than 38"):

@@ -243,7 +243,7 @@ def test_an_export_has_the_limit_and_gives_it_back(read, tmp_path):
 
 def test_too_little_memory_says_what_to_do(read, tmp_path):
     relation = read(copies(tmp_path / "a.ndjson", 3))
-    bounded.home(relation).connection.execute("set memory_limit = '4MB'")
+    bounded.home(relation).connection.execute("set memory_limit = '1MB'")
     with pytest.raises(MemoryLimitError, match=r"limit of memory was reached: (?s:.*)\n\nRaise"):
         tu.validate_usage(relation)
     with pytest.raises((MemoryLimitError, ExportError), match="Raise memory_limit="):
