@@ -109,8 +109,8 @@ def test_every_flavour_of_frames_shows_the_same(flavour):
         ],
     )
     assert shown(tu.usage(frame).trend(freq="1d")) == (
-        ["period", "cost", "change", "change rate", "share", "records"],
-        [["2026-01-05", "USD 4.00", "–", "–", "100.0%", "3"]],
+        ["period", "cost", "change", "change rate", "share", "records", "complete"],
+        [["2026-01-05", "USD 4.00", "–", "–", "100.0%", "3", "yes"]],
     )
 
 

@@ -357,11 +357,11 @@ def test_trend_compares_with_the_calendar_period_before():
     ]
     answer = tu.trend(tu.flatten_usage(records, backend="polars"))
     assert [tuple(row.values()) for row in rows(answer)] == [
-        (dt.date(2026, 1, 1), "USD", 4, None, None, 1, 1),
-        (dt.date(2026, 2, 1), "USD", 6, 2, 0.5, 1, 2),
-        (dt.date(2026, 4, 1), "USD", 3, None, None, 1, 1),
-        (dt.date(2026, 4, 1), "EUR", 1, None, None, 1, 1),
-        (None, "USD", 7, None, None, 1, 1),
+        (dt.date(2026, 1, 1), "USD", 4, None, None, 1, 1, True),
+        (dt.date(2026, 2, 1), "USD", 6, 2, 0.5, 1, 2, True),
+        (dt.date(2026, 4, 1), "USD", 3, None, None, 1, 1, True),
+        (dt.date(2026, 4, 1), "EUR", 1, None, None, 1, 1, True),
+        (None, "USD", 7, None, None, 1, 1, True),
     ]
 
 

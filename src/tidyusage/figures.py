@@ -41,6 +41,7 @@ _COUNTS: Final = (
 _TEXTS: Final = (
     *("period", "currency", "unit", "metric", "figure", "kind", "unpriced", "status", "grain"),
     *("coarser", "finer", "relation", "finer_metric_name", "check", "severity", "column"),
+    "complete",
     *(
         "expected",
         "message",

@@ -19,7 +19,8 @@ VALUE: Final = "value"
 _ALL: Final = 1_000_000_000  # groups: `top` gives each its row
 # The other columns of an answer.
 _BESIDE: Final = (
-    *("period", "currency", "change", "change_rate", "share", "records", "rank", "groups"),
+    *("period", "currency", "change", "change_rate", "share", "records", "complete"),
+    *("rank", "groups"),
     *("by", GROUP, PANEL),
 )
 
