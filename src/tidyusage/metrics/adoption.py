@@ -150,5 +150,6 @@ select period, {listed(*dims)}dau, mau, dau / nullif(mau, 0) as stickiness\
 from rates
 order by {ordered("period", "stickiness desc", *dims)}"""
     types = {"dau": NUMBER, "mau": INTEGER, "stickiness": NUMBER}
-    found = limits(asked, crossing, has_freq=False) | {"nullable": ("mau",)}
+    found = limits(asked, crossing, has_freq=False)
+    found["nullable"] = ("mau",)
     return asked.query(sql, fields_of(asked), types, **found, portable=False)

@@ -79,7 +79,7 @@ select count(*) as windows,
   count(case when {periods.is_exceeded()} then 1 end) as longer
 from windows
 where start_date is not null"""
-    types = dict.fromkeys(("windows", "longer"), pa.int64())
+    types: dict[str, pa.DataType | None] = {"windows": pa.int64(), "longer": pa.int64()}
     needed = Query(sql, tuple(found.values()), types, {})
     row = engines.collected(answers.answer(frame, needed)).to_pylist()[0]
     return row["longer"], row["windows"]
