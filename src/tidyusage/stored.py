@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import bounded, catalogue, engines, lazy, quarantine, scan, unknown, wide
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.plain import Plain
-from tidyusage.sqltext import literal, quote, values
+from tidyusage.sqltext import literal, quote, same, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -203,9 +203,7 @@ def _where(conditions: Iterable[str]) -> str:
 def _older(rows: str, identity: tuple[str, ...]) -> str:
     """Return the query of the places of all but the newest record of each id."""
     keys = ", ".join(map(quote, identity))
-    same = " and ".join(
-        f"keys.{quote(name)} is not distinct from repeated.{quote(name)}" for name in identity
-    )
+    is_same = same("keys", "repeated", *map(quote, identity))
     return f"""with keys as not materialized (
   select {keys}, "updated_at", "created_at", {_PLACE} as place
   from {rows}
@@ -218,7 +216,7 @@ repeated as (
 )
 select place
 from keys
-semi join repeated on {same}
+semi join repeated on {is_same}
 qualify row_number() over (
   partition by {keys}
   order by "updated_at" desc nulls last, "created_at" desc nulls last, place desc

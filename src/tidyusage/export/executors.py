@@ -73,12 +73,12 @@ def exported(frame: Any, plan: Plan, **of_focus: Any) -> dict[str, Any]:
     _require_possible(plan)
     if plan.form != "star" and plan.overlap != "ignore":
         tell_repeated(repeated_rows(frame), plan.overlap)
-    found = asked = columns.columns(frame)
+    found = original = columns.columns(frame)
     if found.layout == "long":
         frame = layouts.to_wide(frame)
         found = columns.columns(frame)
     rows, given = _staged(frame, found)
-    given = replace(given, given=asked)
+    given = replace(given, given=original)
     made = tables_of(plan.form, given, of_focus)
     require_distinct(made)
     names = partitions.check(plan.partition_by, made)
@@ -280,7 +280,7 @@ def _told(
     for table in there:
         told.stands(table.name, told.tables[table.name]["rows"])
     tell_of_aside(asked, there, told)
-    if plan.form == "focus" and credit_sign is None:
+    if credit_sign is None:
         warn_of_positive_credits(asked, there)
     return told
 

@@ -31,9 +31,7 @@ _TOKEN_TYPES: Final = {
     "cache_creation.ephemeral_5m_input_tokens": "cache_write",
     "cache_creation.ephemeral_1h_input_tokens": "cache_write",
 }
-# Charges that are rows of their own beside the cost.
-_APART: Final = ("charges.tax", "charges.credit")
-AMOUNTS: Final = (*policy.amounts_of(policy.BILLED), *_APART)
+AMOUNTS: Final = (*policy.amounts_of(policy.BILLED), *policy.OTHER_CHARGES)
 _CODE: Final = policy.code('"charges.currency"')
 
 
@@ -158,7 +156,7 @@ def missing_columns(known: Container[str]) -> dict[str, str]:
     tests |= {
         name: f"{tests[name]} or {test}" for name, test in of_list.items() if name not in known
     }
-    return tests | {name: "true" for name in _APART if name not in known}
+    return tests | {name: "true" for name in policy.OTHER_CHARGES if name not in known}
 
 
 def _place() -> dict[str, str]:

@@ -122,7 +122,7 @@ class Plan:
         with together(keeps=keeps) as files:
             _write(connection, Job(made, self.place, self.mode, names, told, files))
         tell_of_aside(connection, made, told)
-        if self.form == "focus" and of_focus.get("credit_sign") is None:
+        if of_focus.get("credit_sign") is None:
             warn_of_positive_credits(connection, made)
         return told.told()
 
@@ -311,8 +311,9 @@ def tell_of_aside(
 
 def warn_of_positive_credits(connection: duckdb.DuckDBPyConnection, made: Sequence[Table]) -> None:
     """Warn of credits that add to the cost, since usage records do not declare a credit's sign."""
-    charges = next(table for table in made if table.name == focus.CHARGES)
-    if not (found := focus.positive_credits(connection, charges)):
+    charges = [table for table in made if table.name == focus.CHARGES]
+    found = [row for table in charges for row in focus.positive_credits(connection, table)]
+    if not found:
         return
     count = sum(credits_ for _, credits_, _ in found)
     amounts = ", ".join(f"{amount:,.2f} {currency}" for currency, _, amount in found)

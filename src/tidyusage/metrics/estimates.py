@@ -13,7 +13,7 @@ from tidyusage.metrics.prices import MILLION, SORTS, UNKNOWN_TIER, Prices
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.unit_cost import check_per
-from tidyusage.sqltext import grouped, is_about, listed, literal, ordered
+from tidyusage.sqltext import grouped, is_about, listed, literal, ordered, same
 from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
@@ -347,7 +347,6 @@ def _tiers_unknown(asked: Usage) -> str:
 def _answer(asked: Usage, steps: str, sums: str, columns: str, main: str) -> str:
     """Return a query: the sums over ``users``, a row for every group, the unpriced named."""
     keys = asked.keys
-    same = " and ".join(f"groups.{key} is not distinct from {{0}}.{key}" for key in keys) or "true"
     others = (f"groups.{key}" for key in asked.dimensions)
     return f"""{steps},
 {prices_.unpriced(asked, "users", "tu__is_priced = 0")},
@@ -363,6 +362,6 @@ groups as (
 )
 select {listed(*(f"groups.{key} as {key}" for key in keys))}{columns}
 from groups
-left join sums on {same.format("sums")}
-left join unpriced on {same.format("unpriced")}
+left join sums on {same("groups", "sums", *keys)}
+left join unpriced on {same("groups", "unpriced", *keys)}
 order by {ordered(*(f"groups.{key}" for key in asked.period), main, *others)}"""

@@ -1,8 +1,8 @@
 """Quiet and missing days: the one definition, shared by findings, rolling values and trends.
 
-A series is what one product tells of one organization.  A day without a record is missing where
-the series has records on most days of its kind (Monday to Friday, or the weekend); any other day
-between its first and its last is quiet: nothing happened then.
+A series is all the records of one product and one organization.  A day without records is missing
+if the series usually has records on such days (weekdays and weekends are judged separately).  Any
+other day between the first and the last day of the series is quiet: nothing happened on it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage.metrics.source import RECORD
 from tidyusage.metrics.time import DATES, PERIOD
-from tidyusage.sqltext import grouped, listed, ordered, quote
+from tidyusage.sqltext import grouped, listed, ordered, quote, same
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from tidyusage.metrics.time import Periods
 
 SERIES: Final = ("product.id", "organization.id")
-KEYS: Final = '"product.id", "organization.id"'
+KEYS: Final = ", ".join(map(quote, SERIES))
+# A series may be a dimension too, so steps that are joined to groups call its columns by place.
+_ALIASES: Final = tuple(f"tu__series_{place}" for place, _ in enumerate(SERIES))
+_ALIASED: Final = ", ".join(
+    f"{quote(name)} as {alias}" for name, alias in zip(SERIES, _ALIASES, strict=True)
+)
 FIELDS: Final = (*SERIES, *DATES)
-COMPLETE: Final = "complete"
-LONGEST: Final = 366  # days of a window; a longer one says nothing of single days
-ENOUGH: Final = 5  # days of a kind, below which no habit is known
+IS_COMPLETE: Final = f"incomplete.{PERIOD} is null"
+_LONGEST: Final = 366  # days of a window; a longer one says nothing of single days
+_ENOUGH: Final = 5  # days of a kind, below which no habit is known
 _SHARE: Final = 0.75  # of a kind's days, from which a series has records every day
 _MANY: Final = 3  # records a day, from which a day without any is no chance (5 % at 3, of Poisson)
 _IS_WEEKEND: Final = "tu__day >= date_trunc('week', tu__day) + interval '5 day'"
@@ -33,24 +38,27 @@ _DENSE: Final = 6 * 86_400_000_000
 
 def same_series(one: str, other: str) -> str:
     """Return the SQL test that two rows are of one series."""
-    return " and ".join(f'{one}."{name}" is not distinct from {other}."{name}"' for name in SERIES)
+    return same(one, other, *map(quote, SERIES))
+
+
+def is_of_one_day(start: str, end: str) -> str:
+    """Return the SQL test of a window that belongs to the day it starts on; the end may be null."""
+    return f"({end} is null or {end} <= {start} + interval '1 day')"
 
 
 def covered(source: str, *, start: str, end: str, count: str = "count(*)") -> str:
     """Return the steps to ``day_covered``: each day of each series that a record's window touches.
 
     ``start`` and ``end`` are the SQL of a window's times without a zone; the end may be missing.
-    A window of a day or less belongs to the day it starts on.
     """
-    is_day = f"({end} is null or {end} <= {start} + interval '1 day')"
     return f"""day_windows as (
   select {KEYS}, date_trunc('day', {start}) as tu__first,
-    case when {is_day} then date_trunc('day', {start})
+    case when {is_of_one_day(start, end)} then date_trunc('day', {start})
       else date_trunc('day', {end} - interval '1 microsecond') end as tu__last,
     {count} as tu__count
   from {source}
   where {start} is not null
-    and ({end} is null or {end} <= {start} + interval '{LONGEST} day')
+    and ({end} is null or {end} <= {start} + interval '{_LONGEST} day')
   group by {KEYS}, tu__first, tu__last
 ),
 day_touches as (
@@ -71,7 +79,7 @@ def holes() -> str:
   select {KEYS}, min(tu__day) as tu__first, max(tu__day) as tu__last, sum(tu__count) as tu__records
   from day_covered
   group by {KEYS}
-  having count(*) >= {ENOUGH}
+  having count(*) >= {_ENOUGH}
     and date_diff('microsecond', min(tu__day), max(tu__day)) < {_DENSE} * count(*)
 ),
 day_calendar as (
@@ -97,7 +105,7 @@ day_habits as (
   select {KEYS}, is_weekend
   from day_sizes
   group by {KEYS}, is_weekend
-  having sum(tu__covered) >= {ENOUGH}
+  having sum(tu__covered) >= {_ENOUGH}
     and sum(tu__covered) >= {_SHARE} * sum(tu__days)
     and (sum(tu__all) >= {_MANY} * sum(tu__covered)
       or max(tu__covered) >= {_SHARE} * sum(tu__covered))
@@ -122,8 +130,7 @@ def incomplete(asked: Usage, *, reach: str = "") -> str:
     last = "tu__day + interval '1 day' - interval '1 microsecond'"
     until = f"cast(tu__last_hole as timestamp){f' + {reach}' if reach else ''}"
     series = f"generate_series(cast(tu__first_hole as timestamp), {until}, {periods.step()})"
-    has_lists = any(dimension.child for dimension in asked.by)
-    count = f"count(distinct {RECORD})" if has_lists else "count(*)"
+    count = f"count(distinct {RECORD})" if asked.has_lists else "count(*)"
     end = f"({periods.given_end()})"
     return f"""{covered("day_records", start="start_date", end=end, count=count)},
 {holes()},
@@ -157,8 +164,7 @@ def incomplete_query(asked: Usage) -> Query:
 
 def joined(asked: Usage, step: str) -> str:
     """Return the SQL that joins ``incomplete`` to a step with the question's keys."""
-    same = " and ".join(f"{step}.{key} is not distinct from incomplete.{key}" for key in asked.keys)
-    return f"left join incomplete on {same}"
+    return f"left join incomplete on {same(step, 'incomplete', *asked.keys)}"
 
 
 def lives(asked: Usage) -> str:
@@ -192,9 +198,7 @@ def _periods(asked: Usage) -> Periods:
 
 def joined_lives(asked: Usage, step: str) -> str:
     """Return the SQL that joins ``lives`` to a step with the question's dimensions."""
-    dims = asked.dimensions
-    same = " and ".join(f"{step}.{key} is not distinct from lives.{key}" for key in dims)
-    return f"left join lives on {same or 'true'}"
+    return f"left join lives on {same(step, 'lives', *asked.dimensions)}"
 
 
 def is_alive(step: str) -> str:
@@ -202,15 +206,5 @@ def is_alive(step: str) -> str:
     return f"coalesce({step}.{PERIOD} >= tu__born and {step}.{PERIOD} <= tu__gone, false)"
 
 
-IS_COMPLETE: Final = f"incomplete.{PERIOD} is null"
-
-
-# A series may be a dimension too, so steps that are joined to groups call its columns by place.
-_ALIASES: Final = tuple(f"tu__series_{place}" for place, _ in enumerate(SERIES))
-_ALIASED: Final = ", ".join(
-    f"{quote(name)} as {alias}" for name, alias in zip(SERIES, _ALIASES, strict=True)
-)
-
-
 def _of_group(step: str) -> str:
-    return " and ".join(f"group_series.{n} is not distinct from {step}.{n}" for n in _ALIASES)
+    return same("group_series", step, *_ALIASES)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BILLED: Final = "billed"
 NET: Final = "charges.net"
+OTHER_CHARGES: Final = ("charges.tax", "charges.credit")  # never part of what was billed
 PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
 _BILLED_OF: Final = ("net", "total", *PARTS, "included", "discount")
 

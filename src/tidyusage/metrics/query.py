@@ -112,10 +112,14 @@ class Usage:
         return next((quote(d.key) for d in self.by if d.child == "tool_actions"), None)
 
     @property
+    def has_lists(self) -> bool:
+        """Whether a dimension stands in a list of the record, so that a record has several."""
+        return any(dimension.child for dimension in self.by)
+
+    @property
     def is_split(self) -> bool:
         """Whether a record may be several rows of ``usage``, each with a weight."""
-        has_children = any(dimension.child for dimension in self.by)
-        return has_children or (self.periods is not None and not self.whole)
+        return self.has_lists or (self.periods is not None and not self.whole)
 
     def count(self, present: str | None = None) -> str:
         """Return the SQL of how many records there are, or how many have what must be present."""
@@ -275,7 +279,7 @@ class Usage:
         read, days = fields, ""
         if of_days and self.columns.layout == "wide" and not self._names_persons(fields):
             # A step that is read twice is held in memory; reading the frame twice costs less.
-            split = any(dimension.child for dimension in self.by)
+            split = self.has_lists
             rows = source.select(self.columns, self.by, of_days, split=split, lists=lists)
             days = f",\nday_records as (\n  {rows}\n)"
         elif of_days:

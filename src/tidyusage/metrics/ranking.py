@@ -12,7 +12,7 @@ from tidyusage.metrics.money import Money
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import BOOLEAN, INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, partition, quote, share
+from tidyusage.sqltext import listed, ordered, partition, quote, same, share
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query
@@ -247,11 +247,11 @@ def top_query(
     falling = ordered("tu__value desc", *keys)
     place = f"least(row_number() over (partition by currency order by {falling}), {n + 1})"
     # A record may be in several groups of a list: among the others it counts once.
-    same = " and ".join(f"measured.{key} is not distinct from ranked.{key}" for key in keys)
+    is_same = same("measured", "ranked", *keys)
     members = f"""members as (
   select tu__place as tu__at, ranked.currency as tu__in, count(distinct tu__record) as tu__records
   from ranked
-  join measured on {same} and {code("measured.currency")} is not distinct from ranked.currency
+  join measured on {is_same} and {code("measured.currency")} is not distinct from ranked.currency
   where measured.{measured.present} is not null
   group by tu__place, ranked.currency
 ),

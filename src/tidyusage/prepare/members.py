@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tidyusage.metrics import grain, rollup, source
 from tidyusage.metrics.grain import CELL, FINER_METRIC, METRIC, SCOPE
+from tidyusage.metrics.policy import OTHER_CHARGES
 from tidyusage.prepare.frames import ROW
 from tidyusage.sqltext import clauses, prefixed, quote, same
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns
     from tidyusage.metrics.rollup import Pairs
-
-OTHER_CHARGES: Final = ("charges.tax", "charges.credit")  # never part of what was billed
 
 
 def overlapping(found: Columns, of: Pairs) -> str:

@@ -12,9 +12,10 @@ from tidyusage.answers import GUARD
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.metrics import grain, rollup
 from tidyusage.metrics.grain import CELL, METRIC, SCOPE, TOKENS
+from tidyusage.metrics.policy import OTHER_CHARGES
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
-from tidyusage.prepare.members import OTHER_CHARGES, linked, overlapping
+from tidyusage.prepare.members import linked, overlapping
 from tidyusage.prepare.residual import CHANGED
 from tidyusage.reshape import CHARGES, COUNTS
 from tidyusage.sqltext import clauses, literal, prefixed, quote, same

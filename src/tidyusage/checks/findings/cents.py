@@ -13,7 +13,7 @@ from tidyusage.checks.findings.check import Check, counted, figure, found, named
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.checks.findings.tokens import COSTS, costed
 from tidyusage.metrics.policy import code
-from tidyusage.sqltext import quote, values
+from tidyusage.sqltext import quote, same, values
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
@@ -169,12 +169,12 @@ def _amounts_in_cents(_: Usage) -> str:
     )
     mean = "amount / tu__count"
     said = {"column": "'charges'", "value": figure(mean), "expected": figure(f"{mean} / 100")}
-    same = " and ".join(f"tu__a.{quote(k)} is not distinct from tu__b.{quote(k)}" for k in _GROUP)
+    is_same = same("tu__a", "tu__b", *map(quote, _GROUP))
     return f"""dear as (
   select {_KEYS}, sum(tu__count) as tu__count, sum(amount) as amount, sum(size) as size
   from bins as tu__a
   where kind = {_SORTED} and currency in ({values(_DOLLARS)})
-    and not exists (select 1 from jumps as tu__b where {same})
+    and not exists (select 1 from jumps as tu__b where {is_same})
   group by {_KEYS}
   having sum(tu__count) >= {_DEAR_RECORDS} and sum(size) >= {_TOKENS}
     and sum(dear) >= {_DEAR_SHARE} * sum(tu__count) and sum(amount) > {_DEAREST} * sum(size)

@@ -33,7 +33,7 @@ CHARGED: Final = tuple(field for field in fields_of(BILLED) if field != "charges
 DAILY: Final = (*_FIELDS, "metric_name", *fields_of(BILLED), *_TOKENS)
 # A column without any value may have no type.
 _START, _END = (f"cast({name} as timestamp)" for name in _DATES)
-_DAY: Final = f"({_END} is null or {_END} <= {_START} + interval 1 day)"
+_DAY: Final = missing_days.is_of_one_day(_START, _END)
 _BEFORE: Final = 20  # days of its kind to which the last one is compared
 _COMPARED: Final = 16  # how many of them there must be
 _HALF: Final = 0.5

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.metrics.missing_days import SERIES
-from tidyusage.sqltext import quote
+from tidyusage.sqltext import quote, same
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage
@@ -44,7 +44,7 @@ def _running_totals(_: Usage) -> str:
         ),
         records="sum(tu__count)",
     )
-    same = " and ".join(f"tu__a.{quote(k)} is not distinct from tu__b.{quote(k)}" for k in _GROUP)
+    is_same = same("tu__a", "tu__b", *map(quote, _GROUP))
     return f"""day_costs as (
   select {_KEYS}, day, date_trunc('month', day) as month, cost, tokens, tu__count,
     lag(tokens) over (partition by {_KEYS} order by day) as tokens_before,
@@ -86,7 +86,7 @@ running as (
 running_totals as (
   select {said}
   from steps as tu__a
-  semi join running as tu__b on {same}
+  semi join running as tu__b on {is_same}
   group by {_KEYS}
 )"""
 
