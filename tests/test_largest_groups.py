@@ -71,7 +71,7 @@ def test_columns_over_time_stack_the_largest_of_each_currency():
     later = [record("later", "e01", 3000, day="2026-01-06")]
     chart = tu.plot.cost_by(frame_of(USERS + later), "user.id", freq="1d")
     found = by_panel(chart, "bar", "group", "period", "cost", "rank")
-    # e01 has 3,001 USD now: the first of USD, of which d12 is folded.
+    # e01 now has 3,001 USD and ranks first in USD, so d12 is folded.
     assert ("e01", "2026-01-06", 3000, 0) in found["USD"]
     assert ("e01", "2026-01-05", 1, 0) in found["USD"]
     # 989 + … + 981 = 9 × 985 = 8,865, and 19 users of 1
@@ -197,7 +197,8 @@ def test_rates_of_folded_groups_are_measured_again_for_each_kind():
         for _, rows in marks(chart, "bar")
         for row in rows
     }
-    # Edits: m1 was offered 10; m2 and m3 together 7, of which 3. Tabs: m2 16; the others 6: 2.
+    # Edits: 10 offered for m1; 7 for m2 and m3 together, 3 accepted.
+    # Tabs: 16 offered for m2; 6 for the others together, 2 accepted.
     assert found["edit"] == {"m1": 0.8, "other (2)": pytest.approx(3 / 7)}
     assert found["tab"] == {"m2": 0.25, "other (2)": pytest.approx(2 / 6)}
 

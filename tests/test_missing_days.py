@@ -84,7 +84,7 @@ def test_weekends_without_records_are_quiet():
 
 
 def test_one_more_weekday_than_a_quarter_is_quiet():
-    # 4 weeks, 20 weekdays, of which 15 are 75 %: a habit, and 14 are none.
+    # Of the 20 weekdays of 4 weeks, 15 (75 %) are enough to expect records; 14 are not.
     for holes, is_complete in ((5, False), (6, True)):
         weekdays = [day for day in range(28) if day % 7 < 5]
         del weekdays[5 : 5 + holes]
@@ -112,7 +112,7 @@ def test_a_group_is_incomplete_by_its_own_series():
     by_product = told(tu.trend(frame, "product.id", freq="1w"), "product.id", "complete")
     assert [name for name, complete in by_product if not complete] == ["cursor"]
     assert told(tu.trend(frame, freq="1w"), "complete") == [(week != 2,) for week in range(6)]
-    # One organization's days do not stand in for another's.
+    # Records of one organization do not fill the gaps of another.
     frame = tu.flatten_usage([*HOLED, *on(range(42), organization="p")])
     by_user = told(tu.trend(frame, "user.id", freq="1w"), "user.id", "complete")
     assert [name for name, complete in by_user if not complete] == ["a", "b", "c"]
