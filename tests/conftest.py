@@ -17,6 +17,7 @@ import pyarrow as pa
 import tidyusage as tu
 import tidyusage.metrics
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles all modules anew
 os.environ["COLUMNS"] = "80"  # frames print alike wherever the tests run
 
 BACKENDS = ("pandas", "polars", "pyarrow", "duckdb")
@@ -146,7 +147,7 @@ def _leave_out_slow(config: pytest.Config, items: list[Any]) -> None:
     left = {item for item in items if item.get_closest_marker("slow")}
     if _runs_all(config):
         left |= {item for item in items if _is_page(item)}
-        left |= _further_engines(item for item in items if item not in left)
+        left |= _further_cases(item for item in items if item not in left)
     if left:
         config.hook.pytest_deselected(items=[item for item in items if item in left])
         items[:] = [item for item in items if item not in left]
@@ -163,7 +164,7 @@ def _is_page(item: Any) -> bool:
 
 
 def _runs_all(config: pytest.Config) -> bool:
-    """Tell whether this is `pytest` alone; whoever names files wants all of their engines."""
+    """Tell whether this is `pytest` alone; whoever names files wants all of their cases."""
     if hasattr(config, "workerinput"):
         return bool(config.workerinput["runs_all"])
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS
@@ -174,31 +175,13 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["runs_all"] = _runs_all(node.config)
 
 
-DIALECTS = (
-    "bigquery",
-    "clickhouse",
-    "databricks",
-    "mysql",
-    "redshift",
-    "snowflake",
-    "trino",
-    "tsql",
-)
-ENGINES = {*BACKENDS, "lazy", "polars lazy", "pandas nullable", "pandas arrow", *DIALECTS}
-
-
-def _further_engines(items: Iterable[Any]) -> set[Any]:
-    """Of tests that differ in the engine alone, all but one: another one for each group of them."""
-    groups = defaultdict(list)
+def _further_cases(items: Iterable[Any]) -> set[Any]:
+    """Return all but one case of each test; which one it is differs from test to test."""
+    cases = defaultdict(list)
     for item in items:
-        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if engines := [
-            value for value in parameters if isinstance(value, str) and value in ENGINES
-        ]:
-            name, _, values = item.nodeid.partition("[")
-            groups[name, values.replace(engines[0], "", 1)].append(item)
-    kept = {group[crc32(repr(key).encode()) % len(group)] for key, group in groups.items()}
-    return {item for group in groups.values() for item in group} - kept
+        cases[item.nodeid.partition("[")[0]].append(item)
+    kept = {of[crc32(name.encode()) % len(of)] for name, of in cases.items()}
+    return {item for of in cases.values() for item in of} - kept
 
 
 # How many tests are left to the long run. Every worker of xdist collects, and so counts, all of them.

@@ -26,6 +26,7 @@ from fuzz_judge import Rejected, judge, parse, records
 from fuzz_records import clean, mutated
 
 BATCH = 5_000
+QUICK = 1_000  # records of a batch where time is short
 BLANK = b" \t\n\r\v\f"
 BOM = b"\xef\xbb\xbf"
 HANG = 600  # seconds for one batch
@@ -230,7 +231,7 @@ def run(count, seed, alone=0, seconds=None):
         fuzzer.alone(alone)
         done = 0
         while done < count and (seconds is None or monotonic() - start < seconds):
-            size = min(BATCH, count - done)
+            size = min(BATCH if seconds is None else QUICK, count - done)
             fuzzer.batch(size)
             done += size
             took = monotonic() - start

@@ -67,12 +67,12 @@ def run_sample(tmp_path):
 
 def test_the_short_run_leaves_out_slow_tests_counts_them_and_draws_less(run_sample):
     printed = run_sample("-n1", "-v", EXPECTED_DRAWS="4")
-    # Of the ten quick ones, six are of engines: each of the two numbers has one of three.
-    assert "6 passed" in printed
-    assert "7 tests left out as slow; CI=true pytest runs them" in printed
+    # Of the ten quick ones, six are cases of one test, of which one stays.
+    assert "5 passed" in printed
+    assert "8 tests left out as slow; CI=true pytest runs them" in printed
 
 
-def test_of_files_that_are_named_all_engines_run(run_sample):
+def test_of_files_that_are_named_all_cases_run(run_sample):
     printed = run_sample("-n1", "-v", "test_sample.py", EXPECTED_DRAWS="4")
     assert "10 passed" in printed
     assert "3 tests left out as slow" in printed

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import servers
 import tidyusage as tu
-from conftest import ARGUMENTS, DIALECTS, FRAMES, OPTIONS, ask
+from conftest import ARGUMENTS, FRAMES, OPTIONS, ask
 from flavours import example
 from strategies import draws
 from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
@@ -24,6 +24,16 @@ from tidyusage.errors import OptionError, UnknownFieldError, UnknownOptionError
 
 ZONES = st.sampled_from(["UTC", "America/New_York", "Asia/Tokyo"])
 TABLE = "usage_wide"
+DIALECTS = (
+    "bigquery",
+    "clickhouse",
+    "databricks",
+    "mysql",
+    "redshift",
+    "snowflake",
+    "trino",
+    "tsql",
+)
 
 
 class DuckDB:

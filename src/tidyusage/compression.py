@@ -66,7 +66,10 @@ def detect(path: str) -> Compression:
     """Return how a file is compressed, by its first bytes."""
     with open(path, "rb") as stream:
         magic = first_bytes(stream)
-    return next((kind for mark, kind in _MAGIC.items() if magic.startswith(mark)), "none")
+    for mark, kind in _MAGIC.items():
+        if magic.startswith(mark):
+            return kind
+    return "none"
 
 
 def first_bytes(stream: IO[bytes]) -> bytes:

@@ -84,12 +84,13 @@ def _with_names(sql: str, keys: Mapping[str, str]) -> str:
 def _is_table(name: str, dialect: str) -> bool:
     import sqlglot
     from sqlglot import exp
+    from sqlglot.errors import SqlglotError
 
     if not name.isprintable():
         return False
     try:
         found = sqlglot.parse(f"select * from {name}", dialect=dialect)
-    except sqlglot.errors.SqlglotError:
+    except SqlglotError:
         return False
     tables = list(cast("Any", found[0]).find_all(exp.Table))
     return len(found) == len(tables) == 1 and tables[0].sql(dialect) == name

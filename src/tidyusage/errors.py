@@ -46,7 +46,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from importlib.util import find_spec
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
 from tidyusage.foreign import unwrapped, wrapped
 
@@ -305,9 +305,8 @@ def known_options(function: Callable[P, R]) -> Callable[P, R]:
             require_text(keyword, value)
         for name, value in zip(parameters[1:], args[1:], strict=False):
             require_text(name, value)
-        plain: Any = map(unwrapped, args)
-        options: Any = {keyword: unwrapped(value) for keyword, value in kwargs.items()}
-        answer = function(*plain, **options)
+        options = {keyword: unwrapped(value) for keyword, value in kwargs.items()}
+        answer = cast("Callable[..., R]", function)(*map(unwrapped, args), **options)
         return cast("R", wrapped(answer, args[0])) if args else answer
 
     return checked

@@ -65,8 +65,9 @@ def as_dtype(column: Any, type_: pa.DataType, dtype: Any) -> Any:
                 "u": f"UInt{8 * dtype.itemsize}",
             }
             dtype = pd.api.types.pandas_dtype(names[dtype.kind])
-        if hasattr(dtype, "__from_arrow__"):  # from a list, 2^64 - 1 would go through a float
-            return pd.Series(dtype.__from_arrow__(column.cast(type_)))
+        from_arrow = getattr(dtype, "__from_arrow__", None)
+        if from_arrow is not None:  # from a list, 2^64 - 1 would go through a float
+            return pd.Series(from_arrow(column.cast(type_)))
         return pd.Series(pd.array(column.to_pylist(), dtype=dtype))
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         if pa.types.is_date(type_) or pa.types.is_timestamp(type_):

@@ -305,7 +305,7 @@ def _expected_date(value: object) -> str:
     shift = timedelta(hours=int(offset[2]), minutes=int(offset[3] or 0))
     time = timedelta(hours=int(clock[:2]), minutes=int(clock[3:]))
     try:
-        day + time + (-shift if offset[1] == "+" else shift)
+        _ = day + time + (-shift if offset[1] == "+" else shift)
     except OverflowError:
         return _YEARS
     return ""

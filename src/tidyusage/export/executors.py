@@ -193,7 +193,8 @@ def _rows(kept: Any, given: Usage, table: Table, wanted: Sequence[str]) -> tuple
     types = {each.name: (each.name, own.get(each.name, each.type)) for each in table.columns}
     rows = frames.typed(_over(kept, table.sql, USAGE), types)
     parted = Partitions.of(table, wanted)
-    rows = frames.over(rows, parted.widened(replace(table, sql=f"select * from {FRAME}")).sql)
+    if parted.made:
+        rows = frames.over(rows, parted.widened(replace(table, sql=f"select * from {FRAME}")).sql)
     return rows, parted
 
 
@@ -201,8 +202,7 @@ def _arranged(rows: Any, parted: Partitions, order: Sequence[str]) -> Any:
     """Return rows as files are to have them: of one size, not of each task's, and in order."""
     for name in _texts(parted):
         rows = rows.where(f"if({_lost(name)}, raise_error('a folder has no such name'), true)")
-    names = f"({', '.join(map(frames.quoted, parted.names))})" if parted.names else ""
-    rows = rows.sparkSession.sql(f"select /*+ rebalance{names} */ * from {{rows}}", rows=rows)
+    rows = rows.hint("rebalance", *map(frames.quoted, parted.names))
     by = [rows[frames.quoted(name)].asc_nulls_last() for name in (*parted.names, *order)]
     return rows.sortWithinPartitions(*by) if by else rows
 
