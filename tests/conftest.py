@@ -120,6 +120,12 @@ IN_CI = bool(os.environ.get("CI"))
 SLOW_FIXTURES = {"server", "browser", "spark"}
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Any:
+    """Have one worker more than cores in the long run, where some wait for servers and for Spark."""
+    return (yield) + IN_CI
+
+
 def pytest_itemcollected(item: Any) -> None:
     """Mark as slow what starts PostgreSQL, a browser or Spark."""
     fixtures = getattr(item, "fixturenames", ())
