@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import tidyusage as tu
 from generate import default_path, generate
 from metrics import wide
-from tidyusage.sqltext import quote
+from tidyusage._utils.sql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,8 @@ import pyarrow as pa
 import oracle
 import tidyusage as tu
 from flavours import flattened
-from tidyusage import columns, connections, schema
+from tidyusage import columns, schema
+from tidyusage._utils import connections
 from tidyusage.export import focus, table
 
 USD = {"currency": "USD"}

@@ -14,13 +14,13 @@ ROOT = Path(__file__).parents[1]
 SOURCE = Path(tu.__file__).parent
 # From the ground up: a module imports only what stands before it.
 FLOORS = [
-    "foreign typing catalogue currencies figures markup progress machine interrupts",
+    "foreign typing catalogue _utils.iso4217 _utils.numbers _utils.html _utils.progress _utils.machine _utils.interrupts",
     "errors jsontext",
-    "sqltext",
-    "atomic",
+    "_utils.sql",
+    "_utils.atomic",
     "schema testing compression",
-    "places quarantine manifest envelope connections",
-    "objects bounded",
+    "places quarantine manifest envelope _utils.connections",
+    "objects _utils.bounded",
     "memory spark.words",
     "spark.grammar",
     "dialects kinds spark.steps spark.sessions",
@@ -71,7 +71,7 @@ FLOORS = [
     "checks.findings.currency checks.findings.running checks.findings.cents",
     "checks.findings.duplicates",
     "checks.findings.report",
-    "prepare checks warehouse htmltext once",
+    "prepare checks warehouse _utils.htmltext once",
     "plot.colors plot.labels plot.periods",
     "plot.groups formats",
     "plot.draw tables",

@@ -128,7 +128,7 @@ def test_no_bar_when_piped():
 def test_a_bar_on_a_terminal_for_what_takes_long(monkeypatch, capsys):
     import time
 
-    from tidyusage import connections, progress
+    from tidyusage._utils import connections, progress
 
     monkeypatch.setattr(progress, "_PATIENCE", 0.01)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)

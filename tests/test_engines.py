@@ -11,7 +11,8 @@ import pytest
 import tidyusage as tu
 from conftest import BACKENDS, rows
 from flavours import flattened
-from tidyusage import connections, engines
+from tidyusage import engines
+from tidyusage._utils import connections
 from tidyusage.testing import sample_records
 
 QUERIES = [

@@ -19,7 +19,8 @@ import pytest
 
 import tidyusage as tu
 from conftest import rows
-from tidyusage import bounded, file_kinds, machine, quarantine, sources, spool
+from tidyusage import file_kinds, quarantine, sources, spool
+from tidyusage._utils import bounded, machine
 from tidyusage.errors import RecordError, SkippedFileWarning, SourceError
 from tidyusage.plot import saving
 

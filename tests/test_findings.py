@@ -21,8 +21,8 @@ from findings_cases import CASES, charged, cost, tokens, user
 from flavours import flattened
 from strategies import draws
 from tidyusage import engines
+from tidyusage._utils.iso4217 import ISO_4217, WITHDRAWN
 from tidyusage.checks.findings.report import CHECKS
-from tidyusage.currencies import ISO_4217, WITHDRAWN
 from tidyusage.errors import (
     FrameError,
     OptionError,

@@ -18,7 +18,7 @@ import tidyusage as tu
 from focus_cases import MESSY, charge, exported, flat, plain, present, record, resource, staged
 from strategies import batches, draws
 from tidyusage import engines
-from tidyusage.currencies import NATIONAL
+from tidyusage._utils.iso4217 import NATIONAL
 from tidyusage.errors import FrameError, OptionError
 from tidyusage.export import focus, focus_columns
 from tidyusage.export.focus_services import PRODUCTS, SUBCATEGORIES

@@ -20,7 +20,7 @@ import pytest
 
 import tidyusage as tu
 from test_cli import COMMAND, EXAMPLE, run
-from tidyusage import bounded, connections, interrupts, progress
+from tidyusage._utils import bounded, connections, interrupts, progress
 from tidyusage.checks import validate
 from tidyusage.errors import (
     ChargeTypeWarning,

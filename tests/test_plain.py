@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 import tidyusage as tu
 from strategies import batches, draws
-from tidyusage import catalogue, connections, engines, scan, sources, spool, wide
+from tidyusage import catalogue, engines, scan, sources, spool, wide
+from tidyusage._utils import connections
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.options import Options
 from tidyusage.plain import Plain

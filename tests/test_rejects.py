@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import rows
 from strategies import draws, records
-from tidyusage import connections, rejects, sources, wide
+from tidyusage import rejects, sources, wide
+from tidyusage._utils import connections
 from tidyusage.errors import OptionError
 from tidyusage.options import Options
 from tidyusage.sources import Batch, Place, Text

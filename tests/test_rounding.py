@@ -6,7 +6,7 @@ import tidyusage as tu
 from conftest import rows
 from flavours import FLAVOURS, frame_of
 from test_grain import fetched, record, shown
-from tidyusage import connections
+from tidyusage._utils import connections
 from tidyusage.errors import OverlapError, OverlapWarning
 from tidyusage.metrics import tolerance
 

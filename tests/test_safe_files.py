@@ -6,7 +6,7 @@ import stat
 import pytest
 
 import tidyusage as tu
-from tidyusage.atomic import replacing
+from tidyusage._utils.atomic import replacing
 from tidyusage.export import cells
 
 BAD = {"id": "b", "usage": {"tokens": {"input": True}}}

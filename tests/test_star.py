@@ -18,11 +18,12 @@ import strategies
 import tidyusage as tu
 from flavours import flattened
 from strategies import draws
-from tidyusage import connections, schema
+from tidyusage import schema
+from tidyusage._utils import connections
+from tidyusage._utils.sql import quote
 from tidyusage.columns import columns
 from tidyusage.errors import ChargeTypeWarning, FrameError
 from tidyusage.export import star, table
-from tidyusage.sqltext import quote
 from tidyusage.testing import sample_records
 
 UNKNOWN = "0" * 32

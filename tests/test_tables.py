@@ -14,7 +14,8 @@ from nbclient import NotebookClient
 import tidyusage as tu
 from conftest import FRAMES, ask
 from flavours import FLAVOURS, example, frame_of
-from tidyusage import currencies, figures, markup
+from tidyusage._utils import html as markup
+from tidyusage._utils import iso4217, numbers
 from tidyusage.plot.colors import PALETTE
 
 NAMES = [
@@ -225,9 +226,9 @@ def test_the_wide_frames_charges_have_the_records_currency():
 def test_decimals_are_those_of_iso_4217():
     # The standard's list; CLDR has fewer for currencies whose small coins are out of use.
     cldr = {code: digits for code, (digits, *_) in get_global("currency_fractions").items()}
-    for code in currencies.ISO_4217:
-        assert currencies.decimals(code) >= cldr.get(code, 2)
-    assert [currencies.decimals(code) for code in ("USD", "JPY", "KWD", "CLF", "CREDITS")] == [
+    for code in iso4217.ISO_4217:
+        assert iso4217.decimals(code) >= cldr.get(code, 2)
+    assert [iso4217.decimals(code) for code in ("USD", "JPY", "KWD", "CLF", "CREDITS")] == [
         2,
         0,
         3,
@@ -384,7 +385,7 @@ def test_all_other_groups_are_called_so():
 def test_every_column_of_every_metric_is_known(name):
     answer = ask(name, example(backend="polars"), "product.id")
     own = {"product.id", "users"} if name == "cost_per" else {"product.id"}
-    assert set(answer.columns) - own <= figures.RESULTS
+    assert set(answer.columns) - own <= numbers.RESULTS
 
 
 def test_every_column_of_every_check_is_known():
@@ -398,7 +399,7 @@ def test_every_column_of_every_check_is_known():
     ]
     answers += [tu.overlaps(frame), tu.restatements(frame), tu.model_names(frame)]
     for answer in answers:
-        assert set(answer.columns) - named <= figures.RESULTS
+        assert set(answer.columns) - named <= numbers.RESULTS
 
 
 # Any other frame -------------------------------------------------------------------------------

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import connections, engines, flavours, kinds, relations
+from tidyusage import engines, flavours, kinds, relations
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.dialects import Table, written
 from tidyusage.errors import CrossingWarning, RecordError, warn
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

@@ -11,21 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import (
-    bounded,
-    catalogue,
-    connections,
-    engines,
-    lazy,
-    progress,
-    quarantine,
-    scan,
-    stored,
-    unknown,
-    wide,
-)
+from tidyusage import catalogue, engines, lazy, quarantine, scan, stored, unknown, wide
+from tidyusage._utils import bounded, connections, progress
+from tidyusage._utils.sql import FRAME
 from tidyusage.spark import sessions
-from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
     import duckdb

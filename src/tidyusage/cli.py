@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidyusage import (
-    __version__,
-    bounded,
-    checkups,
-    connections,
-    engines,
-    exporting,
-    fetching,
-    pages,
-    questions,
-)
-from tidyusage.atomic import replacing
+from tidyusage import __version__, checkups, engines, exporting, fetching, pages, questions
+from tidyusage._utils import bounded, connections
+from tidyusage._utils.atomic import replacing
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.console import height, plainly, records, show
 from tidyusage.errors import counted
 from tidyusage.places import expand
@@ -27,7 +19,6 @@ from tidyusage.questions import (
     TempDirectory,
     reading,
 )
-from tidyusage.sqltext import FRAME, literal, quote
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
     Layout,
@@ -108,7 +99,7 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
     temp_directory: TempDirectory = None,
 ) -> None:
     """Read Usage records; show them as a table, or write them to a file."""
-    from tidyusage import progress
+    from tidyusage._utils import progress
 
     with plainly():
         output = None if output is None else expand(output)

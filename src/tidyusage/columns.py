@@ -8,8 +8,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tidyusage import catalogue, engines, schema
+from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import FrameError
-from tidyusage.sqltext import literal, quote
 from tidyusage.typing import Layout, Separator
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import typer
 
-from tidyusage import figures
+from tidyusage._utils import numbers as figures
+from tidyusage._utils.interrupts import leaving
 from tidyusage.errors import RecordError, UsageError, UsageWarning, printable
-from tidyusage.interrupts import leaving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -136,7 +136,8 @@ def records(sources: list[str], options: dict[str, Any]) -> Any:
 
 def answered(frame: Any) -> pa.Table:
     """Return what was asked for as a table: a relation is run now, with a bar on a terminal."""
-    from tidyusage import bounded, engines, progress
+    from tidyusage import engines
+    from tidyusage._utils import bounded, progress
 
     if engines.backend_of(frame) != "duckdb":
         return cast("pa.Table", frame)
@@ -188,7 +189,7 @@ def show(frame: Any) -> None:
 def _glance(frame: Any) -> tuple[pa.Table, int, dict[str, int]]:
     """Return the first rows of a table or relation, how many there are, and values by column."""
     from tidyusage import engines
-    from tidyusage.sqltext import quote
+    from tidyusage._utils.sql import quote
 
     if engines.backend_of(frame) != "duckdb":
         filled = {name: len(frame) - frame[name].null_count for name in frame.column_names}

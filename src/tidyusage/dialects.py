@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import schema
+from tidyusage._utils.sql import FRAME, clauses, quote
 from tidyusage.errors import OptionError, nearest
 from tidyusage.spark import grammar
-from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

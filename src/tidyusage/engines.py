@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import connections
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME
 from tidyusage.errors import FrameError
 from tidyusage.schema import rename
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
     import duckdb
@@ -283,7 +283,7 @@ def queried(relation: duckdb.DuckDBPyRelation, sql: str) -> duckdb.DuckDBPyRelat
 
 def spelled(relation: duckdb.DuckDBPyRelation, types: Types, sep: str) -> duckdb.DuckDBPyRelation:
     """Return a relation's columns in the order of their types, and under their spelling."""
-    from tidyusage.sqltext import quote
+    from tidyusage._utils.sql import quote
 
     chosen = (f"{quote(name)} as {quote(rename(name, sep))}" for name in types)
     return relation.project(", ".join(chosen))

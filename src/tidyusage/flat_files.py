@@ -10,24 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
 
-from tidyusage import (
-    bounded,
-    catalogue,
-    compression,
-    connections,
-    engines,
-    layouts,
-    lazy,
-    places,
-    schema,
-    sources,
-    spool,
-)
+from tidyusage import catalogue, compression, engines, layouts, lazy, places, schema, sources, spool
+from tidyusage._utils import bounded, connections
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.columns import columns, types
 from tidyusage.errors import OptionError, RecordError, SourceError, UsageError
 from tidyusage.restore import restore
 from tidyusage.spark import sessions
-from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, cast
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
 from tidyusage.jsontext import RECORD_KEYS
 from tidyusage.schema import RESULT
-from tidyusage.sqltext import clauses, literal, quote
 
 FAULT: Final = "fault"
 FAULT_AT: Final = "fault_at"

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from tidyusage import catalogue, currencies, figures, markup
+from tidyusage import catalogue
+from tidyusage._utils import html, iso4217, numbers
 from tidyusage.metrics.time import PERIOD
 from tidyusage.plot.colors import PALETTE
 from tidyusage.schema import rename
@@ -43,12 +44,12 @@ def parts(table: pa.Table, name: str) -> list[Part]:
         return list(_units(table))
     if is_number(type_):
         return list(_numbers(table, name))
-    missing = markup.MISSING if name in figures.RESULTS else markup.quiet("(none)")
+    missing = html.MISSING if name in numbers.RESULTS else html.quiet("(none)")
     if pa.types.is_temporal(type_) and not pa.types.is_duration(type_):
         return [Part(_instants(table[name].to_pylist(), name, set(table.column_names)))]
     if not _is_text(type_):
-        return [Part(_or(markup.MISSING, _other))]
-    named = Part(_or(missing, lambda value: markup.name(str(value))))
+        return [Part(_or(html.MISSING, _other))]
+    named = Part(_or(missing, lambda value: html.name(str(value))))
     return [named, *_others(table, name)]
 
 
@@ -62,7 +63,7 @@ def is_number(type_: pa.DataType) -> bool:
 def money(table: pa.Table, name: str) -> str | None:
     """Return the column that holds the currency of a column's amounts, None for no money."""
     names = set(table.column_names)
-    if name in (*figures.AMOUNTS, *figures.UNIT_PRICES) and UNIT not in names:
+    if name in (*numbers.AMOUNTS, *numbers.UNIT_PRICES) and UNIT not in names:
         return CURRENCY if CURRENCY in names else None
     for sep in "._":
         currency = rename("charges.currency", sep)
@@ -75,18 +76,18 @@ def mixed(table: pa.Table) -> list[str]:
     """Return the columns whose numbers are in the unit that stands in their row."""
     if UNIT not in table.column_names:
         return []
-    fields = (field for field in table.schema if field.name in figures.MIXED)
+    fields = (field for field in table.schema if field.name in numbers.MIXED)
     return [field.name for field in fields if is_number(field.type)]
 
 
 def label(table: pa.Table, name: str) -> str:
     """Return the words above a column; a unit price says what for."""
-    if name not in figures.UNIT_PRICES or not {"cost", CURRENCY} <= set(table.column_names):
-        return figures.label(name)
+    if name not in numbers.UNIT_PRICES or not {"cost", CURRENCY} <= set(table.column_names):
+        return numbers.label(name)
     counted = _counted(table, name)
     per = _per(table, name, counted) if counted else None
     if per is None:
-        return figures.label(name)
+        return numbers.label(name)
     many = counted.replace("_", " ") if "." not in counted else counted
     one = many.removesuffix("s") if "." not in counted else many
     return f"cost per {one}" if per == 1 else f"cost per {per:,.12g} {many}"
@@ -111,33 +112,33 @@ def _per(table: pa.Table, name: str, counted: str) -> float | None:
 
 def _numbers(table: pa.Table, name: str) -> Iterator[Part]:
     values = [_plain(value) for value in table[name].to_pylist() if not _is_missing(value)]
-    if name in figures.SHARES:
+    if name in numbers.SHARES:
         yield Part(_number(_share))
-    elif name in figures.CHANGES:
-        yield Part(_number(lambda value: _signed(figures.percent(value))))
+    elif name in numbers.CHANGES:
+        yield Part(_number(lambda value: _signed(numbers.percent(value))))
     elif name in mixed(table):
         yield from _in_units(table, name)
     elif currency := money(table, name):
         yield from _amounts(table, name, currency)
-    elif pa.types.is_integer(table.schema.field(name).type) and name not in figures.RESULTS:
+    elif pa.types.is_integer(table.schema.field(name).type) and name not in numbers.RESULTS:
         yield Part(_number(lambda value: f"{value}"))  # a key such as a year
     else:
-        yield Part(_number(partial(_fixed, places=figures.places(values))))
+        yield Part(_number(partial(_fixed, places=numbers.places(values))))
 
 
 def _share(value: float) -> str:
-    return markup.bar(value, _signed(figures.percent(value)), PALETTE[0])
+    return html.bar(value, _signed(numbers.percent(value)), PALETTE[0])
 
 
 def _amounts(table: pa.Table, name: str, currency: str) -> Iterator[Part]:
     """Return how amounts are written, with a part for each currency."""
     values = table[name].to_pylist()
     for code, rows in _rows_by(table[currency].to_pylist()).items():
-        places = 2 if code is None else currencies.decimals(code)
-        if name in figures.UNIT_PRICES:
+        places = 2 if code is None else iso4217.decimals(code)
+        if name in numbers.UNIT_PRICES:
             sizes = [abs(_plain(v)) for row in rows if not _is_missing(v := values[row])]
-            places = max(places, figures.significant(sizes))
-        before = markup.quiet(_UNKNOWN) if code is None else markup.escaped(code)
+            places = max(places, numbers.significant(sizes))
+        before = html.quiet(_UNKNOWN) if code is None else html.escaped(code)
         yield Part(_number(partial(_amount, before=before, places=places)), rows)
 
 
@@ -147,21 +148,21 @@ def _amount(value: float, *, before: str, places: int) -> str:
 
 def _in_units(table: pa.Table, name: str) -> Iterator[Part]:
     """Return how numbers are written beside their unit: money in its currency's decimals."""
-    if name in figures.MIXED:
-        yield Part(_number(lambda value: _signed(figures.of_one_unit(value))))
+    if name in numbers.MIXED:
+        yield Part(_number(lambda value: _signed(numbers.of_one_unit(value))))
     codes, is_money = table[UNIT].to_pylist(), _are_money(table)
     for code, rows in _rows_by(codes).items():
-        places = 2 if code is None else currencies.decimals(code)
+        places = 2 if code is None else iso4217.decimals(code)
         if priced := [row for row in rows if is_money[row]]:
             yield Part(_number(partial(_fixed, places=places)), priced)
 
 
 def _units(table: pa.Table) -> Iterator[Part]:
-    yield Part(_or(markup.MISSING, lambda value: markup.name(str(value))))
+    yield Part(_or(html.MISSING, lambda value: html.name(str(value))))
     values = zip(*(table[name].to_pylist() for name in mixed(table)), strict=True)
     known = [any(not _is_missing(value) for value in row) for row in values]
     of_money = [row for row, is_one in enumerate(_are_money(table)) if is_one and known[row]]
-    yield Part(_or(markup.quiet(_UNKNOWN), lambda value: markup.name(str(value))), of_money)
+    yield Part(_or(html.quiet(_UNKNOWN), lambda value: html.name(str(value))), of_money)
 
 
 def _are_money(table: pa.Table) -> list[bool]:
@@ -178,7 +179,7 @@ def _others(table: pa.Table, name: str) -> Iterator[Part]:
         return
     rows = [row for row, rank in enumerate(table["rank"].to_pylist()) if rank is None]
     if rows:
-        yield Part(lambda _: markup.quiet("(all others)"), rows)
+        yield Part(lambda _: html.quiet("(all others)"), rows)
 
 
 def _rows_by(values: Sequence[Any]) -> dict[Any, list[int]]:
@@ -199,7 +200,7 @@ def _instants(values: list[Any], name: str, names: set[str]) -> Write:
         write = _date if is_whole and not is_hour else _instant
     if name == PERIOD and (_are_months(known) or {"dau", "mau"} <= names):
         write = "{:%Y-%m}".format
-    return _or(markup.MISSING, lambda value: markup.escaped(write(value)))
+    return _or(html.MISSING, lambda value: html.escaped(write(value)))
 
 
 def _is_utc(value: dt.datetime) -> bool:
@@ -236,14 +237,14 @@ def _other(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return markup.escaped(json.dumps(value, default=str, ensure_ascii=False))
+        return html.escaped(json.dumps(value, default=str, ensure_ascii=False))
     if hasattr(value, "__len__") and not isinstance(value, str | bytes):
         return f"{len(value):,} {'entry' if len(value) == 1 else 'entries'}"
-    return markup.escaped(str(value))
+    return html.escaped(str(value))
 
 
 def _number(write: Callable[[Any], str]) -> Write:
-    return lambda value: markup.MISSING if _is_missing(value) else write(_plain(value))
+    return lambda value: html.MISSING if _is_missing(value) else write(_plain(value))
 
 
 def _or(missing: str, write: Write) -> Write:
@@ -262,7 +263,7 @@ def _plain(value: Any) -> Any:
 
 
 def _fixed(value: float, *, places: int) -> str:
-    return _signed(figures.number(value, places))
+    return _signed(numbers.number(value, places))
 
 
 def _signed(text: str) -> str:

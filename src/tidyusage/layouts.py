@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from tidyusage import catalogue, engines, reshape, schema
+from tidyusage._utils.sql import literal, quote
 from tidyusage.columns import Columns, columns, rebuilt_charges, typed, with_own
 from tidyusage.errors import FrameError, UnknownFieldError, known_options, one_of
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,7 +6,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidyusage import bounded, catalogue, connections, engines, quarantine, schema, unknown, wide
+from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
+from tidyusage._utils import bounded, connections
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.errors import (
     ChargeTypeWarning,
     DuplicateWarning,
@@ -17,7 +19,6 @@ from tidyusage.errors import (
 )
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.jsontext import CUT_OFF
-from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,8 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from tidyusage import bounded, connections, engines
-from tidyusage.sqltext import literal
+from tidyusage import engines
+from tidyusage._utils import bounded, connections
+from tidyusage._utils.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

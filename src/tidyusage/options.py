@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tidyusage import bounded, catalogue, places, quarantine, reshape, schema
+from tidyusage import catalogue, places, quarantine, reshape, schema
+from tidyusage._utils import bounded
 from tidyusage.errors import OptionError, one_of
 from tidyusage.flatten import FAULT
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown

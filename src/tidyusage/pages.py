@@ -78,7 +78,7 @@ def report(
     temp_directory: TempDirectory = None,
 ) -> None:
     """Write a page that shows what usage cost, who used what, and how sure that is."""
-    from tidyusage import progress
+    from tidyusage._utils import progress
     from tidyusage.reporting import report as written
 
     with plainly():

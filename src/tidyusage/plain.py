@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import literal, quote
 from tidyusage.catalogue import LISTS, Field, Tree
 from tidyusage.flatten import (
     COUNTS,
@@ -24,7 +25,6 @@ from tidyusage.flatten import (
     raw_name,
     renamed_action,
 )
-from tidyusage.sqltext import literal, quote
 
 # An object, a list, a word without quotation marks, or a number with an exponent, which may be
 # infinite, and which DuckDB writes in another way than in JSON.

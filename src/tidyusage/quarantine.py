@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.atomic import replacing
+from tidyusage._utils.atomic import replacing
 from tidyusage.errors import OptionError, RecordError, RejectWarning, counted, warn
 
 if TYPE_CHECKING:

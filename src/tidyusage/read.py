@@ -8,7 +8,8 @@ import sys
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import bounded, flat_files, manifest, places, quarantine, remote, spool
+from tidyusage import flat_files, manifest, places, quarantine, remote, spool
+from tidyusage._utils import bounded
 from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
 from tidyusage.options import Options

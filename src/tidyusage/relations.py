@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import schema
-from tidyusage.sqltext import FRAME, quote
+from tidyusage._utils.sql import FRAME, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import Final
 
 from tidyusage import catalogue, schema
+from tidyusage._utils.sql import clauses, literal, quote, values
 from tidyusage.catalogue import CHARGE_TYPES, DIMENSIONS, LISTS, MEASURES, SOURCE_COLUMNS
-from tidyusage.sqltext import clauses, literal, quote, values
 
 LONG_KEYS: Final = ("id", *(field.column for field in DIMENSIONS), "start_date", "end_date")
 CHARGES: Final = "charges."

@@ -18,12 +18,13 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from tidyusage import connections, engines, flatten, objects, schema
+from tidyusage import engines, flatten, objects, schema
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME, clauses, literal, quote, values
 from tidyusage.columns import Columns, columns, types, with_own
 from tidyusage.errors import FrameError, UnknownKeyWarning, known_options, named, warn
 from tidyusage.spark import frames as sparks
 from tidyusage.spark.words import INSTANT
-from tidyusage.sqltext import FRAME, clauses, literal, quote, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

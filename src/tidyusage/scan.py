@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import jsontext, schema
+from tidyusage._utils.sql import literal, quote
 from tidyusage.envelope import Pages
 from tidyusage.sources import LONG
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

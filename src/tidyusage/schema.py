@@ -7,8 +7,8 @@ from typing import Any, Final, cast, get_args
 import pyarrow as pa
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import literal, quote
 from tidyusage.catalogue import FIELDS, LISTS, Dtype, Field, Tree
-from tidyusage.sqltext import literal, quote
 from tidyusage.typing import Layout
 
 # The key of an API page that holds its records.  It is read of records too: it tells pages apart.

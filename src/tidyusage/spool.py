@@ -14,13 +14,14 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tidyusage import archives, catalogue, compression, connections, engines, objects, schema
+from tidyusage import archives, catalogue, compression, engines, objects, schema
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME, literal
 from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
 from tidyusage.places import STANDARD_INPUT
 from tidyusage.sources import BOM, Text, is_parquet, starts_with_bom, text
-from tidyusage.sqltext import FRAME, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

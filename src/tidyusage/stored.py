@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import bounded, catalogue, engines, lazy, quarantine, scan, unknown, wide
+from tidyusage import catalogue, engines, lazy, quarantine, scan, unknown, wide
+from tidyusage._utils import bounded
+from tidyusage._utils.sql import literal, quote, same, values
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.plain import Plain
-from tidyusage.sqltext import literal, quote, same, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,7 +7,8 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from tidyusage import engines, formats, markup
+from tidyusage import engines, formats
+from tidyusage._utils import html
 from tidyusage.errors import (
     FrameError,
     OptionError,
@@ -190,7 +191,7 @@ def _drawn(table: pa.Table, title: str | None, subtitle: str | None) -> great_ta
     left = [name for name in table.column_names if name not in right]
     made = made.cols_align("right", right).cols_align("left", left)
     words = {name: formats.label(table, name) for name in table.column_names}
-    made = made.cols_label({n: great_tables.html(markup.escaped(w)) for n, w in words.items()})
+    made = made.cols_label({n: great_tables.html(html.escaped(w)) for n, w in words.items()})
     made = _arranged(made, table).tab_options(table_additional_css=_CSS.format(id=id_), **_COLORS)
     return made if title is None else made.tab_header(title, subtitle)
 

@@ -9,10 +9,10 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from tidyusage import catalogue, scan
+from tidyusage._utils.sql import clauses, literal, values
 from tidyusage.errors import RecordError, UnknownKeyWarning, named
 from tidyusage.errors import warn as warn_of
 from tidyusage.jsontext import LEVELS, is_page
-from tidyusage.sqltext import clauses, literal, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import bounded, engines, jsontext, rejects, scan, unknown
+from tidyusage import engines, jsontext, rejects, scan, unknown
+from tidyusage._utils import bounded
+from tidyusage._utils.sql import quote
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Batch, Row, Text
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

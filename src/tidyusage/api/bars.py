@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from tidyusage.progress import in_notebook, is_notebook, is_shown, on_terminal
+from tidyusage._utils.progress import in_notebook, is_notebook, is_shown, on_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

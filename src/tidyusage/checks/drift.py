@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, catalogue, engines, schema
+from tidyusage._utils.sql import given, literal, ordered, values
 from tidyusage.answers import Query
 from tidyusage.checks.facts import FACT, PRODUCT, TYPE, Facts, dtypes
 from tidyusage.errors import OptionError, is_count, is_number, known_options
 from tidyusage.metrics.query import NUMBER, TEXT
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import given, literal, ordered, values
 
 if TYPE_CHECKING:
     from tidyusage.typing import Frame, FrameT

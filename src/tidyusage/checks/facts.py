@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, catalogue, engines, kinds
+from tidyusage._utils.sql import FRAME, clauses, literal, quote
 from tidyusage.answers import Query
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.prepare import frames
 from tidyusage.reshape import COUNTS
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME, clauses, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

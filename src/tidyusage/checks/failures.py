@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import connections, engines, flavours, schemas
+from tidyusage import engines, flavours, schemas
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME, quote
 from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.errors import UsageError
 from tidyusage.prepare.frames import ROW
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME, quote
 
 quiet.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import connections, engines, flatten, kinds
+from tidyusage import engines, flatten, kinds
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME, literal, quote, trimmed
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.metrics.time import Periods

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tidyusage import schema
+from tidyusage._utils.sql import FRAME, clauses, literal, quote
 from tidyusage.answers import Query
 from tidyusage.checks.dtypes import arrow_types, unfit
 from tidyusage.checks.rule import Rule, marked
 from tidyusage.checks.rules import rules
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import FRAME, clauses, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

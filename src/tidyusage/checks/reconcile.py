@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import answers, engines
+from tidyusage._utils.sql import given, listed, ordered, quote
 from tidyusage.checks import invoice
 from tidyusage.checks.facts import PRODUCT
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_options
@@ -17,7 +18,6 @@ from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.tolerance import LEAST_PLACES, places_sql, rounding_sql
-from tidyusage.sqltext import given, listed, ordered, quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tidyusage._utils.sql import quote
 from tidyusage.catalogue import SOURCE_COLUMNS
-from tidyusage.sqltext import quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue, schema
+from tidyusage._utils.sql import is_about, literal, quote, values
 from tidyusage.checks.rule import Rule
 from tidyusage.errors import OptionError
 from tidyusage.reshape import CHARGES, COUNTS
-from tidyusage.sqltext import is_about, literal, quote, values
 
 if TYPE_CHECKING:
     from tidyusage.catalogue import Field

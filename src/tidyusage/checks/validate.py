@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, bounded, engines, flavours, relations
+from tidyusage import answers, engines, flavours, relations
+from tidyusage._utils import bounded
+from tidyusage._utils.progress import bar
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare.frames import ROW
-from tidyusage.progress import bar
 from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:

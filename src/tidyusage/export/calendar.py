@@ -7,9 +7,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.export.table import USAGE, Column, Table
 from tidyusage.schema import ARROW, duckdb_type
-from tidyusage.sqltext import clauses, literal, quote
 
 NAME: Final = "dim_date"
 KEY: Final = "date_key"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage.sqltext import literal, quote
+from tidyusage._utils.sql import literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.export.table import Column, Table

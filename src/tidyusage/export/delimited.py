@@ -13,9 +13,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
+from tidyusage._utils.sql import quote
 from tidyusage.export import cells, upsert
 from tidyusage.export.held import in_polars
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import clauses, identity, literal, quote, trimmed
 from tidyusage.export.table import USAGE, Column, Table, described, spelled
 from tidyusage.schema import ARROW
-from tidyusage.sqltext import clauses, identity, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import bounded
+from tidyusage._utils import bounded
+from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import ExportError
 from tidyusage.export import cells
 from tidyusage.export.whole import failed
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import columns, kinds, layouts, schema
+from tidyusage._utils.sql import FRAME
 from tidyusage.errors import ExportError, FrameError, OptionError
 from tidyusage.export import charge_columns, folder, manifest, partitions, upsert
 from tidyusage.export.partitions import Partitions
@@ -31,7 +32,6 @@ from tidyusage.export.whole import together
 from tidyusage.metrics import source
 from tidyusage.metrics.overlap import repeated_rows, tell_repeated
 from tidyusage.spark import frames
-from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

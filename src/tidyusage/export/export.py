@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from tidyusage import engines
+from tidyusage._utils.progress import bar
 from tidyusage.columns import columns
 from tidyusage.errors import known_options
 from tidyusage.export import charge_columns, executors
@@ -15,7 +16,6 @@ from tidyusage.export.secret import hides
 from tidyusage.export.stage import staged
 from tidyusage.export.target import Target
 from tidyusage.export.whole import telling
-from tidyusage.progress import bar
 
 if TYPE_CHECKING:
     from tidyusage.typing import (

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage import schema
+from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import OptionError, one_of
 from tidyusage.export import focus_charges, focus_columns, focus_currencies, focus_services
 from tidyusage.export.focus_charges import CATEGORIES
 from tidyusage.export.focus_records import Options, alias
 from tidyusage.export.table import USAGE, Column, Table, described, spelled
-from tidyusage.sqltext import literal, quote
 from tidyusage.typing import CreditSign
 
 if TYPE_CHECKING:

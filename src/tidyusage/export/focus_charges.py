@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import schema
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.columns import Columns
 from tidyusage.export import focus_services, focus_units
 from tidyusage.export.focus_records import Options, record, text
@@ -12,7 +13,6 @@ from tidyusage.export.table import USAGE
 from tidyusage.metrics import conventions, policy
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.query import Usage as Asked
-from tidyusage.sqltext import clauses, literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.export.table import Usage

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.currencies import NATIONAL
+from tidyusage._utils.iso4217 import NATIONAL
+from tidyusage._utils.sql import literal, values
 from tidyusage.errors import OptionError, is_number
-from tidyusage.sqltext import literal, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import added, literal, quote, trimmed
 from tidyusage.export import focus_columns, focus_currencies, focus_services, focus_units
 from tidyusage.metrics import policy
 from tidyusage.metrics.time import DATES, window_end_sql
-from tidyusage.sqltext import added, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping

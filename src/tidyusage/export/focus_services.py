@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage._utils.sql import given, literal, quote
 from tidyusage.errors import OptionError, nearest
-from tidyusage.sqltext import given, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tidyusage.sqltext import given, literal, quote, trimmed
+from tidyusage._utils.sql import given, literal, quote, trimmed
 
 TOKENS: Final = "Tokens"
 REQUESTS: Final = "Requests"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import bounded
+from tidyusage._utils import bounded
+from tidyusage._utils.sql import quote
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, upsert
 from tidyusage.export.whole import failed
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

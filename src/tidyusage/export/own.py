@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tidyusage import relations
+from tidyusage._utils.sql import quote, values
 from tidyusage.errors import FrameError
-from tidyusage.sqltext import quote, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

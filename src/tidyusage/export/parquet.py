@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from pyarrow import parquet
 
-from tidyusage import connections
+from tidyusage._utils import connections
+from tidyusage._utils.sql import literal, quote
 from tidyusage.export import upsert
 from tidyusage.export.held import in_polars
 from tidyusage.export.whole import failed
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,9 +11,9 @@ from urllib.parse import quote as escape
 import pyarrow as pa
 
 from tidyusage import schema
+from tidyusage._utils.sql import literal, quote, values
 from tidyusage.errors import ExportError, OptionError, UnknownFieldError, nearest
 from tidyusage.export.table import Column, spelled
-from tidyusage.sqltext import literal, quote, values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

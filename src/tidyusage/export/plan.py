@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tidyusage import relations
+from tidyusage._utils.sql import FRAME, quote
 from tidyusage.columns import Columns
 from tidyusage.errors import (
     CreditSignWarning,
@@ -35,7 +36,6 @@ from tidyusage.export.target import Target
 from tidyusage.export.whole import together
 from tidyusage.metrics import duplicates
 from tidyusage.metrics.overlap import tell_repeated
-from tidyusage.sqltext import FRAME, quote
 from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from tidyusage._utils.sql import clauses, quote, same
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, manifest, upsert
 from tidyusage.export.target import LONGEST
-from tidyusage.sqltext import clauses, quote, same
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import schema
+from tidyusage._utils.sql import clauses, literal, quote, trimmed
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.export import masks
 from tidyusage.export.pseudonyms import Key, register, register_nested
 from tidyusage.export.table import USAGE, Usage
-from tidyusage.sqltext import clauses, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import bounded, connections, engines, kinds, layouts, relations, schema
+from tidyusage import engines, kinds, layouts, relations, schema
+from tidyusage._utils import bounded, connections
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
 from tidyusage.export import own
 from tidyusage.export.held import held
 from tidyusage.export.table import USAGE, Usage
 from tidyusage.metrics import source
-from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

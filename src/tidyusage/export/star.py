@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import catalogue, reshape
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.errors import FrameError
 from tidyusage.export import calendar, dimensions
 from tidyusage.export.dimensions import DIMENSIONS, TEXT
 from tidyusage.export.table import USAGE, Column, Table, described, spelled
 from tidyusage.metrics import policy
 from tidyusage.schema import ARROW
-from tidyusage.sqltext import clauses, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

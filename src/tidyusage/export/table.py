@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import catalogue, schema
-from tidyusage.sqltext import quote
+from tidyusage._utils.sql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from tidyusage._utils.sql import quote, same
 from tidyusage.errors import ExportError
-from tidyusage.sqltext import quote, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

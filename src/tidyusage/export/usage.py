@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, reshape, schema
+from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import FrameError
 from tidyusage.export.table import USAGE, Column, Table, Usage, described, spelled
 from tidyusage.metrics import policy
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage import bounded
+from tidyusage._utils import bounded
+from tidyusage._utils.interrupts import LEFT
+from tidyusage._utils.machine import HOST, IS_FULL, runs
 from tidyusage.errors import ExportError, UsageError
-from tidyusage.interrupts import LEFT
-from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage import answers
+from tidyusage._utils.sql import grouped, listed, ordered, partition, quote
 from tidyusage.errors import UnknownFieldError, known_options, one_of
 from tidyusage.metrics.lists import ACCEPTED, REJECTED
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidyusage import answers
+from tidyusage._utils.sql import listed, ordered
 from tidyusage.errors import known_options
 from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.users import active_of, fields_of, limits, people_of, said_of_crossing
-from tidyusage.sqltext import listed, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

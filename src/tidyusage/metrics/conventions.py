@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, get_args
 
+from tidyusage._utils.sql import is_about, listed, literal, quote
 from tidyusage.errors import OptionError, one_of
 from tidyusage.metrics.time import WEIGHT
-from tidyusage.sqltext import is_about, listed, literal, quote
 from tidyusage.typing import Convention
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import answers, engines
+from tidyusage._utils.sql import grouped, listed, literal, ordered, partition, quote
 from tidyusage.errors import OptionError, SeatsWarning, is_number, known_options, nearest, warn
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.measures import countable
@@ -14,7 +15,6 @@ from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.unit_cost import check_per, cost_per_token_query, unit_costs
-from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     import polars as pl

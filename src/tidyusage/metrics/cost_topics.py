@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage._utils.sql import literal
 from tidyusage.metrics import conventions, estimates, policy, prices
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.money import Money
 from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.topics import Topic
-from tidyusage.sqltext import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,11 +27,11 @@ import polars as pl
 import pyarrow as pa
 
 from tidyusage import catalogue, engines, schema
+from tidyusage._utils.sql import FRAME, clauses, quote
 from tidyusage.metrics import grain, source
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.source import Dimension
 from tidyusage.metrics.time import DATES
-from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

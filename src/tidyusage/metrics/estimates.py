@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from tidyusage import answers
+from tidyusage._utils.sql import grouped, is_about, listed, literal, ordered, same
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import conventions
 from tidyusage.metrics import prices as prices_
@@ -13,7 +14,6 @@ from tidyusage.metrics.prices import MILLION, SORTS, UNKNOWN_TIER, Prices
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.metrics.unit_cost import check_per
-from tidyusage.sqltext import grouped, is_about, listed, literal, ordered, same
 from tidyusage.typing import Scope
 
 if TYPE_CHECKING:

@@ -6,7 +6,9 @@ import inspect
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import answers, engines, markup
+from tidyusage import answers, engines
+from tidyusage._utils import html
+from tidyusage._utils.sql import quote
 from tidyusage.dialects import Table
 from tidyusage.errors import OptionError, UnknownOptionError, nearest
 from tidyusage.metrics import cost_topics, topics
@@ -23,7 +25,6 @@ from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
 from tidyusage.metrics.totals import totals
 from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -69,7 +70,7 @@ class Explanation:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<b>{markup.escaped(self.metric)}</b>{markup.outline(self.lines)}"
+        return f"<b>{html.escaped(self.metric)}</b>{html.outline(self.lines)}"
 
 
 def explain(frame: Any, *question: str, **options: Any) -> Explanation:

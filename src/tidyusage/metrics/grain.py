@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import added, clauses, identity, literal, quote
 from tidyusage.metrics import source
 from tidyusage.metrics.policy import code, cost, fields_of
 from tidyusage.metrics.time import DATES, Periods
-from tidyusage.sqltext import added, clauses, identity, literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.sqltext import literal, quote
+from tidyusage._utils.sql import literal, quote
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import listed
 from tidyusage.errors import OptionError
 from tidyusage.metrics import conventions
 from tidyusage.metrics.measures import NAMES, additive
 from tidyusage.metrics.money import Money, QueryOptions, currencies
 from tidyusage.metrics.query import NUMBER, TEXT, Usage
-from tidyusage.sqltext import listed
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
+from tidyusage._utils.sql import added, quote
 from tidyusage.errors import OptionError, UnknownFieldError, nearest
-from tidyusage.sqltext import added, quote
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import grouped, listed, ordered, quote, same
 from tidyusage.metrics.source import RECORD
 from tidyusage.metrics.time import DATES, PERIOD
-from tidyusage.sqltext import grouped, listed, ordered, quote, same
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from tidyusage import answers, schema
+from tidyusage._utils.sql import listed, literal, ordered, partition, quote, share
 from tidyusage.answers import GUARD
 from tidyusage.errors import UnknownFieldError, known_options
 from tidyusage.metrics.policy import BILLED, amounts_of, code, cost, fields_of, kinds
@@ -14,7 +15,6 @@ from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.rates import UNRATED, currency_code
 from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, literal, ordered, partition, quote, share
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 import numpy as np
 import pyarrow as pa
 
-from tidyusage import answers, bounded, engines, kinds, relations
+from tidyusage import answers, engines, kinds, relations
+from tidyusage._utils import bounded
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.columns import Columns, columns
 from tidyusage.dialects import Table
 from tidyusage.errors import OverlapError, OverlapWarning, one_of, warn
 from tidyusage.metrics import duplicates, grain, mixed, rollup, source
 from tidyusage.metrics.time import DATES
-from tidyusage.sqltext import FRAME, literal, quote
 from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tidyusage import answers
+from tidyusage._utils.sql import grouped, listed, ordered, partition, quote
 from tidyusage.errors import known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics import users as users_
@@ -13,7 +14,6 @@ from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import grouped, listed, ordered, partition, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import literal, trimmed
 from tidyusage.errors import OptionError
-from tidyusage.sqltext import literal, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import is_about, literal, quote, trimmed
 from tidyusage.catalogue import CHARGE_TYPES
 from tidyusage.errors import OptionError, nearest
-from tidyusage.sqltext import is_about, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import polars as pl
 
 from tidyusage import engines
+from tidyusage._utils.sql import grouped, listed, literal, quote
 from tidyusage.errors import (
     MissingExtraError,
     ModelWarning,
@@ -22,7 +23,6 @@ from tidyusage.errors import (
 from tidyusage.metrics.conventions import FIELDS as TOKENS
 from tidyusage.metrics.rates import instant, instant_sql
 from tidyusage.metrics.time import DATES, is_instant_sql
-from tidyusage.sqltext import grouped, listed, literal, quote
 
 if TYPE_CHECKING:
     import datetime as dt

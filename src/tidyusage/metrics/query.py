@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import pyarrow as pa
 
 from tidyusage import catalogue, engines, schema
+from tidyusage._utils.sql import clauses, quote
 from tidyusage.answers import Query
 from tidyusage.columns import columns as columns_of
 from tidyusage.dialects import Table
@@ -26,7 +27,6 @@ from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension, Folded
 from tidyusage.metrics.time import PART, PERIOD, WEIGHT
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import clauses, quote
 from tidyusage.typing import Freq
 
 if TYPE_CHECKING:

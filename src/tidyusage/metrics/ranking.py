@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidyusage import answers, engines
+from tidyusage._utils.sql import listed, ordered, partition, quote, same, share
 from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics import conventions, missing_days
 from tidyusage.metrics.measured import Measured, check_by
@@ -12,7 +13,6 @@ from tidyusage.metrics.money import Money
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.query import BOOLEAN, INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, partition, quote, same, share
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

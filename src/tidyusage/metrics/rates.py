@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tidyusage import engines
+from tidyusage._utils.sql import literal
 from tidyusage.errors import OptionError, is_number
-from tidyusage.sqltext import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import literal, prefixed, quote, same
 from tidyusage.metrics.grain import (
     CELL,
     FIGURES,
@@ -22,7 +23,6 @@ from tidyusage.metrics.grain import (
     masks,
 )
 from tidyusage.metrics.tolerance import SHARE, places_sql, rounding_sql
-from tidyusage.sqltext import literal, prefixed, quote, same
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
+from tidyusage._utils.sql import FRAME, clauses, literal, quote, trimmed, values
 from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import person
 from tidyusage.metrics.lists import DERIVED, MOST, Lists
 from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
-from tidyusage.sqltext import FRAME, clauses, literal, quote, trimmed, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, engines
+from tidyusage._utils.sql import FRAME, quote
 from tidyusage.answers import Query
 from tidyusage.columns import columns
 from tidyusage.dialects import Table
 from tidyusage.errors import SpreadWarning, warn
 from tidyusage.metrics.time import DATES, PRODUCT
-from tidyusage.sqltext import FRAME, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,8 @@ from zoneinfo import available_timezones
 
 import pyarrow as pa
 
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.errors import OptionError, is_count, one_of
-from tidyusage.sqltext import clauses, literal, quote
 from tidyusage.typing import End, Freq, WeekStart
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidyusage import answers
+from tidyusage._utils.sql import grouped, listed, ordered, quote
 from tidyusage.errors import known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics.query import NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import grouped, listed, ordered, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage._utils.sql import quote
 from tidyusage.metrics import conventions, users
 from tidyusage.metrics.acceptance import KINDS
 from tidyusage.metrics.measures import countable
 from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import answers, catalogue, schema
+from tidyusage._utils.sql import grouped, listed, literal, ordered, partition, quote, values
 from tidyusage.errors import UnknownFieldError, known_options
 from tidyusage.metrics.money import Money, require_currency
 from tidyusage.metrics.policy import BILLED, code
@@ -12,7 +13,6 @@ from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import CHARGES, RECORD
 from tidyusage.metrics.time import Periods
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import grouped, listed, literal, ordered, partition, quote, values
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from tidyusage import answers
+from tidyusage._utils.sql import listed, ordered, quote
 from tidyusage.errors import OptionError, is_number, known_options, one_of
 from tidyusage.metrics import conventions
 from tidyusage.metrics.money import Money, any_present, currencies
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
-from tidyusage.sqltext import listed, ordered, quote
 from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypedDict, get_args
 
 from tidyusage import answers, catalogue
+from tidyusage._utils.sql import grouped, listed, ordered, quote, trimmed
 from tidyusage.answers import GUARD, NOTICE, Query
 from tidyusage.errors import OptionError, is_count, known_options, one_of
 from tidyusage.metrics import missing_days, person
@@ -13,7 +14,6 @@ from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.query import BOOLEAN, INTEGER, Usage, usage
 from tidyusage.metrics.source import CUT
 from tidyusage.metrics.time import FIRST, LAST, Periods
-from tidyusage.sqltext import grouped, listed, ordered, quote, trimmed
 from tidyusage.typing import Crossing
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.currencies import decimals
+from tidyusage._utils.iso4217 import decimals
 
 if TYPE_CHECKING:
     from collections.abc import Container

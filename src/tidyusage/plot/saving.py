@@ -6,9 +6,9 @@ import html
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.atomic import replacing
+from tidyusage._utils.atomic import replacing
+from tidyusage._utils.htmltext import json_text, script_text
 from tidyusage.errors import OptionError, SourceError
-from tidyusage.htmltext import json_text, script_text
 from tidyusage.places import expand
 from tidyusage.plot.draw import altair, vega
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 from tidyusage import catalogue, engines
+from tidyusage._utils.sql import clauses, quote
 from tidyusage.answers import GUARD
 from tidyusage.columns import columns
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, known_options, one_of
@@ -12,7 +13,6 @@ from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW, rewritten, wide
 from tidyusage.prepare.weights import GIVEN, NAMED, Weights, attached
-from tidyusage.sqltext import clauses, quote
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 import pyarrow as pa
 
 from tidyusage import answers, engines
+from tidyusage._utils.sql import FRAME, prefixed, quote, same
 from tidyusage.answers import GUARD, Query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import grain, mixed
@@ -18,7 +19,6 @@ from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.grain import with_known_costs
 from tidyusage.prepare.reports import GUARD_WORDS, one_report
 from tidyusage.prepare.residual import CHANGED, residuals
-from tidyusage.sqltext import FRAME, prefixed, quote, same
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:

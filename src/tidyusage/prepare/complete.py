@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.errors import OptionError, known_options
 from tidyusage.metrics.time import AT_START, DATES, PRODUCT, Periods
 from tidyusage.prepare import frames
-from tidyusage.sqltext import clauses, literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.typing import Ends, FrameT, Instant, Lag

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, engines, relations, schema
+from tidyusage._utils.sql import FRAME, clauses, quote
 from tidyusage.answers import Query
 from tidyusage.columns import Columns, columns, layout_types
 from tidyusage.errors import FrameError
 from tidyusage.metrics import source
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping

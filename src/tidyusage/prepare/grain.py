@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, schema
+from tidyusage._utils.sql import ordered, quote
 from tidyusage.answers import Query
 from tidyusage.catalogue import SOURCE_COLUMNS
 from tidyusage.columns import Columns, columns
@@ -15,7 +16,6 @@ from tidyusage.metrics import grain, missing_charges, overlap, policy, source
 from tidyusage.metrics.grain import KEYS
 from tidyusage.metrics.money import require_currency
 from tidyusage.metrics.query import Usage
-from tidyusage.sqltext import ordered, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from tidyusage._utils.sql import clauses, identity, quote, trimmed
 from tidyusage.errors import one_of
 from tidyusage.metrics.time import DATES, Periods
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import clauses, identity, quote, trimmed
 from tidyusage.typing import Identity
 
 KEY: Final = "tu__key"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tidyusage._utils.sql import clauses, prefixed, quote, same
 from tidyusage.metrics import grain, rollup, source
 from tidyusage.metrics.grain import CELL, FINER_METRIC, METRIC, SCOPE
 from tidyusage.metrics.policy import OTHER_CHARGES
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import clauses, prefixed, quote, same
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

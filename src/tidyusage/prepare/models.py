@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import answers, connections, engines
+from tidyusage import answers, engines
+from tidyusage._utils import connections
+from tidyusage._utils.sql import FRAME, trimmed
 from tidyusage.columns import columns
 from tidyusage.errors import (
     ModelWarning,
@@ -21,7 +23,6 @@ from tidyusage.errors import (
 )
 from tidyusage.metrics.query import INTEGER, TEXT, usage
 from tidyusage.prepare import names, texts
-from tidyusage.sqltext import FRAME, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

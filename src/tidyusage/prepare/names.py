@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.sqltext import listed, literal, trimmed, values
+from tidyusage._utils.sql import listed, literal, trimmed, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

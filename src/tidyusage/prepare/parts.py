@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import catalogue, schema
+from tidyusage._utils.sql import quote
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import quote
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

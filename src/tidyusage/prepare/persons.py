@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, engines, relations
+from tidyusage._utils.sql import literal, quote, trimmed
 from tidyusage.answers import Query
 from tidyusage.columns import Columns, columns
 from tidyusage.errors import FrameError, UnknownFieldError, known_options
@@ -14,7 +15,6 @@ from tidyusage.metrics import person, source
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import literal, quote, trimmed
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import clauses, literal, prefixed, quote, same
 from tidyusage.answers import GUARD
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.metrics import grain, rollup
@@ -18,7 +19,6 @@ from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.members import linked, overlapping
 from tidyusage.prepare.residual import CHANGED
 from tidyusage.reshape import CHARGES, COUNTS
-from tidyusage.sqltext import clauses, literal, prefixed, quote, same
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

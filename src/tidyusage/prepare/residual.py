@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import clauses, listed, quote, same
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.columns import rebuilt_charges
 from tidyusage.metrics import grain
@@ -14,7 +15,6 @@ from tidyusage.metrics.time import DATES
 from tidyusage.metrics.tolerance import places_sql, rounding_sql
 from tidyusage.prepare.frames import ROW
 from tidyusage.reshape import COUNTS
-from tidyusage.sqltext import clauses, listed, quote, same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import answers, catalogue, columns, engines, reshape, schema
+from tidyusage._utils.sql import FRAME, quote
 from tidyusage.answers import Query
 from tidyusage.errors import known_options
 from tidyusage.metrics import duplicates, grain, source
@@ -14,7 +15,6 @@ from tidyusage.metrics.policy import code
 from tidyusage.metrics.time import AT_START, DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
-from tidyusage.sqltext import FRAME, quote
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tidyusage._utils.sql import literal, quote, trimmed
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, is_number
 from tidyusage.metrics import source
 from tidyusage.metrics.query import TOOL, Usage
-from tidyusage.sqltext import literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

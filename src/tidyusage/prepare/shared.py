@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from tidyusage import engines
+from tidyusage._utils.sql import clauses, quote
 from tidyusage.answers import GUARD
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
 from tidyusage.metrics import missing_charges, person
@@ -18,7 +19,6 @@ from tidyusage.prepare.frames import rewritten, wide
 from tidyusage.prepare.persons import with_person
 from tidyusage.prepare.selection import kinds
 from tidyusage.prepare.spreading import AMOUNT, LEFT, SHARE, SPREAD, Spreading
-from tidyusage.sqltext import clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
+from tidyusage._utils.sql import clauses, listed, literal, partition, prefixed, quote, same, trimmed
 from tidyusage.errors import OptionError, UnknownFieldError
 from tidyusage.metrics import source
 from tidyusage.metrics.policy import code, cost
@@ -13,7 +14,6 @@ from tidyusage.metrics.time import DATES, Periods
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.selection import column, dimensions, is_absent, selected
-from tidyusage.sqltext import clauses, listed, literal, partition, prefixed, quote, same, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import pyarrow as pa
 
 from tidyusage import engines, kinds
+from tidyusage._utils.sql import FRAME, clauses, quote
 from tidyusage.errors import FrameError
 from tidyusage.spark import frames as sparks
-from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     import duckdb

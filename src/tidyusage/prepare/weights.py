@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import engines, schema
+from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, nearest
 from tidyusage.layouts import resources
 from tidyusage.prepare.frames import ROW
-from tidyusage.sqltext import FRAME, literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.columns import Columns

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage import engines, schema
+from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.date_range import parse_date_range
 from tidyusage.errors import UndatedWarning, counted, known_options, warn
 from tidyusage.metrics import source
 from tidyusage.metrics.time import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
 from tidyusage.prepare import frames, parts
-from tidyusage.sqltext import clauses, literal, quote
 
 if TYPE_CHECKING:
     import datetime as dt

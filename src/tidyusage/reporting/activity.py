@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import engines
+from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.metrics.users import active_users, active_users_query
@@ -14,7 +15,6 @@ from tidyusage.plot.periods import WORDS
 from tidyusage.reporting.asked import fact
 from tidyusage.reporting.cubes import PRODUCT
 from tidyusage.reporting.members import USERS, folded
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

@@ -6,7 +6,8 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tidyusage import answers, bounded, engines
+from tidyusage import answers, engines
+from tidyusage._utils import bounded
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.missing_charges import ALREADY_CHECKED
 from tidyusage.metrics.money import Money

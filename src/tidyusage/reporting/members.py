@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage._utils.sql import clauses, literal, ordered, partition, quote
 from tidyusage.answers import GUARD
 from tidyusage.metrics.person import COLUMN, KEY
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
-from tidyusage.sqltext import clauses, literal, ordered, partition, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,8 +8,8 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage._utils.htmltext import json_text, script_text
 from tidyusage.errors import require_packages
-from tidyusage.htmltext import json_text, script_text
 from tidyusage.plot.draw import vega
 from tidyusage.reporting import calendar
 from tidyusage.reporting.coverage import coverage

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tidyusage import dialects, kinds
+from tidyusage._utils.sql import FRAME, clauses, quote
 from tidyusage.spark import steps
-from tidyusage.sqltext import FRAME, clauses, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping

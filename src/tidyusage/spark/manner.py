@@ -8,11 +8,11 @@ same leaves with their types.
 
 from typing import ClassVar, Final
 
+from tidyusage._utils.sql import literal, quote
 from tidyusage.catalogue import LISTS, Field
 from tidyusage.flatten import Exact, member, raw_at, raw_name
 from tidyusage.rejects import NUMBER
 from tidyusage.spark import words
-from tidyusage.sqltext import literal, quote
 
 BROKEN: Final = "tu__broken"
 LOOK: Final = "tu__look"

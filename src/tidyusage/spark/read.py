@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidyusage import lazy, quarantine, unknown, wide
+from tidyusage._utils.sql import FRAME
 from tidyusage.errors import RecordError, UnknownKeyWarning, warn
 from tidyusage.flatten import FAULT, FAULT_AT
 from tidyusage.schema import rename
 from tidyusage.spark import files, frames, raw, rejecting, strangers
 from tidyusage.spark.manner import EXTRA, LINE, Curious, Judging, Lines
 from tidyusage.spark.sessions import session
-from tidyusage.sqltext import FRAME
 
 if TYPE_CHECKING:
     from tidyusage.options import Options

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import quote, same, values
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.checks.findings.tokens import COSTS, costed
 from tidyusage.metrics.policy import code
-from tidyusage.sqltext import quote, same, values
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage

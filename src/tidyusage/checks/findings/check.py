@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from tidyusage import catalogue, schema
+from tidyusage._utils.sql import literal, quote
 from tidyusage.metrics.policy import BILLED, cost
-from tidyusage.sqltext import literal, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

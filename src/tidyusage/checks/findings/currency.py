@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
+from tidyusage._utils.iso4217 import ISO_4217, WITHDRAWN
+from tidyusage._utils.sql import quote, values
 from tidyusage.checks.findings.check import (
     Check,
     counted,
@@ -14,10 +16,8 @@ from tidyusage.checks.findings.check import (
     spelled,
 )
 from tidyusage.checks.findings.money import CHARGES, ENTRIES, entries
-from tidyusage.currencies import ISO_4217, WITHDRAWN
 from tidyusage.metrics.money import CURRENCY
 from tidyusage.metrics.policy import code
-from tidyusage.sqltext import quote, values
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import FRAME, literal, quote, trimmed
 from tidyusage.checks.findings.check import (
     Check,
     counted,
@@ -15,7 +16,6 @@ from tidyusage.checks.findings.check import (
     spelled,
 )
 from tidyusage.metrics.tolerance import places_sql, rounding_sql
-from tidyusage.sqltext import FRAME, literal, quote, trimmed
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import literal, quote, trimmed
 from tidyusage.checks.findings.check import Check, counted, found, sentence, spelled
 from tidyusage.metrics import person
-from tidyusage.sqltext import literal, quote, trimmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tidyusage import answers
+from tidyusage._utils.sql import clauses, literal
 from tidyusage.checks.findings import (
     cents,
     currency,
@@ -22,7 +23,6 @@ from tidyusage.checks.findings.money import CHARGES, ENTRIES
 from tidyusage.errors import OptionError, known_options, nearest
 from tidyusage.metrics import duplicates as repeated
 from tidyusage.metrics.query import usage
-from tidyusage.sqltext import clauses, literal
 
 if TYPE_CHECKING:
     from tidyusage.answers import Query

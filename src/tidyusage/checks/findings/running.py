@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import quote, same
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.metrics.missing_days import SERIES
-from tidyusage.sqltext import quote, same
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage

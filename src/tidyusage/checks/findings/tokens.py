@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tidyusage._utils.sql import is_about, quote
 from tidyusage.checks.findings.check import (
     Check,
     cost_in_currency,
@@ -17,7 +18,6 @@ from tidyusage.metrics.conventions import AUTO, decided
 from tidyusage.metrics.conventions import FIELDS as TOKENS
 from tidyusage.metrics.money import CURRENCY
 from tidyusage.metrics.policy import BILLED, fields_of
-from tidyusage.sqltext import is_about, quote
 
 if TYPE_CHECKING:
     from tidyusage.metrics.query import Usage

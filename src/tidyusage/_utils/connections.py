@@ -7,8 +7,8 @@ import tempfile
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.interrupts import heard, remove, waited
-from tidyusage.progress import watched
+from tidyusage._utils.interrupts import heard, remove, waited
+from tidyusage._utils.progress import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

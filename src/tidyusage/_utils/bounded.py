@@ -14,10 +14,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from uuid import uuid4
 
-from tidyusage import connections
+from tidyusage._utils import connections
+from tidyusage._utils.interrupts import LEFT, remove
+from tidyusage._utils.machine import HOST, IS_FULL, runs
 from tidyusage.errors import MemoryLimitError, OptionError, UsageError
-from tidyusage.interrupts import LEFT, remove
-from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

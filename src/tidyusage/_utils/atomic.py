@@ -8,9 +8,9 @@ import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from tidyusage._utils.interrupts import LEFT, remove
+from tidyusage._utils.machine import HOST, IS_FULL, runs
 from tidyusage.errors import ExportError, UsageError
-from tidyusage.interrupts import LEFT, remove
-from tidyusage.machine import HOST, IS_FULL, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
