@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 
 import tidyusage as tu
 from run import DATA, _ready
-from tidyusage import engines
-from tidyusage.columns import columns as columns_of
+from tidyusage.engines import frames as engines
+from tidyusage.engines.columns import columns as columns_of
 from tidyusage.metrics import duplicates, mixed, overlap
 
 PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")

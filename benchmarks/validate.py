@@ -20,7 +20,7 @@ import psutil
 import tidyusage as tu
 from metrics import wide
 from run import DATA, _ready
-from tidyusage import engines
+from tidyusage.engines import frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def main() -> None:
     lines += ["| call | library | seconds | CPU seconds | over reading | MB more after |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: |"]
     lines.append(line("read_usage", "Polars", reading, reading))
-    for library, of in {"Polars": frame, "pandas": engines.to_pandas(frame.to_arrow())}.items():
+    for library, of in {"Polars": frame, "pandas": frames.to_pandas(frame.to_arrow())}.items():
         for name, call in calls(of, library.lower()).items():
             lines.append(line(name, library, timed(call, arguments.rounds), reading))
     print("\n".join(lines))

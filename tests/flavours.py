@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 
 import tidyusage as tu
-from tidyusage import engines
+from tidyusage.engines import frames
 
 
 @functools.cache
@@ -23,13 +23,13 @@ def abroad():
 
 
 def nullable(table):
-    frame = engines.to_pandas(table)
+    frame = frames.to_pandas(table)
     masked = {"float64": "Float64", "str": "string"}
     return frame.astype({n: masked.get(str(t), t) for n, t in frame.dtypes.items()})
 
 
 FLAVOURS = {
-    "pandas": engines.to_pandas,
+    "pandas": frames.to_pandas,
     "pandas nullable": nullable,
     "pandas arrow": lambda table: table.to_pandas(types_mapper=pd.ArrowDtype),
     "polars": pl.from_arrow,
@@ -73,4 +73,4 @@ def _delivered(read, key, backend):
         if warned:
             return read(backend=backend)
         _TABLES[key] = table
-    return engines.deliver(_TABLES[key], backend)
+    return frames.deliver(_TABLES[key], backend)

@@ -12,8 +12,9 @@ import pyarrow as pa
 import oracle
 import tidyusage as tu
 from flavours import flattened
-from tidyusage import columns, schema
+from tidyusage import schema
 from tidyusage._utils import connections
+from tidyusage.engines import columns
 from tidyusage.export import focus, table
 
 USD = {"currency": "USD"}

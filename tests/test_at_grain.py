@@ -15,7 +15,7 @@ from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
 from strategies import draws
 from test_grain import fetched, record, roll_up, two_reports
-from tidyusage import engines
+from tidyusage.engines import frames
 from tidyusage.errors import FrameError, OptionError, RecordError
 
 EACH = pytest.mark.parametrize("flavour", FLAVOURS)
@@ -30,7 +30,7 @@ def at(records, which="finest", flavour="polars", names=KEPT, **options):
 
 def held(found, flavour):
     """Return an answer with its rows, so that what is asked of it does not ask for them anew."""
-    return FLAVOURS[flavour](engines.collected(found))
+    return FLAVOURS[flavour](frames.collected(found))
 
 
 def clean(value):

@@ -12,7 +12,7 @@ import oracle
 import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, OPTIONS, ask, rows
 from flavours import FLAVOURS, abroad, frame_of
-from tidyusage.columns import columns as columns_of
+from tidyusage.engines.columns import columns as columns_of
 from tidyusage.errors import FrameError, OptionError, OverlapError, OverlapWarning
 from tidyusage.metrics import duplicates
 

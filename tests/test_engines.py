@@ -11,8 +11,8 @@ import pytest
 import tidyusage as tu
 from conftest import BACKENDS, rows
 from flavours import flattened
-from tidyusage import engines
 from tidyusage._utils import connections
+from tidyusage.engines import frames as engines
 from tidyusage.testing import sample_records
 
 QUERIES = [

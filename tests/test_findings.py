@@ -20,9 +20,9 @@ from conftest import columns, rows
 from findings_cases import CASES, charged, cost, tokens, user
 from flavours import flattened
 from strategies import draws
-from tidyusage import engines
 from tidyusage._utils.iso4217 import ISO_4217, WITHDRAWN
 from tidyusage.checks.findings.report import CHECKS
+from tidyusage.engines import frames
 from tidyusage.errors import (
     FrameError,
     OptionError,
@@ -46,7 +46,7 @@ def in_new_york(frame):
 
 def with_own(frame):
     """A pandas frame with an index and a column of the caller's."""
-    own = engines.to_pandas(frame.to_arrow()).assign(team="a")
+    own = frames.to_pandas(frame.to_arrow()).assign(team="a")
     return own.set_index(own.index[::-1] + 7)
 
 
@@ -57,7 +57,7 @@ def nullable(frame):
 
 
 FLAVOURS = {
-    "pandas": lambda frame: engines.to_pandas(frame.to_arrow()),
+    "pandas": lambda frame: frames.to_pandas(frame.to_arrow()),
     "pandas with own": with_own,
     "pandas arrow": lambda frame: frame.to_arrow().to_pandas(types_mapper=pd.ArrowDtype),
     "pandas nullable": nullable,

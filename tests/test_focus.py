@@ -17,8 +17,8 @@ import oracle
 import tidyusage as tu
 from focus_cases import MESSY, charge, exported, flat, plain, present, record, resource, staged
 from strategies import batches, draws
-from tidyusage import engines
 from tidyusage._utils.iso4217 import NATIONAL
+from tidyusage.engines import frames
 from tidyusage.errors import FrameError, OptionError
 from tidyusage.export import focus, focus_columns
 from tidyusage.export.focus_services import PRODUCTS, SUBCATEGORIES
@@ -415,7 +415,7 @@ def test_columns_of_focus_come_first_and_custom_ones_have_an_x():
 @ALL
 def test_billed_cost_adds_up_to_cost_by(name):
     records, (rows, _) = SETS[name], found_in(name)
-    frame = engines.to_pandas(flat(records))
+    frame = frames.to_pandas(flat(records))
     kept = frame[frame["id"].isin({row["x_UsageId"] for row in rows})]
     for category, type_ in (("Usage", "billed"), ("Tax", "tax"), ("Credit", "credit")):
         expected = defaultdict(float)

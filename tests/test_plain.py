@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 
 import tidyusage as tu
 from strategies import batches, draws
-from tidyusage import catalogue, engines, scan, sources, spool, wide
+from tidyusage import catalogue, scan, sources, spool, wide
 from tidyusage._utils import connections
+from tidyusage.engines import frames
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.options import Options
 from tidyusage.plain import Plain
@@ -82,7 +83,7 @@ def read_by(manner, lines, tmp_path, connection, **options):
     path.write_text("\n".join(lines))
     texts = [sources.text(str(path))]
     query = wide.query(texts, Options("wide", "polars", **options), manner=manner)
-    table = engines.rows(connection, query, few=len(lines) < connections.FEW)
+    table = frames.rows(connection, query, few=len(lines) < connections.FEW)
     whole = pa.schema(  # a faulty date may be none that Python has
         field.with_type(pa.int64()) if pa.types.is_timestamp(field.type) else field
         for field in table.schema

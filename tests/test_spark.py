@@ -20,9 +20,9 @@ from conftest import PRICES
 from conftest import rows as rows_of
 from flavours import example, flattened
 from test_grain import roll_up
-from tidyusage import dialects
+from tidyusage.engines import spark_steps
+from tidyusage.engines.dialects import translate
 from tidyusage.errors import FrameError, OptionError, RecordError, UsageError
-from tidyusage.spark import steps
 
 pytestmark = [
     pytest.mark.xdist_group("spark"),
@@ -427,8 +427,8 @@ def test_nothing_runs_before_it_is_asked_for(frames, name, arguments, options):
 
 
 def test_a_query_of_few_steps_is_planned_as_it_is():
-    tree = dialects.parsed("with a as (select 1 as x) select * from a", "spark")
-    assert steps.run(tree, lambda query, parts: (query, dict(parts))) == (tree, {})
+    tree = translate.parsed("with a as (select 1 as x) select * from a", "spark")
+    assert spark_steps.run(tree, lambda query, parts: (query, dict(parts))) == (tree, {})
 
 
 def test_a_guard_speaks_when_the_rows_are_asked_for(frames):

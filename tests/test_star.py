@@ -21,7 +21,7 @@ from strategies import draws
 from tidyusage import schema
 from tidyusage._utils import connections
 from tidyusage._utils.sql import quote
-from tidyusage.columns import columns
+from tidyusage.engines.columns import columns
 from tidyusage.errors import ChargeTypeWarning, FrameError
 from tidyusage.export import star, table
 from tidyusage.testing import sample_records

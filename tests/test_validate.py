@@ -16,8 +16,9 @@ from conftest import columns, rows
 from flavours import FEW, flattened
 from flavours import FLAVOURS as EVERY
 from strategies import batches, draws
-from tidyusage import checks, engines, schema
+from tidyusage import checks, schema
 from tidyusage.checks import quiet
+from tidyusage.engines import frames
 from tidyusage.testing import sample_records
 
 quiet.load()
@@ -463,7 +464,7 @@ def test_one_row_a_record_and_rule_however_many_columns_a_rule_reads():
 
 
 def test_labels_of_pandas_are_the_index():
-    frame = engines.to_pandas(table("wide", [{"id": "a"}, {"id": "b", "usage.tokens.input": -1}]))
+    frame = frames.to_pandas(table("wide", [{"id": "a"}, {"id": "b", "usage.tokens.input": -1}]))
     for index, label in [
         (pd.Index(["x", "y"], name="mine"), "y"),
         (pd.DatetimeIndex([EVE, DAY]), DAY),
@@ -515,7 +516,7 @@ def test_the_error_says_the_rules_their_counts_and_what_to_do():
     dicts = [{"id": n, "usage.tokens.input": -1} for n in "abc"]
     dicts.append({"id": "d", "charges.currency": "credits"})
     with pytest.raises(SchemaErrors) as error:
-        tu.validate_usage(engines.to_pandas(table("wide", dicts)))
+        tu.validate_usage(frames.to_pandas(table("wide", dicts)))
     assert str(error.value).split("\n") == [
         "4 values break a rule:",
         "  usage.tokens.input: not_negative (3×, such as '-1.0')",
@@ -660,7 +661,7 @@ def test_a_reader_is_not_used_up():
 
 
 def test_the_frame_is_never_changed():
-    frame = engines.to_pandas(table("wide", cases("wide")[0]))
+    frame = frames.to_pandas(table("wide", cases("wide")[0]))
     before = frame.copy()
     failures(frame)
     good, bad = tu.filter_usage(frame)
@@ -689,7 +690,7 @@ def test_filter_parts_the_rows_and_says_why(layout, flavour, sep):
 
 def test_a_row_that_breaks_several_rules_is_bad_once():
     dicts = [{"id": "a", "usage.tokens.input": -1, "charges.currency": "x"}, {"id": "b"}]
-    _, bad = tu.filter_usage(engines.to_pandas(table("wide", dicts)))
+    _, bad = tu.filter_usage(frames.to_pandas(table("wide", dicts)))
     assert list(bad["reasons"]) == [
         "usage.tokens.input: not_negative; charges.currency: currency_code"
     ]

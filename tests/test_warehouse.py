@@ -19,7 +19,7 @@ from conftest import ARGUMENTS, FRAMES, OPTIONS, ask
 from flavours import example
 from strategies import draws
 from test_oracle import QUESTIONS, RECORDS, alike, answered, asked, expected, period_of
-from tidyusage.answers import GUARD, NOTICE
+from tidyusage.engines.query import GUARD, NOTICE
 from tidyusage.errors import OptionError, UnknownFieldError, UnknownOptionError
 
 ZONES = st.sampled_from(["UTC", "America/New_York", "Asia/Tokyo"])

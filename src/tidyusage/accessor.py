@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, engines, export, flavours, metrics, plot, prepare, reporting
+from tidyusage import checks, export, metrics, plot, prepare, reporting
+from tidyusage._utils.foreign import unwrapped
+from tidyusage.engines import frames, pandas_dtypes
 from tidyusage.errors import FrameError
-from tidyusage.foreign import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ def usage(frame: Frame) -> UsageAccessor:
     ['product_id', 'currency', 'cost', 'share', 'records', 'priced']
     """
     frame = unwrapped(frame)
-    if engines.backend_of(frame) is None:
+    if frames.backend_of(frame) is None:
         raise FrameError(
             f"{type(frame).__name__} is no frame that tidyusage knows.",
             "Make one of records with flatten_usage() or read_usage().",
@@ -121,7 +122,7 @@ for _name, _function in CHARTS.items():
 
 def register() -> None:
     """Put the accessor on pandas and Polars frames; doing so again replaces it."""
-    flavours.register_lists()
+    pandas_dtypes.register_lists()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # both warn of what stands there from the last time
         pd.api.extensions.register_dataframe_accessor("usage")(UsageAccessor)

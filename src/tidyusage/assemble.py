@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, lazy, quarantine, scan, stored, unknown, wide
+from tidyusage import catalogue, lazy, quarantine, scan, stored, unknown, wide
 from tidyusage._utils import bounded, connections, progress
 from tidyusage._utils.sql import FRAME
-from tidyusage.spark import sessions
+from tidyusage.engines import frames, spark_sessions
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,8 +51,8 @@ def _frame(spooled: Spool, options: Options) -> Any:
         with connections.connect(few=few, form=options.backend or "pandas") as connection:
             table = _layout_table(connection, texts, options)
         if options.backend == "pyspark":
-            return sessions.session(options.session).createDataFrame(table)
-        return engines.deliver(table, options.backend or "pandas")
+            return spark_sessions.session(options.session).createDataFrame(table)
+        return frames.deliver(table, options.backend or "pandas")
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def _layout_table(
     connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options
 ) -> pa.Table:
     """Read texts, say what is odd about them, and return the layout."""
-    engines.prepare(connection, options.backend or "pandas")
+    frames.prepare(connection, options.backend or "pandas")
     reading = wide.read(connection, texts, options)
     if options.unknown == "warn":
         unknown.warn(connection, texts)
@@ -82,8 +82,8 @@ def _layout_table(
     table = _without_duplicates(connection, reading.table, options)
     _warn_of_charge_types(table)
     if options.layout != "wide":
-        table = engines.ask(connection, table, options.query)
-    return engines.finish(table, options.types(), options.sep)
+        table = frames.ask(connection, table, options.query)
+    return frames.finish(table, options.types(), options.sep)
 
 
 def _without_duplicates(
@@ -103,7 +103,7 @@ def _without_duplicates(
         connection.register(FRAME, table)
         lazy.refuse_duplicates(connection, FRAME, options.identity)
     lazy.warn_of_duplicates(surplus)
-    return engines.ask(connection, table, partial(lazy.latest, identity=options.identity))
+    return frames.ask(connection, table, partial(lazy.latest, identity=options.identity))
 
 
 def _warn_of_charge_types(table: pa.Table) -> None:

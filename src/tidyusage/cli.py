@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidyusage import __version__, checkups, engines, exporting, fetching, pages, questions
+from tidyusage import __version__, checkups, exporting, fetching, pages, questions
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.atomic import replacing
 from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.console import height, plainly, records, show
+from tidyusage.engines import frames
 from tidyusage.errors import counted
 from tidyusage.places import expand
 from tidyusage.questions import (
@@ -111,7 +112,7 @@ def flatten(  # noqa: PLR0917 - typer makes options of them
             return
         with progress.bar("Writing"):
             _write(frame, output)
-        columns = len(engines.columns(frame))
+        columns = len(frames.columns(frame))
         typer.echo(f"{counted(height(frame), 'row')} × {columns} columns in {output}", err=True)
 
 
@@ -134,7 +135,7 @@ def _check_folder(output: str) -> None:
 def _write(frame: Any, output: str) -> None:
     """Write a table or relation to a file that is complete or absent."""
     with replacing(output) as partial:
-        if engines.backend_of(frame) == "duckdb":
+        if frames.backend_of(frame) == "duckdb":
             with bounded.asked(frame):
                 _copy(frame, output, partial)
         else:

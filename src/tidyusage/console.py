@@ -136,20 +136,20 @@ def records(sources: list[str], options: dict[str, Any]) -> Any:
 
 def answered(frame: Any) -> pa.Table:
     """Return what was asked for as a table: a relation is run now, with a bar on a terminal."""
-    from tidyusage import engines
     from tidyusage._utils import bounded, progress
+    from tidyusage.engines import frames
 
-    if engines.backend_of(frame) != "duckdb":
+    if frames.backend_of(frame) != "duckdb":
         return cast("pa.Table", frame)
     with progress.bar("Asking"), bounded.asked(frame):
-        return engines.collected(frame)
+        return frames.collected(frame)
 
 
 def height(frame: Any) -> int:
     """Return how many rows a table or relation has."""
-    from tidyusage import engines
+    from tidyusage.engines import frames
 
-    if engines.backend_of(frame) != "duckdb":
+    if frames.backend_of(frame) != "duckdb":
         return int(frame.num_rows)
     return int(answered(frame.aggregate("count(*) as rows"))["rows"][0].as_py())
 
@@ -188,10 +188,10 @@ def show(frame: Any) -> None:
 
 def _glance(frame: Any) -> tuple[pa.Table, int, dict[str, int]]:
     """Return the first rows of a table or relation, how many there are, and values by column."""
-    from tidyusage import engines
     from tidyusage._utils.sql import quote
+    from tidyusage.engines import frames
 
-    if engines.backend_of(frame) != "duckdb":
+    if frames.backend_of(frame) != "duckdb":
         filled = {name: len(frame) - frame[name].null_count for name in frame.column_names}
         return frame[:_ROWS], frame.num_rows, filled
     names = frame.columns

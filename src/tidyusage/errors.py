@@ -48,7 +48,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import ParamSpec, TypeVar, cast
 
-from tidyusage.foreign import unwrapped, wrapped
+from tidyusage._utils.foreign import unwrapped, wrapped
 
 __all__ = [
     "AllocationWarning",
@@ -282,7 +282,7 @@ def known_options(function: Callable[P, R]) -> Callable[P, R]:
     """Check the names of a public function's options, and unwrap its frames.
 
     An unknown keyword raises with the one that was probably meant.  A pandas subclass, a narwhals
-    frame or an Arrow stream is replaced by the frame that it stands for (`tidyusage.foreign`).
+    frame or an Arrow stream is replaced by the frame that it stands for (`_utils.foreign`).
     """
     every = inspect.signature(function).parameters
     lists = {name for name, of in every.items() if of.kind is inspect.Parameter.VAR_POSITIONAL}

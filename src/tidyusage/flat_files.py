@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
 
-from tidyusage import catalogue, compression, engines, layouts, lazy, places, schema, sources, spool
+from tidyusage import catalogue, compression, layouts, lazy, places, schema, sources, spool
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
-from tidyusage.columns import columns, types
+from tidyusage.engines import frames, spark_sessions
+from tidyusage.engines.columns import columns, types
 from tidyusage.errors import OptionError, RecordError, SourceError, UsageError
 from tidyusage.restore import restore
-from tidyusage.spark import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,14 +83,14 @@ def read(files: Sequence[FlatFile], options: Options, *, is_temporary: bool = Fa
         connections.connect() as connection,
         _refusals(files),
     ):
-        table = engines.collected(_relation(connection, files, folder, options, reads_now=True))
+        table = frames.collected(_relation(connection, files, folder, options, reads_now=True))
     if options.backend == "duckdb":
         import duckdb
 
         return (options.connection or duckdb.default_connection()).from_arrow(table)
     if options.backend == "pyspark":
-        return sessions.session(options.session).createDataFrame(table)
-    return engines.deliver(table, options.backend or "pandas")
+        return spark_sessions.session(options.session).createDataFrame(table)
+    return frames.deliver(table, options.backend or "pandas")
 
 
 def _flat_file(path: str, label: str) -> FlatFile | None:
@@ -198,7 +198,7 @@ def _refusals(files: Sequence[FlatFile]) -> Iterator[None]:
     except UsageError:
         raise
     except duckdb.Error as error:
-        message = engines.message(error)
+        message = frames.message(error)
         if bounded.is_full(error) or isinstance(error, duckdb.OutOfMemoryException):
             raise
         if "tidyusage:" in str(error):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from tidyusage import catalogue, engines, reshape, schema
+from tidyusage import catalogue, reshape, schema
 from tidyusage._utils.sql import literal, quote
-from tidyusage.columns import Columns, columns, rebuilt_charges, typed, with_own
+from tidyusage.engines import frames
+from tidyusage.engines.columns import Columns, columns, rebuilt_charges, typed, with_own
 from tidyusage.errors import FrameError, UnknownFieldError, known_options, one_of
 
 if TYPE_CHECKING:
@@ -245,11 +246,11 @@ def _require_entries(found: Columns, layout: Layout) -> None:
     )
 
 
-def _run(frame: FrameT, found: Columns, query: engines.Query, types_: engines.Types) -> FrameT:
+def _run(frame: FrameT, found: Columns, query: frames.Query, types_: frames.Types) -> FrameT:
     try:
-        return engines.run(frame, query, types_, found.sep)
-    except engines.refusals() as error:
-        fact, _, hint = engines.message(error).partition(" — ")
+        return frames.run(frame, query, types_, found.sep)
+    except frames.refusals() as error:
+        fact, _, hint = frames.message(error).partition(" — ")
         raise FrameError(
             f"The frame cannot be reshaped: {fact}",
             hint or "restore() brings a frame from CSV, Excel or a database to the dtypes needed.",

@@ -6,9 +6,10 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidyusage import catalogue, engines, quarantine, schema, unknown, wide
+from tidyusage import catalogue, quarantine, schema, unknown, wide
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
+from tidyusage.engines import frames
 from tidyusage.errors import (
     ChargeTypeWarning,
     DuplicateWarning,
@@ -42,7 +43,7 @@ def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.D
         texts = _verified(texts, folder, options)
     finally:
         bounded.keep_with(connection, folder)
-    return engines.spelled(connection.sql(_query(texts, options)), options.types(), options.sep)
+    return frames.spelled(connection.sql(_query(texts, options)), options.types(), options.sep)
 
 
 def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRelation:
@@ -51,7 +52,7 @@ def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRela
     options = replace(options, has_source="source" in rows.columns)
     raw = from_rows(FRAME, source=options.has_source)
     sql = layout(guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
-    return engines.spelled(engines.queried(rows, sql), options.types(), options.sep)
+    return frames.spelled(frames.queried(rows, sql), options.types(), options.sep)
 
 
 def _require_nested(rows: duckdb.DuckDBPyRelation) -> None:

@@ -181,9 +181,9 @@ class Question:
 
 def _names(by: list[str] | None, frame: Any) -> list[str]:
     """Return the dimensions of `--by a,b --by c`; a column's own name may hold a comma."""
-    from tidyusage import engines
+    from tidyusage.engines import frames
 
-    columns = engines.columns(frame)
+    columns = frames.columns(frame)
     listed = ([text] if text in columns else text.split(",") for text in by or ())
     return [name.strip() for names in listed for name in names]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from tidyusage import engines, lazy, spool
+from tidyusage import lazy, spool
 from tidyusage.assemble import assemble
+from tidyusage.engines import frames
 from tidyusage.errors import known_options
 from tidyusage.options import Options
 from tidyusage.spark import read as sparks
@@ -117,7 +118,7 @@ def flatten_usage(
       id       metric  value unit
     0  a  charges.net    2.5  USD
     """
-    backend = backend or engines.backend_of(records)
+    backend = backend or frames.backend_of(records)
     options = Options(
         layout,
         backend,
@@ -133,12 +134,12 @@ def flatten_usage(
         temp_directory,
         progress,
     )
-    if engines.backend_of(records) == "pyspark":
+    if frames.backend_of(records) == "pyspark":
         return _of_spark(records, options)
-    if engines.is_lazy(records):
+    if frames.is_lazy(records):
         return _lazily(records, options)
     reads_now = options.verifies or options.is_bounded
-    if options.backend == engines.backend_of(records) == "duckdb" and not reads_now:
+    if options.backend == frames.backend_of(records) == "duckdb" and not reads_now:
         return lazy.over(cast("duckdb.DuckDBPyRelation", records), options)
     return assemble(lambda folder: [spool.spooled(records, folder)], options)
 
@@ -152,10 +153,10 @@ def _of_spark(frame: Any, options: Options) -> Any:
 
 def _lazily(frame: Any, options: Options) -> Any:
     """Flatten a lazy frame when it is collected; one for another library is collected now."""
-    options = replace(options, has_source="source" in engines.columns(frame))
+    options = replace(options, has_source="source" in frames.columns(frame))
     if options.backend != "polars":
         return assemble(lambda folder: [spool.spool_frame(frame.collect(), folder)], options)
-    return engines.map_lazily(
+    return frames.map_lazily(
         frame,
         lambda eager: assemble(lambda folder: [spool.spool_frame(eager, folder)], options),
         options.types(),

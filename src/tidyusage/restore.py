@@ -18,13 +18,14 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from tidyusage import engines, flatten, objects, schema
+from tidyusage import flatten, objects, schema
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, clauses, literal, quote, values
-from tidyusage.columns import Columns, columns, types, with_own
+from tidyusage.engines import frames
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.columns import Columns, columns, types, with_own
+from tidyusage.engines.dialects.spark_functions import INSTANT
 from tidyusage.errors import FrameError, UnknownKeyWarning, known_options, named, warn
-from tidyusage.spark import frames as sparks
-from tidyusage.spark.words import INSTANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,25 +88,25 @@ def restore(frame: FrameT, *, sep: Separator = ".") -> FrameT:
     found = columns(frame)
     typed = with_own({name: types()[name] for name in found.known}, found)
     dotted = {actual: name for name, actual in found.known.items()}
-    names = [dotted.get(name, name) for name in engines.columns(frame)]
+    names = [dotted.get(name, name) for name in frames.columns(frame)]
     wanted = {name: typed[name] for name in names}
     try:
-        if engines.backend_of(frame) == "pyspark":
+        if frames.backend_of(frame) == "pyspark":
             return cast("FrameT", _of_spark(frame, found, wanted, sep))
-        if engines.backend_of(frame) == "duckdb":
+        if frames.backend_of(frame) == "duckdb":
             return cast("FrameT", _of_relation(frame, found, wanted, sep))
-        if engines.is_lazy(frame):
+        if frames.is_lazy(frame):
             return cast(
                 "FrameT",
-                engines.map_lazily(frame, lambda eager: restore(eager, sep=sep), wanted, sep),
+                frames.map_lazily(frame, lambda eager: restore(eager, sep=sep), wanted, sep),
             )
         return cast("FrameT", _of_eager(frame, found, wanted, sep))
-    except engines.refusals() as error:
+    except frames.refusals() as error:
         raise _refusal(error) from error
 
 
 def _refusal(error: Exception) -> FrameError:
-    fact, _, hint = engines.message(error).partition(_HINT)
+    fact, _, hint = frames.message(error).partition(_HINT)
     return FrameError(fact, hint or "Correct or drop the value.")
 
 
@@ -120,14 +121,14 @@ _LOST: Final = ", a float: digits of what it was before may be lost"
 # Eager frames, relations, Spark ------------------------------------------------------------------
 
 
-def _of_eager(frame: Any, found: Columns, wanted: engines.Types, sep: Separator) -> Any:
+def _of_eager(frame: Any, found: Columns, wanted: frames.Types, sep: Separator) -> Any:
     """Convert the known columns in DuckDB.  The caller's own columns never leave the frame."""
-    backend = cast("Any", engines.backend_of(frame))
-    frame = engines.to_arrow(frame) if backend == "pyarrow" else frame
-    table = engines.readable(_with_json(_arrow_table(frame, found.known), found))
+    backend = cast("Any", frames.backend_of(frame))
+    frame = frames.to_arrow(frame) if backend == "pyarrow" else frame
+    table = frames.readable(_with_json(_arrow_table(frame, found.known), found))
     ours = {name: wanted[name] for name in found.known}
-    with connections.connect(few=engines.is_few(table), form=backend) as connection:
-        engines.prepare(connection, backend)
+    with connections.connect(few=frames.is_few(table), form=backend) as connection:
+        frames.prepare(connection, backend)
         connection.register(FRAME, table)
         relation = connection.sql(f"from {FRAME} limit 0")
         given = dict(zip(relation.columns, map(str, relation.types), strict=True))
@@ -136,15 +137,15 @@ def _of_eager(frame: Any, found: Columns, wanted: engines.Types, sep: Separator)
             if source.is_parsed:
                 strangers = connection.execute(source.unknown_keys_sql()).fetchall()
                 _warn_of_unknown_keys(source, strangers)
-        answer = engines.ask(connection, table, lambda rows: _query(sources, (), rows))
-    made = engines.deliver(engines.finish(answer, ours, sep), backend)
+        answer = frames.ask(connection, table, lambda rows: _query(sources, (), rows))
+    made = frames.deliver(frames.finish(answer, ours, sep), backend)
     own = {name for name in wanted if name not in found.known}
     return _beside(made, frame, {schema.rename(name, sep): name in own for name in wanted})
 
 
 def _beside(made: Any, frame: Any, is_own: Mapping[str, bool]) -> Any:
     """Return the converted columns and the caller's own in one frame, with the caller's index."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
         import pandas as pd
 
@@ -160,15 +161,15 @@ def _beside(made: Any, frame: Any, is_own: Mapping[str, bool]) -> Any:
     return pa.table({name: (frame if own else made)[name] for name, own in is_own.items()})
 
 
-def _of_relation(frame: Any, found: Columns, wanted: engines.Types, sep: Separator) -> Any:
+def _of_relation(frame: Any, found: Columns, wanted: frames.Types, sep: Separator) -> Any:
     given = dict(zip(frame.columns, map(str, frame.types), strict=True))
     sources = [
         Source(name, actual, given[actual], raises=True) for name, actual in found.known.items()
     ]
-    return engines.spelled(engines.queried(frame, _query(sources, found.own, FRAME)), wanted, sep)
+    return frames.spelled(frames.queried(frame, _query(sources, found.own, FRAME)), wanted, sep)
 
 
-def _of_spark(frame: Any, found: Columns, wanted: engines.Types, sep: Separator) -> Any:
+def _of_spark(frame: Any, found: Columns, wanted: frames.Types, sep: Separator) -> Any:
     given = sparks.types(frame)
     for name, actual in found.known.items():
         if pa.types.is_nested(types()[name]) and given[actual] == "string":
@@ -184,7 +185,7 @@ def _of_spark(frame: Any, found: Columns, wanted: engines.Types, sep: Separator)
     def query(rows: str) -> str:
         return _query(sources, found.own, rows)
 
-    return engines.run(frame, query, wanted, sep)
+    return frames.run(frame, query, wanted, sep)
 
 
 def _duckdb_type(spark_type: str) -> str:
@@ -225,8 +226,8 @@ def _arrow_table(frame: Any, known: Mapping[str, str]) -> pa.Table:
     """Return the known columns as Arrow; columns of Python objects that Arrow refuses as text."""
     names = list(known.values())
     try:
-        return engines.to_arrow(frame[names] if hasattr(frame, "loc") else frame.select(names))
-    except (*engines.UNTYPED, OverflowError):
+        return frames.to_arrow(frame[names] if hasattr(frame, "loc") else frame.select(names))
+    except (*frames.UNTYPED, OverflowError):
         columns_ = {actual: _arrow_column(frame, name, actual) for name, actual in known.items()}
         return pa.table(columns_)
 
@@ -234,8 +235,8 @@ def _arrow_table(frame: Any, known: Mapping[str, str]) -> pa.Table:
 def _arrow_column(frame: Any, name: str, actual: str) -> Any:
     try:
         one = frame[[actual]] if hasattr(frame, "loc") else frame.select([actual])
-        return engines.to_arrow(one)[actual]
-    except (*engines.UNTYPED, OverflowError):
+        return frames.to_arrow(one)[actual]
+    except (*frames.UNTYPED, OverflowError):
         found = frame[actual]
         if getattr(found.dtype, "kind", "O") != "O":
             raise FrameError(

@@ -14,9 +14,10 @@ from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tidyusage import archives, catalogue, compression, engines, objects, schema
+from tidyusage import archives, catalogue, compression, objects, schema
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, literal
+from tidyusage.engines import frames
 from tidyusage.envelope import Pages
 from tidyusage.errors import FrameError, OptionError, SourceError
 from tidyusage.memory import Lines
@@ -96,7 +97,7 @@ def spooled(records: Any, folder: str) -> Text:
     """Return what is in memory as text."""
     if isinstance(records, str | bytes | bytearray):
         return spool_text(bytes(records) if isinstance(records, bytearray) else records, folder)
-    if engines.backend_of(records):
+    if frames.backend_of(records):
         return spool_frame(records, folder)
     if objects.can_be_read_again(records):
         return in_memory(records, folder)
@@ -162,19 +163,19 @@ def in_memory(records: Sequence[object], folder: str) -> Text:
 
 def spool_frame(frame: Any, folder: str) -> Text:
     """Write a frame of nested columns, one row a line."""
-    columns = engines.columns(frame)
-    if not columns and not engines.height(frame):
+    columns = frames.columns(frame)
+    if not columns and not frames.height(frame):
         return dataclasses.replace(spool_objects([], folder), label="rows")
     _require_nested(columns)
-    if engines.backend_of(frame) == "pandas" and any(kind.kind == "O" for kind in frame.dtypes):
+    if frames.backend_of(frame) == "pandas" and any(kind.kind == "O" for kind in frame.dtypes):
         records = in_memory(frame.to_dict("records"), folder)
         return dataclasses.replace(records, label="rows", from_frame=True)
     path = _new(folder)
-    if engines.backend_of(frame) == "duckdb":
+    if frames.backend_of(frame) == "duckdb":
         _copy(frame, path)
     else:
         with connections.connect() as connection:
-            _copy(connection.from_arrow(engines.to_arrow(frame)), path)
+            _copy(connection.from_arrow(frames.to_arrow(frame)), path)
     has_source = "source" in columns
     return Text(path, "rows", indexed=True, from_frame=True, has_source=has_source)
 
@@ -192,7 +193,7 @@ def spool_parquet(file: str, label: str, folder: str) -> Text:
             _copy(rows, path)
         except duckdb.Error as error:
             raise SourceError(
-                f"{label!r} cannot be read as Parquet: {engines.message(error)}",
+                f"{label!r} cannot be read as Parquet: {frames.message(error)}",
                 "The file may be damaged or cut off; fetch it again.",
             ) from error
     return Text(path, label, indexed=True, from_frame=True, has_source="source" in columns)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import catalogue, engines, lazy, quarantine, scan, unknown, wide
+from tidyusage import catalogue, lazy, quarantine, scan, unknown, wide
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import literal, quote, same, values
+from tidyusage.engines import frames
 from tidyusage.flatten import FAULT, Exact
 from tidyusage.plain import Plain
 
@@ -57,7 +58,7 @@ def _relation(
     record = f", {_PLACE} as record" if options.marks_records else ""
     rows = f"(select * exclude ({_PLACE}){record} from {_rows(path)})"
     found = connection.sql(options.query(rows))
-    return engines.spelled(found, options.types(), options.sep)
+    return frames.spelled(found, options.types(), options.sep)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from tidyusage import engines, formats
+from tidyusage import formats
 from tidyusage._utils import html
+from tidyusage.engines import frames
 from tidyusage.errors import (
     FrameError,
     OptionError,
@@ -100,7 +101,7 @@ def table(
         raise OptionError(f"rows={rows!r} is no number of rows.", "Give one such as 100.")
     if subtitle is not None and title is None:
         raise OptionError(f"subtitle={subtitle!r} stands below no title.", "Give title= too.")
-    if engines.backend_of(result) is None:
+    if frames.backend_of(result) is None:
         raise FrameError(
             f"{type(result).__name__} is no frame that tidyusage knows.",
             "Give what a metric or a check answered.",
@@ -119,19 +120,19 @@ def table(
 
 def _glance(frame: Any, rows: int | None) -> tuple[pa.Table, int]:
     """Return the first rows of a frame as an Arrow table, and how many there are."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
         frame = _with_index(frame)
-    names = engines.columns(frame)
+    names = frames.columns(frame)
     if twice := [name for name in names if names.count(name) > 1]:
         raise FrameError(f"The frame has two columns {twice[0]!r}.", "Rename one.")
     most = rows or max(1, min(_ROWS, _CELLS // max(1, len(names))))
-    if not (engines.is_lazy(frame) or backend in {"duckdb", "pyspark"}):
+    if not (frames.is_lazy(frame) or backend in {"duckdb", "pyspark"}):
         table = _collected(frame)
         return _readable(table[:most]), table.num_rows
     # What is lazy runs once where all of it is shown, and is counted where it is not.
     first = frame.limit(most + 1)
-    table = engines.collected(first)
+    table = frames.collected(first)
     count = table.num_rows if table.num_rows <= most else _height(frame)
     return _readable(table[:most]), count
 
@@ -156,9 +157,9 @@ def _with_index(frame: Any) -> Any:
 
 def _collected(frame: Any) -> pa.Table:
     try:
-        return engines.collected(frame)
-    except engines.UNTYPED as error:
-        if isinstance(error, FrameError) or (name := engines.untyped(frame)) is None:
+        return frames.collected(frame)
+    except frames.UNTYPED as error:
+        if isinstance(error, FrameError) or (name := frames.untyped(frame)) is None:
             raise
         raise FrameError(
             f"The column {name!r} holds what no engine reads.", "Bring it to text, or drop it."
@@ -167,7 +168,7 @@ def _collected(frame: Any) -> pa.Table:
 
 def _height(frame: Any) -> int:
     """Return how many rows a lazy frame or relation has."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pyspark":
         return int(frame.count())
     if backend == "duckdb":

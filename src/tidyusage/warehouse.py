@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from tidyusage.dialects import Table
+from tidyusage.engines.dialects.translate import Table
 from tidyusage.errors import one_of
 from tidyusage.metrics.explain import bind, named
 from tidyusage.typing import Separator  # noqa: TC001 - in the signature that users see

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, jsontext, rejects, scan, unknown
+from tidyusage import jsontext, rejects, scan, unknown
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import quote
+from tidyusage.engines import frames
 from tidyusage.flatten import FAULT, FAULT_AT, Exact
 from tidyusage.plain import Loose, Plain
 from tidyusage.sources import Batch, Row, Text
@@ -209,7 +210,7 @@ def _attempt(
         return nothing(options).append_column(FAULT, pa.array([], pa.bool_()))
     try:
         few = len(texts) == 1 and texts[0].is_short()
-        table = engines.rows(connection, query(texts, options, manner=manner), few=few)
+        table = frames.rows(connection, query(texts, options, manner=manner), few=few)
         if options.keeps_unknown:
             extra = connection.sql(unknown.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import pandas as pd
 import polars as pl
 
-from tidyusage import answers, catalogue, engines, schema
+from tidyusage import catalogue, schema
 from tidyusage.checks import quiet
 from tidyusage.checks.judge import verdict
 from tidyusage.checks.panderas import (
@@ -20,7 +20,9 @@ from tidyusage.checks.panderas import (
 )
 from tidyusage.checks.rule import Rule, marked
 from tidyusage.checks.rules import rules
-from tidyusage.columns import Columns, layout_types
+from tidyusage.engines import frames
+from tidyusage.engines.columns import Columns, layout_types
+from tidyusage.engines.query import run_query
 
 quiet.load()
 import pandera.pandas as pa_pandas  # noqa: E402 - loaded quietly first
@@ -94,8 +96,8 @@ def _pandas_keeps(rule: Rule, layout: Layout, sep: Separator, frame: pd.DataFram
         return pd.Series(True, index=frame.index, dtype=bool)  # noqa: FBT003 - pandas' own
     known = _known(rule, layout, sep, frame.columns)
     asked = pd.DataFrame({name: frame[name] for name in known.known.values()}, copy=False)
-    table = pl.DataFrame(engines.to_arrow(asked))
-    keeps = answers.answer(table, verdict(rule, known))["keeps"]
+    table = pl.DataFrame(frames.to_arrow(asked))
+    keeps = run_query(table, verdict(rule, known))["keeps"]
     return pd.Series(keeps.to_numpy(), index=frame.index, dtype=bool)
 
 
@@ -105,7 +107,7 @@ def _polars_keeps(rule: Rule, layout: Layout, sep: Separator, data: Any) -> pl.L
     if _is_told(rule):
         return cast("pl.LazyFrame", data.lazyframe.select(keeps=pl.repeat(True, pl.len())))  # noqa: FBT003
     known = _known(rule, layout, sep, names)
-    return cast("pl.LazyFrame", answers.answer(data.lazyframe, verdict(rule, known)))
+    return cast("pl.LazyFrame", run_query(data.lazyframe, verdict(rule, known)))
 
 
 def _of_frame(rule: Rule, sep: Separator, names: Any) -> Rule:

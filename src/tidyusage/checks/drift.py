@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, catalogue, engines, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import given, literal, ordered, values
-from tidyusage.answers import Query
 from tidyusage.checks.facts import FACT, PRODUCT, TYPE, Facts, dtypes
+from tidyusage.engines import frames
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import OptionError, is_count, is_number, known_options
 from tidyusage.metrics.query import NUMBER, TEXT
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from tidyusage.typing import Frame, FrameT
@@ -94,7 +95,7 @@ def drift(
     _check(nulls, volume, min_records)
     ours, theirs = Facts.of(before), Facts.of(after)
     place = f"list_position([{values(_KINDS)}], what)"
-    is_spark = engines.backend_of(before) == "pyspark"
+    is_spark = frames.backend_of(before) == "pyspark"
     # What is compared is few rows, of which Spark would plan thousands of steps.
     facts = f"facts as (\n  {given(FACT, ours.asked(before))}\n)" if is_spark else ours.steps()
     sql = f"""with {facts},
@@ -109,8 +110,8 @@ order by {ordered("product", place, "name", "before", "after")}"""
     keys = {product: "product", "column": "name"}
     query = Query(sql, ("tu__nothing",) if is_spark else ours.needs, types, {}, keys=keys)
     if is_spark:
-        return cast("FrameT", sparks.of_arrow(before, answers.answer(_NOTHING, query)))
-    return answers.answer(before, query)
+        return cast("FrameT", sparks.of_arrow(before, run_query(_NOTHING, query)))
+    return run_query(before, query)
 
 
 _NOTHING: Final = pa.table({"tu__nothing": pa.array([], pa.string())})

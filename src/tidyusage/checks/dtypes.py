@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines
-from tidyusage.spark import frames as sparks
+from tidyusage.engines import frames
+from tidyusage.engines import spark as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 
 def fits(found: Any, wanted: Any) -> bool:
@@ -53,7 +53,7 @@ _LISTS: Final = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_siz
 
 def arrow_types(frame: Any, columns: Iterable[str]) -> dict[str, pa.DataType | None]:
     """Return columns' types as Arrow's, None for what Arrow has no type for."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
         return {name: of_series(frame[name]) for name in columns}
     if backend == "polars":
@@ -93,7 +93,7 @@ def unfit(frame: Any, found: Columns, wanted: dict[str, pa.DataType]) -> dict[st
 
 
 def _spelled(frame: Any, column: str) -> str:
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
         return str(frame[column].dtype)
     if backend == "polars":

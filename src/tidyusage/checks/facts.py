@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, catalogue, engines, kinds
+from tidyusage import catalogue
 from tidyusage._utils.sql import FRAME, clauses, literal, quote
-from tidyusage.answers import Query
+from tidyusage.engines import column_checks
+from tidyusage.engines import frames as engines
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.query import Query, run_query
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.prepare import frames
 from tidyusage.reshape import COUNTS
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 PRODUCT: Final = "product.id"
 TYPE: Final = "charges.type"
@@ -68,7 +70,7 @@ class Facts:
         """Return a frame's facts; a lazy one is collected, as far as they need it."""
         types = {name: INTEGER if name == "seen" else TEXT for name in FACT}
         sql = f"with {self.steps()}\nselect {', '.join(FACT)}\nfrom facts"
-        table = engines.collected(answers.answer(frame, Query(sql, self.needs, types, {})))
+        table = engines.collected(run_query(frame, Query(sql, self.needs, types, {})))
         return [tuple(row[name] for name in FACT) for row in table.to_pylist()]
 
     def steps(self) -> str:
@@ -183,7 +185,7 @@ def _dtype(type_: pa.DataType) -> str:
 
 
 def _kind(type_: pa.DataType) -> str:
-    return kinds.of_arrow(pa.schema([("x", type_)]))["x"]
+    return column_checks.of_arrow(pa.schema([("x", type_)]))["x"]
 
 
 def _schema(frame: Any) -> pa.Schema:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import engines, flavours, schemas
+from tidyusage import schemas
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, quote
 from tidyusage.checks import quiet
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
+from tidyusage.engines import frames, pandas_dtypes
+from tidyusage.engines import spark as sparks
 from tidyusage.errors import UsageError
 from tidyusage.prepare.frames import ROW
-from tidyusage.spark import frames as sparks
 
 quiet.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
@@ -90,11 +91,11 @@ class InvalidUsageError(UsageError, SchemaErrors):
 
 def _counted(failing: Any) -> list[tuple[str, str, int, str | None]]:
     """Return column, rule, how many rows break it, and the first value that does."""
-    if engines.backend_of(failing) == "pyspark":
-        found = engines.collected(sparks.over(failing, _counts(FRAME)))
+    if frames.backend_of(failing) == "pyspark":
+        found = frames.collected(sparks.over(failing, _counts(FRAME)))
     elif failing.num_rows:
-        with connections.connect(few=engines.is_few(failing)) as connection:
-            found = engines.ask(connection, failing, _counts)
+        with connections.connect(few=frames.is_few(failing)) as connection:
+            found = frames.ask(connection, failing, _counts)
     else:
         return []
     return [tuple(row.values()) for row in found.to_pylist()]
@@ -102,7 +103,7 @@ def _counted(failing: Any) -> list[tuple[str, str, int, str | None]]:
 
 def _counted_in(failing: duckdb.DuckDBPyRelation) -> list[tuple[str, str, int, str | None]]:
     """Return the same of a relation, whose rows are not held."""
-    return engines.queried(failing, _counts(FRAME)).fetchall()
+    return frames.queried(failing, _counts(FRAME)).fetchall()
 
 
 def _counts(frame: str) -> str:
@@ -129,7 +130,7 @@ def _line(column: str, check: str, count: int, case: str | None) -> str:
 
 def _schema(frame: Any, judged: Judged) -> Any:
     """Return the schema that pandera would have checked with; it has none for other libraries."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend not in {"pandas", "polars"}:
         return None
     return getattr(schemas, judged.columns.layout)(backend, sep=judged.columns.sep)
@@ -137,18 +138,18 @@ def _schema(frame: Any, judged: Judged) -> Any:
 
 def _frame(frame: Any, judged: Judged, dtypes: list[dict[str, str]], failing: Any) -> Any:
     """Return what failed as a frame of the same library; of a relation, as an Arrow table."""
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyspark":
         return _of_spark(frame, dtypes, failing)
     text = pa.schema([(name, pa.string()) for name in _COLUMNS])
     rows = failing.select(list(_COLUMNS)).cast(text)
     told = pa.concat_tables([pa.Table.from_pylist(dtypes, schema=text), rows])
     nowhere = pa.nulls(len(dtypes), pa.int64())
     index = pa.chunked_array([nowhere, *failing[ROW].chunks], pa.int64())
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
         return _of_pandas(frame, told, index, judged)
     told = told.append_column("index", index)
-    return engines.deliver(told, "polars" if backend == "polars" else "pyarrow")
+    return frames.deliver(told, "polars" if backend == "polars" else "pyarrow")
 
 
 def _of_spark(frame: Any, dtypes: list[dict[str, str]], failing: Any) -> Any:
@@ -156,7 +157,7 @@ def _of_spark(frame: Any, dtypes: list[dict[str, str]], failing: Any) -> Any:
     rows = [tuple(of.get(name) for name in _COLUMNS) for of in dtypes]
     schema = ", ".join(f"`{name}` string" for name in _COLUMNS)
     told = frame.sparkSession.createDataFrame(rows, schema)
-    if engines.backend_of(failing) != "pyspark":
+    if frames.backend_of(failing) != "pyspark":
         return told
     found = failing.selectExpr(*(f"`{name}`" for name in _COLUMNS))
     return told.unionAll(found) if rows else found
@@ -166,7 +167,7 @@ def _of_pandas(frame: pd.DataFrame, told: pa.Table, index: Any, judged: Judged) 
     import pandas as pd
 
     known = frame[list(judged.columns.known.values())]
-    answer = flavours.flavoured(told, known, ())
+    answer = pandas_dtypes.flavoured(told, known, ())
     labels = frame.index.take(index.drop_null().to_numpy())
     if isinstance(labels, pd.MultiIndex):
         labels = labels.to_flat_index()

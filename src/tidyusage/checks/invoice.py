@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, flatten, kinds
+from tidyusage import flatten
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, literal, quote, trimmed
+from tidyusage.engines import column_checks, frames
+from tidyusage.engines import spark as sparks
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from tidyusage.metrics.time import Periods
@@ -46,7 +47,7 @@ class Lines:
         """Raise if something is not named, or is not there."""
         if not isinstance(self.columns, Mapping):
             raise OptionError(f"columns= is {type(self.columns).__name__}.", _SHAPE)
-        if engines.backend_of(invoice) is None:
+        if frames.backend_of(invoice) is None:
             raise FrameError(
                 f"{type(invoice).__name__} is no frame that tidyusage knows.",
                 "Read the invoice into one first, as with pandas.read_csv().",
@@ -54,7 +55,7 @@ class Lines:
         needed = (*([DATE] if is_dated else []), self.measure, *self.by)
         if missing := [name for name in needed if name not in self.columns]:
             raise OptionError(f"columns= does not say which column is the {missing[0]}.", _SHAPE)
-        known, there = (DATE, END, CURRENCY, *needed), engines.columns(invoice)
+        known, there = (DATE, END, CURRENCY, *needed), frames.columns(invoice)
         for name, column in self.columns.items():
             if name not in known:
                 raise OptionError(f"columns= names {name!r}.", nearest(str(name), known))
@@ -95,11 +96,11 @@ def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
     """Return an invoice as a wide frame, a line a record; windows have exclusive ends."""
     lines.check(invoice, is_dated=periods is not None)
     own = list(dict.fromkeys(lines.columns.values()))
-    backend = engines.backend_of(invoice)
+    backend = frames.backend_of(invoice)
     asked: list[Any] = [", ".join(map(quote, own))] if backend == "duckdb" else [own]
     if backend == "pyspark":
         asked = list(map(sparks.quoted, own))
-    table = engines.collected(invoice[own] if backend == "pandas" else invoice.select(*asked))
+    table = frames.collected(invoice[own] if backend == "pandas" else invoice.select(*asked))
     parts = lines.parts(table.schema)
     if periods:
         parts += _window(lines.columns, table.schema, periods)
@@ -107,10 +108,10 @@ def as_usage(invoice: Any, lines: Lines, periods: Periods | None) -> pa.Table:
 from {FRAME}
 order by tu__line"""
     try:
-        with connections.connect(few=engines.is_few(table)) as connection:
-            return engines.ask(connection, _numbered(table), lambda _: sql)
-    except engines.refusals() as error:
-        fact, _, hint = engines.message(error).partition(" | ")
+        with connections.connect(few=frames.is_few(table)) as connection:
+            return frames.ask(connection, _numbered(table), lambda _: sql)
+    except frames.refusals() as error:
+        fact, _, hint = frames.message(error).partition(" | ")
         raise RecordError(fact, hint) from error
 
 
@@ -124,7 +125,7 @@ def _text(sql: str) -> str:
 
 
 def _amount(column: str, types: pa.Schema) -> str:
-    if kinds.of_arrow(types)[column] not in {"number", "text", ""}:
+    if column_checks.of_arrow(types)[column] not in {"number", "text", ""}:
         raise OptionError(f"The column {column!r} holds no amounts.", _SHAPE)
     text = _text(quote(column))
     number = f"try_cast({text} as double)"
@@ -159,7 +160,7 @@ def _window(columns: Mapping[str, str], types: pa.Schema, periods: Periods) -> t
 def _date(column: str, types: pa.Schema, *, month: bool) -> tuple[str, str, str]:
     """Return the SQL of a column's date without a zone, and of whether it is a month, or a day."""
     type_, x = types.field(column).type, quote(column)
-    kind = kinds.of_arrow(types)[column]
+    kind = column_checks.of_arrow(types)[column]
     if kind == "time":
         naive = f"timezone('UTC', {x})" if getattr(type_, "tz", None) else f"cast({x} as timestamp)"
         return naive, "false", f"{naive} = date_trunc('day', {naive})"
@@ -186,7 +187,7 @@ def _instant(local: str, column: str, types: pa.Schema, tz: str) -> str:
     there = f"timezone('UTC', timezone({literal(tz)}, {local}))"
     if tz == "UTC" or getattr(type_, "tz", None):
         return local
-    if kinds.of_arrow(types)[column] == "time":
+    if column_checks.of_arrow(types)[column] == "time":
         return there
     is_zoned = f"regexp_full_match({_text(quote(column))}, {literal(_ZONED)})"
     return f"case when {is_zoned} then {local} else {there} end"

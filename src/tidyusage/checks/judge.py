@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from tidyusage import schema
 from tidyusage._utils.sql import FRAME, clauses, literal, quote
-from tidyusage.answers import Query
 from tidyusage.checks.dtypes import arrow_types, unfit
 from tidyusage.checks.rule import Rule, marked
 from tidyusage.checks.rules import rules
-from tidyusage.columns import Columns, columns, layout_types
+from tidyusage.engines.columns import Columns, columns, layout_types
+from tidyusage.engines.query import Query
 from tidyusage.prepare.frames import ROW
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, schema
+from tidyusage import catalogue, schema
 from tidyusage.checks import dtypes, quiet
+from tidyusage.engines import frames
 from tidyusage.errors import OptionError
 
 quiet.load()
@@ -146,7 +147,7 @@ def _refuse_dropping(schema_: Any) -> None:
 @cache
 def pandas_dtype(wanted: pa.DataType) -> type:
     """Return pandera's dtype of an Arrow type, which takes all of pandas' flavours."""
-    native = engines.to_pandas(pa.table({"x": pa.array([], wanted)}))["x"].dtype
+    native = frames.to_pandas(pa.table({"x": pa.array([], wanted)}))["x"].dtype
 
     @immutable
     class Flavoured(pandas_engine.DataType):

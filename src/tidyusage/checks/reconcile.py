@@ -6,10 +6,11 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import answers, engines
 from tidyusage._utils.sql import given, listed, ordered, quote
 from tidyusage.checks import invoice
 from tidyusage.checks.facts import PRODUCT
+from tidyusage.engines import frames
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_options
 from tidyusage.metrics.measured import COST, TOKENS, Measured, check_by
 from tidyusage.metrics.measures import NAMES
@@ -22,7 +23,7 @@ from tidyusage.metrics.tolerance import LEAST_PLACES, places_sql, rounding_sql
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Charge, Conventions, Ends, Frame, FrameT, Freq, Overlap, Rates
 
 # Sums of the same amounts in another order differ by this share of them.
@@ -155,7 +156,7 @@ def reconcile(
     if within is not None and (not is_number(within) or within < 0):
         raise OptionError(f"within={within!r} is no tolerance.", "Give one such as 0.01.")
     invoice.check(products, columns, currency)
-    check_by(by, engines.columns(frame))
+    check_by(by, frames.columns(frame))
     periods, money = Periods.of(freq, tz, end), Money.of(charge, rates, to, assume_currency)
     asked = _asked(frame, by, periods, overlap)
     measured = Measured(asked, measure, money, token_convention, "reconcile")
@@ -172,7 +173,7 @@ def reconcile(
     if products:
         place = names.index(PRODUCT) + len(asked.period)
         found = [(*r[:place], products.get(r[place], r[place]), *r[place + 1 :]) for r in found]
-    return answers.answer(frame, _query(asked, measured, found, within))
+    return run_query(frame, _query(asked, measured, found, within))
 
 
 def _asked(frame: object, by: tuple[str, ...], periods: Periods | None, overlap: Overlap) -> Usage:
@@ -195,7 +196,7 @@ def _rows(other: Any, asked: Usage, measured: Measured) -> list[tuple[Any, ...]]
     columns = (*asked.keys, "currency", "tu__value", "records", "places")
     types = {"currency": TEXT, "tu__value": NUMBER, "records": INTEGER, "places": INTEGER}
     query = _sided(asked, measured, types, columns=columns, tail="from side")
-    table = engines.collected(answers.answer(other, query))
+    table = frames.collected(run_query(other, query))
     return [tuple(row.values()) for row in table.to_pylist()]
 
 

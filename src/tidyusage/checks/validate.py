@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, engines, flavours, relations
 from tidyusage._utils import bounded
 from tidyusage._utils.progress import bar
 from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
 from tidyusage.checks.rules import codes
+from tidyusage.engines import frames, pandas_dtypes, relations
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.query import run_query
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare.frames import ROW
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import FrameT
 
 # So many rows and rules of a relation that fails are held.
@@ -82,12 +83,12 @@ def validate_usage(
       id              column         check failure_case  index
     0  a  usage.tokens.input  not_negative        -12.0      0
     """
-    if engines.backend_of(frame) == "duckdb":
+    if frames.backend_of(frame) == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
         with bar("Validating", progress), bounded.asked(relation):
             return _validated(frame, _judged(frame, currencies))
     judged = _judged(frame, currencies)
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
         if judged.unfit:
             raise _invalid(lazy, judged, _none())
@@ -146,19 +147,19 @@ def filter_usage(frame: FrameT, *, currencies: Iterable[str] = ()) -> tuple[Fram
     1  a                 2.0  id: unique
     """
     judged = _judged(frame, currencies)
-    if REASONS in engines.columns(frame):
+    if REASONS in frames.columns(frame):
         raise FrameError(
             f"The frame has a column {REASONS!r}, as the answer would.", "Rename or drop it."
         )
     if judged.unfit:  # that no row is to blame for
         raise _invalid(frame, judged, _none())
     query = judged.flagged()
-    if engines.backend_of(frame) == "duckdb":
+    if frames.backend_of(frame) == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
         return cast("tuple[FrameT, FrameT]", _parted_relation(relation, query))
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyspark":
         return cast("tuple[FrameT, FrameT]", _parted_on_spark(frame, judged))
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         return cast("tuple[FrameT, FrameT]", _parted_lazily(cast("pl.LazyFrame", frame), judged))
     return cast("tuple[FrameT, FrameT]", _parted(frame, judged))
 
@@ -175,16 +176,16 @@ def _validated(frame: FrameT, judged: Judged) -> FrameT:
         if judged.unfit:
             raise _invalid(frame, judged, _none())
         return frame
-    if engines.backend_of(frame) != "duckdb":
+    if frames.backend_of(frame) != "duckdb":
         raise _invalid(frame, judged, _failing(frame, judged))
-    every = cast("duckdb.DuckDBPyRelation", answers.answer(frame, judged.failing()))
+    every = cast("duckdb.DuckDBPyRelation", run_query(frame, judged.failing()))
     raise _invalid(frame, judged, every.limit(_MOST).to_arrow_table(), every)
 
 
 def _failing(frame: Any, judged: Judged) -> Any:
     """Return a row for each row and rule that it breaks; of Spark as a frame, there may be many."""
-    if engines.backend_of(frame) == "pyspark":
-        return answers.answer(frame, judged.failing())
+    if frames.backend_of(frame) == "pyspark":
+        return run_query(frame, judged.failing())
     return _asked(frame, judged.failing())
 
 
@@ -197,10 +198,10 @@ def _fails(frame: Any, judged: Judged) -> bool:
 
 def _asked(frame: Any, query: Query) -> pa.Table:
     """Return a query's answer as an Arrow table."""
-    if engines.backend_of(frame) == "polars":
+    if frames.backend_of(frame) == "polars":
         # Polars would copy every column that may hold NaN; Arrow looks first.
-        frame = engines.to_arrow(frame.select(query.needs))
-    return engines.collected(answers.answer(frame, query))
+        frame = frames.to_arrow(frame.select(query.needs))
+    return frames.collected(run_query(frame, query))
 
 
 def _invalid(frame: Any, judged: Judged, failing: Any, every: Any = None) -> Exception:
@@ -232,31 +233,31 @@ def _parted(frame: Any, judged: Judged) -> tuple[Any, Any]:
     places = found[ROW].to_numpy()
     kept = np.ones(frame.num_rows if hasattr(frame, "num_rows") else len(frame), dtype=bool)
     kept[places] = False
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
-        reasons = flavours.flavoured(found.select([REASONS]), frame, ())[REASONS].array
+        reasons = pandas_dtypes.flavoured(found.select([REASONS]), frame, ())[REASONS].array
         return frame[kept], frame.iloc[places].assign(**{REASONS: reasons})
     if backend == "polars":
         import polars as pl
 
         reasons = pl.Series(REASONS, found[REASONS], pl.String)
         return frame.filter(pl.Series(kept, dtype=pl.Boolean)), frame[places].with_columns(reasons)
-    table = engines.to_arrow(frame)
+    table = frames.to_arrow(frame)
     bad = table.take(pa.array(places, pa.int64()))
     return table.filter(pa.array(kept)), bad.append_column(REASONS, found[REASONS])
 
 
 def _all_good(frame: Any) -> tuple[Any, Any]:
     """Return a frame whose rows are all good, and none of them as bad; nothing is copied."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pandas":
-        none = flavours.flavoured(_none().select([CHECK]), frame, ())[CHECK].array
+        none = pandas_dtypes.flavoured(_none().select([CHECK]), frame, ())[CHECK].array
         return frame.copy(deep=False), frame.iloc[:0].assign(**{REASONS: none})
     if backend == "polars":
         import polars as pl
 
         return frame, frame.clear().with_columns(pl.lit(None, pl.String).alias(REASONS))
-    return frame, engines.to_arrow(frame)[:0].append_column(REASONS, pa.array([], pa.string()))
+    return frame, frames.to_arrow(frame)[:0].append_column(REASONS, pa.array([], pa.string()))
 
 
 def _parted_relation(
@@ -278,7 +279,7 @@ order by {ROW}"""
 from {everything}
 join {found} on {everything}.{ROW} = {found}.{ROW}
 order by {everything}.{ROW}"""
-    return engines.queried(numbered, good), engines.queried(numbered, bad)
+    return frames.queried(numbered, good), frames.queried(numbered, bad)
 
 
 def _parted_on_spark(frame: Any, judged: Judged) -> tuple[Any, Any]:

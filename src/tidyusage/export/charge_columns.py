@@ -19,7 +19,7 @@ from tidyusage.metrics.totals import require_unit
 if TYPE_CHECKING:
     import duckdb
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.export.table import Usage
     from tidyusage.typing import Tables
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import columns, kinds, layouts, schema
+from tidyusage import layouts, schema
 from tidyusage._utils.sql import FRAME
+from tidyusage.engines import column_checks, columns, spark
 from tidyusage.errors import ExportError, FrameError, OptionError
 from tidyusage.export import charge_columns, folder, manifest, partitions, upsert
 from tidyusage.export.partitions import Partitions
@@ -31,7 +32,6 @@ from tidyusage.export.table import USAGE, Table, Usage
 from tidyusage.export.whole import together
 from tidyusage.metrics import source
 from tidyusage.metrics.overlap import repeated_rows, tell_repeated
-from tidyusage.spark import frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ _NOTHING: Final = "'__HIVE_DEFAULT_PARTITION__'"
 class Asked:
     """Answers queries over one of several frames as a connection of DuckDB does, by Spark."""
 
-    frames: Mapping[str, Any]
+    spark: Mapping[str, Any]
     found: Any = None
 
     def sql(self, query: str) -> Asked:
@@ -138,9 +138,11 @@ def _staged(frame: Any, found: columns.Columns) -> tuple[Any, Usage]:
             f"This is a frame of {found.layout}; exports are made of whole records.",
             "Give the wide or the long frame.",
         )
-    given = frames.types(frame)
+    given = spark.types(frame)
     wanted = source.kinds(found, [path for path in found.known if path in source.DTYPES])
-    kinds.check(wanted, {name: kinds.of_spark(type_) for name, type_ in given.items()})
+    column_checks.check(
+        wanted, {name: column_checks.of_spark(type_) for name, type_ in given.items()}
+    )
     types = schema.layout_types(
         "wide",
         remote_data="remote_data" in found.known,
@@ -152,8 +154,8 @@ def _staged(frame: Any, found: columns.Columns) -> tuple[Any, Usage]:
     charges = "" if "charges" in found.known else charges
     needs = (*found.known.values(), *found.own)
     steps = f"with tu__rows as {named}\nselect *{charges} from tu__rows"
-    rows = frames.queried(frame, steps, needs, found.own)
-    arrow = frames.schema(frame)
+    rows = spark.queried(frame, steps, needs, found.own)
+    arrow = spark.schema(frame)
     types |= {name: arrow.field(name).type for name in found.own}
     return rows, Usage(types, found.own, found.marks)
 
@@ -189,12 +191,12 @@ def _once(rows: Any, form: str) -> Iterator[Any]:
 
 def _rows(kept: Any, given: Usage, table: Table, wanted: Sequence[str]) -> tuple[Any, Partitions]:
     """Return the rows of a table, and how they are parted."""
-    own = {name: type_ for name, type_ in frames.types(kept).items() if name in given.own}
+    own = {name: type_ for name, type_ in spark.types(kept).items() if name in given.own}
     types = {each.name: (each.name, own.get(each.name, each.type)) for each in table.columns}
-    rows = frames.typed(_over(kept, table.sql, USAGE), types)
+    rows = spark.typed(_over(kept, table.sql, USAGE), types)
     parted = Partitions.of(table, wanted)
     if parted.made:
-        rows = frames.over(rows, parted.widened(replace(table, sql=f"select * from {FRAME}")).sql)
+        rows = spark.over(rows, parted.widened(replace(table, sql=f"select * from {FRAME}")).sql)
     return rows, parted
 
 
@@ -202,8 +204,8 @@ def _arranged(rows: Any, parted: Partitions, order: Sequence[str]) -> Any:
     """Return rows as files are to have them: of one size, not of each task's, and in order."""
     for name in _texts(parted):
         rows = rows.where(f"if({_lost(name)}, raise_error('a folder has no such name'), true)")
-    rows = rows.hint("rebalance", *map(frames.quoted, parted.names))
-    by = [rows[frames.quoted(name)].asc_nulls_last() for name in (*parted.names, *order)]
+    rows = rows.hint("rebalance", *map(spark.quoted, parted.names))
+    by = [rows[spark.quoted(name)].asc_nulls_last() for name in (*parted.names, *order)]
     return rows.sortWithinPartitions(*by) if by else rows
 
 
@@ -237,13 +239,13 @@ def _texts(parted: Partitions) -> list[str]:
 
 def _lost(name: str) -> str:
     """Return the test of a value that would not come back from the name of a folder."""
-    return f"cast({frames.quoted(name)} as string) in ('', {_NOTHING})"
+    return f"cast({spark.quoted(name)} as string) in ('', {_NOTHING})"
 
 
 def _require_writable(rows: Any, parted: Partitions) -> None:
     """Raise if it was a value that no folder can be named after for which rows were not written."""
     for name in _texts(parted):
-        if found := rows.where(_lost(name)).select(frames.quoted(name)).head(1):
+        if found := rows.where(_lost(name)).select(spark.quoted(name)).head(1):
             raise ExportError(
                 f"The value {found[0][0]!r} of {name!r} cannot be the name of a folder.",
                 "Partition by another column, or change the value.",
@@ -254,7 +256,7 @@ def _make_delta(place: str, rows: Any, parts: Sequence[str]) -> None:
     """Make a Delta Lake table of the files that stand in a folder."""
     from deltalake import DeltaTable, Schema, convert_to_deltalake
 
-    schema = frames.schema(rows)
+    schema = spark.schema(rows)
     if not parts:
         convert_to_deltalake(place)
     elif any(os.path.isdir(each.path) for each in os.scandir(place)):
@@ -286,4 +288,4 @@ def _told(
 
 
 def _over(frame: Any, query: str, name: str) -> Any:
-    return frames.over(frame, re.sub(rf"\b{name}\b", FRAME, query))
+    return spark.over(frame, re.sub(rf"\b{name}\b", FRAME, query))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from tidyusage import engines
 from tidyusage._utils.progress import bar
-from tidyusage.columns import columns
+from tidyusage.engines import frames
+from tidyusage.engines.columns import columns
 from tidyusage.errors import known_options
 from tidyusage.export import charge_columns, executors
 from tidyusage.export.plan import Plan, require_used
@@ -172,7 +172,7 @@ def export_usage(
         target, tables, mode, partition_by, Privacy.of(anonymise, drop, key), overlap=overlap
     )
     charge_columns.require_columns(tables, columns(frame))
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyspark":
         return executors.exported(frame, plan, version=version, **of_focus)
     with (
         bar("Exporting", progress),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import schema
 from tidyusage._utils.sql import clauses, literal, quote
-from tidyusage.columns import Columns
+from tidyusage.engines.columns import Columns
 from tidyusage.export import focus_services, focus_units
 from tidyusage.export.focus_records import Options, record, text
 from tidyusage.export.table import USAGE

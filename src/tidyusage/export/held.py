@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines
+from tidyusage.engines import frames
 from tidyusage.export.table import spelled
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.export.table import Table
 
 _IS_TEXT: Final[tuple[Callable[[Any], bool], ...]] = (
@@ -43,7 +43,7 @@ def held(
     fit = all(_is(columns[spelled(name)], type_) for name, type_ in types.items())
     if not fit:
         return None
-    if engines.backend_of(frame) != "polars" or engines.is_lazy(frame) or len(given) < len(types):
+    if frames.backend_of(frame) != "polars" or frames.is_lazy(frame) or len(given) < len(types):
         return pa.table(columns)
     eager = cast("pl.DataFrame", frame)
     return eager.select(eager[given[name]].alias(spelled(name)) for name in types)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import relations
 from tidyusage._utils.sql import quote, values
+from tidyusage.engines import relations
 from tidyusage.errors import FrameError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from tidyusage import relations
 from tidyusage._utils.sql import FRAME, quote
-from tidyusage.columns import Columns
+from tidyusage.engines import relations
+from tidyusage.engines.columns import Columns
 from tidyusage.errors import (
     CreditSignWarning,
     FrameError,

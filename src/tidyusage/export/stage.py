@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import engines, kinds, layouts, relations, schema
+from tidyusage import layouts, schema
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
-from tidyusage.columns import Columns, columns, rebuilt_charges
+from tidyusage.engines import column_checks, frames, relations
+from tidyusage.engines.columns import Columns, columns, rebuilt_charges
 from tidyusage.errors import FrameError
 from tidyusage.export import own
 from tidyusage.export.held import held
@@ -39,7 +40,7 @@ def staged(frame: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, Usage]]:
         )
     if unnamed := [name for name in found.own if not name or "\0" in name]:
         raise FrameError(f"{unnamed[0]!r} is no name of a column.", "Rename or drop it.")
-    home = None if engines.backend_of(frame) != "duckdb" else bounded.home(frame)
+    home = None if frames.backend_of(frame) != "duckdb" else bounded.home(frame)
     within = home.folder if home else None
     with (
         # A sort that is left to itself may still spill into it.
@@ -58,7 +59,7 @@ def _given(
 ) -> Iterator[pa.Table | None]:
     """Put a frame into a connection; a relation, which is read but once, by way of a file."""
     path = os.path.join(folder, "usage.parquet")
-    if engines.backend_of(frame) != "duckdb":
+    if frames.backend_of(frame) != "duckdb":
         table = _collected(frame)
         connection.register(_GIVEN, table)
         yield table
@@ -88,9 +89,9 @@ def _copy(
 def _collected(frame: Any) -> pa.Table:
     """Return a frame as an Arrow table; raise for a column that Arrow has no type for."""
     try:
-        return engines.collected(frame)
-    except engines.UNTYPED as error:
-        if (name := engines.untyped(frame)) is None:
+        return frames.collected(frame)
+    except frames.UNTYPED as error:
+        if (name := frames.untyped(frame)) is None:
             raise
         raise FrameError(
             f"The column {name!r} holds values of several kinds, or of one that no target has.",
@@ -144,7 +145,9 @@ def _check(found: Columns, given: Mapping[str, str]) -> None:
     for path in ("start_date", "end_date"):
         if path in found.known:
             wanted[found.known[path]] = "time"
-    kinds.check(wanted, {name: kinds.of_duckdb(type_) for name, type_ in given.items()})
+    column_checks.check(
+        wanted, {name: column_checks.of_duckdb(type_) for name, type_ in given.items()}
+    )
 
 
 def _types(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, str]:

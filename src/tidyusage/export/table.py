@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 # The view of the usage that is exported: wide, one row a record, under dotted names.
 USAGE: Final = "tu__usage"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
-from tidyusage import answers
 from tidyusage._utils.sql import grouped, listed, ordered, partition, quote
+from tidyusage.engines.dialects.lists import ACCEPTED, REJECTED
+from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError, known_options, one_of
-from tidyusage.metrics.lists import ACCEPTED, REJECTED
 from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Ends, FrameT, Freq, Overlap, People, WeekStart
 
 # Each kind's accepted and, of the same records, what was offered or what was rejected.
@@ -107,7 +107,7 @@ def acceptance_rate(
     1   tab    2440.0   8235.0         0.296296
     2  line    5614.0  22780.0         0.246444
     """
-    return answers.answer(
+    return run_query(
         frame,
         acceptance_query(
             usage(

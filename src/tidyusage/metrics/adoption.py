@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidyusage import answers
 from tidyusage._utils.sql import listed, ordered
+from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options
 from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
@@ -14,7 +14,7 @@ from tidyusage.metrics.users import active_of, fields_of, limits, people_of, sai
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Crossing, Ends, FrameT, Overlap
 
 
@@ -95,7 +95,7 @@ def stickiness(
     """
     days = Periods("1d", tz, end)
     asked = usage(frame, by, days, whole=True, overlap=overlap, people=people)
-    return answers.answer(frame, stickiness_query(asked, crossing))
+    return run_query(frame, stickiness_query(asked, crossing))
 
 
 def stickiness_query(asked: Usage, crossing: Crossing = "raise") -> Query:

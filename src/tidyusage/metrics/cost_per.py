@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import answers, engines
 from tidyusage._utils.sql import grouped, listed, literal, ordered, partition, quote
+from tidyusage.engines import frames
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, SeatsWarning, is_number, known_options, nearest, warn
 from tidyusage.metrics import users as users_
 from tidyusage.metrics.measures import countable
@@ -19,7 +20,7 @@ from tidyusage.metrics.unit_cost import check_per, cost_per_token_query, unit_co
 if TYPE_CHECKING:
     import polars as pl
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, Rates, WeekStart
 
     Seats = float | Mapping[Any, float]
@@ -148,18 +149,18 @@ def cost_per(
         )
     else:
         query = _of_users(usage(frame, by, overlap=overlap, people=people), money, per, seats)
-    answer = answers.answer(frame, query)
+    answer = run_query(frame, query)
     return _check_seats(answer, by[0], seats) if isinstance(seats, Mapping) else answer
 
 
 def _check_seats(answer: FrameT, dimension: str, seats: Mapping[Any, float]) -> FrameT:
     """Warn of values that `seats=` names and the answer lacks; a relation cannot warn."""
-    if engines.backend_of(answer) in {"duckdb", "pyspark"}:
+    if frames.backend_of(answer) in {"duckdb", "pyspark"}:
         return answer
-    if engines.is_lazy(answer):
+    if frames.is_lazy(answer):
         lazy = cast("pl.LazyFrame", answer)
         return cast("FrameT", lazy.map_batches(lambda eager: _check_seats(eager, dimension, seats)))
-    values = engines.to_arrow(answer).column(0).to_pylist()
+    values = frames.to_arrow(answer).column(0).to_pylist()
     known = [_spelled(value) for value in values if value is not None]
     absent = [name for name in seats if name is not None and _spelled(name) not in known]
     if absent:

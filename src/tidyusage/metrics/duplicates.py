@@ -26,8 +26,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import FRAME, clauses, quote
+from tidyusage.engines import frames
 from tidyusage.metrics import grain, source
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.source import Dimension
@@ -36,7 +37,7 @@ from tidyusage.metrics.time import DATES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 ROW: Final = "tu__position"
 STAMPS: Final = ("updated_at", "created_at")
@@ -179,10 +180,10 @@ def _instants(frame: Any, found: Columns, path: str) -> pl.Series | None:
 
 def _series(frame: Any, name: str) -> pl.Series | None:
     """Return a column of an eager frame in Polars; None if it cannot be hashed."""
-    if engines.backend_of(frame) == "polars":
+    if frames.backend_of(frame) == "polars":
         column = cast("pl.DataFrame", frame)[name]
     else:
-        arrow = engines.column(frame, name)
+        arrow = frames.column(frame, name)
         if arrow is None:
             return None
         column = cast("pl.Series", pl.from_arrow(arrow))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from tidyusage import answers
 from tidyusage._utils.sql import grouped, is_about, listed, literal, ordered, same
+from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import conventions
 from tidyusage.metrics import prices as prices_
@@ -17,7 +17,7 @@ from tidyusage.metrics.unit_cost import check_per
 from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Charge, Conventions, Ends, FrameT, Freq, Overlap, People, WeekStart
     from tidyusage.typing import Prices as PricesLike
 
@@ -126,7 +126,7 @@ def cache_savings(
         people=people,
     )
     known = Prices.of(prices, frame, per, currency)
-    return known.warned(answers.answer(frame, savings_query(asked, known)), "cache_savings")
+    return known.warned(run_query(frame, savings_query(asked, known)), "cache_savings")
 
 
 @known_options
@@ -243,7 +243,7 @@ def estimate_cost(
     )
     known, money = Prices.of(prices, frame, per, currency), Money.of(charge)
     query = estimate_query(asked, known, money, scope, token_convention)
-    return known.warned(answers.answer(frame, query), "estimate_cost")
+    return known.warned(run_query(frame, query), "estimate_cost")
 
 
 def savings_steps(asked: Usage, prices: Prices) -> str:

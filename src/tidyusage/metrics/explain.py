@@ -6,10 +6,11 @@ import inspect
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import answers, engines
 from tidyusage._utils import html
 from tidyusage._utils.sql import quote
-from tidyusage.dialects import Table
+from tidyusage.engines import frames
+from tidyusage.engines.dialects.translate import Table
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, UnknownOptionError, nearest
 from tidyusage.metrics import cost_topics, topics
 from tidyusage.metrics.acceptance import acceptance_rate
@@ -169,7 +170,7 @@ def _chosen(
         bind(metric, frame, *arguments, **options) if is_whole else signature.bind_partial(frame)
     )
     if is_whole:  # a table's answer is a text, and what the metric refuses it refuses then
-        names = () if frame is None else tuple(engines.columns(frame))
+        names = () if frame is None else tuple(frames.columns(frame))
         priced: dict[str, Any] = {"prices": {}} if "prices" in signature.parameters else {}
         function(Table("frame", columns_=names), *arguments, **{**priced, **options})
     bound.apply_defaults()
@@ -194,7 +195,7 @@ def _counted(frame: Any, asked: Usage, topic: Topic) -> dict[str, int]:
         types,
         portable=False,
     )
-    table = engines.collected(answers.answer(frame, query))
+    table = frames.collected(run_query(frame, query))
     return {name: int(count or 0) for name, count in table.to_pylist()[0].items()}
 
 

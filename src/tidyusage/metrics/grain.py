@@ -13,7 +13,7 @@ from tidyusage.metrics.time import DATES, Periods
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 # What a grain is called by, one bit each.
 PARTS: Final = ("user", "model", "surface", "resource")

@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import answers, engines
-from tidyusage.dialects import Table
+from tidyusage.engines import frames
+from tidyusage.engines.dialects.translate import Table
+from tidyusage.engines.query import run_query
 from tidyusage.errors import MissingColumnWarning, warn
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Overlap
 
 _RECORDS: Final = "tu__records"
@@ -48,7 +49,7 @@ class MissingCharges:
 
     def warn(self, frame: Any) -> None:
         """Run the query over a frame and warn if a missing column could change a cost."""
-        (counts,) = engines.collected(answers.answer(frame, self.query)).to_pylist()
+        (counts,) = frames.collected(run_query(frame, self.query)).to_pylist()
         of_net = ", or pass charge='net' if only net amounts count" if self.suggests_net else ""
         warn_of_columns(self.columns, [*counts.values()], advice=of_net)
 
@@ -101,7 +102,7 @@ def checked(frame: Any, missing: MissingCharges | None, needs: Iterable[str]) ->
     DuckDB relations, Spark frames and tables of a warehouse are not read early and cannot warn
     when they are.
     """
-    is_unread = isinstance(frame, Table) or engines.backend_of(frame) in {"duckdb", "pyspark"}
+    is_unread = isinstance(frame, Table) or frames.backend_of(frame) in {"duckdb", "pyspark"}
     if missing is None or is_unread:
         return frame
 
@@ -109,11 +110,11 @@ def checked(frame: Any, missing: MissingCharges | None, needs: Iterable[str]) ->
         missing.warn(eager)
         return eager
 
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         wanted = list(dict.fromkeys((*needs, *missing.query.needs)))
         return cast("pl.LazyFrame", frame).select(wanted).map_batches(look)
-    if engines.backend_of(frame) == "pyarrow":
-        frame = engines.to_arrow(frame)  # a reader can be read only once
+    if frames.backend_of(frame) == "pyarrow":
+        frame = frames.to_arrow(frame)  # a reader can be read only once
     return look(frame)
 
 

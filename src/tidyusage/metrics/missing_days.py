@@ -14,7 +14,7 @@ from tidyusage.metrics.source import RECORD
 from tidyusage.metrics.time import DATES, PERIOD
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.metrics.query import Usage
     from tidyusage.metrics.time import Periods
 

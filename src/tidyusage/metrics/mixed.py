@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import polars as pl
 import pyarrow as pa
 
-from tidyusage import engines
+from tidyusage.engines import frames
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 _PRODUCT: Final = "product.id"
 _REPORT: Final = "source.report_type"
@@ -59,7 +59,7 @@ def is_of_one_length(frame: Any, found: Columns) -> bool:
 
 def _seen(frame: Any, found: Columns) -> tuple[pl.DataFrame, dict[str, pl.Expr]]:
     """Return a frame in Polars, and what of it is looked at."""
-    if engines.backend_of(frame) == "polars":
+    if frames.backend_of(frame) == "polars":
         return cast("pl.DataFrame", frame), _of_polars(frame, found)
     seen = _of_others(frame, found)
     return seen, {name: pl.col(name) for name in seen.columns}
@@ -133,12 +133,12 @@ def _is_there(path: str, column: str, schema: pl.Schema) -> pl.Expr:
 def _of_others(frame: Any, found: Columns) -> pl.DataFrame:
     from pyarrow import compute as pc
 
-    rows = engines.height(frame)
+    rows = frames.height(frame)
     nothing = pa.repeat(pa.scalar(value=False), rows)
     columns: dict[str, Any] = {}
     reports = (_REPORT,) if _REPORT in found.known else ()
     for path in (_PRODUCT, *reports, *_SCALARS, _LIST, *_DATES):
-        column = engines.column(frame, found.known[path]) if path in found.known else None
+        column = frames.column(frame, found.known[path]) if path in found.known else None
         if path in _DATES:
             is_instant = column is not None and pa.types.is_temporal(column.type)
             empty = pa.nulls(rows, pa.int64())

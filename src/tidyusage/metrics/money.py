@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from tidyusage import answers, schema
+from tidyusage import schema
 from tidyusage._utils.sql import listed, literal, ordered, partition, quote, share
-from tidyusage.answers import GUARD
+from tidyusage.engines.query import GUARD, run_query
 from tidyusage.errors import UnknownFieldError, known_options
 from tidyusage.metrics.policy import BILLED, amounts_of, code, cost, fields_of, kinds
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
@@ -17,8 +17,8 @@ from tidyusage.metrics.rates import Rates as Exchange
 from tidyusage.metrics.time import Periods
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Charge, Ends, FrameT, Freq, Overlap, People, Rates, WeekStart
 
 CURRENCY: Final = quote("charges.currency")
@@ -155,7 +155,7 @@ def cost_by(
         people=people,
     )
     money = Money.of(charge, rates, to, assume_currency)
-    return answers.answer(frame, cost_query(asked, money))
+    return run_query(frame, cost_query(asked, money))
 
 
 def cost_query(asked: Usage, money: Money) -> Query:

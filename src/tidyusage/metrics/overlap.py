@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 import numpy as np
 import pyarrow as pa
 
-from tidyusage import answers, engines, kinds, relations
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import FRAME, literal, quote
-from tidyusage.columns import Columns, columns
-from tidyusage.dialects import Table
+from tidyusage.engines import column_checks, frames, relations
+from tidyusage.engines import query as answers
+from tidyusage.engines.columns import Columns, columns
+from tidyusage.engines.dialects.translate import Table
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OverlapError, OverlapWarning, one_of, warn
 from tidyusage.metrics import duplicates, grain, mixed, rollup, source
 from tidyusage.metrics.time import DATES
@@ -62,14 +64,14 @@ def checked(
     one_of("overlap", overlap, get_args(Overlap))
     if overlap == "ignore" or isinstance(frame, Table):
         return frame
-    if engines.backend_of(frame) == "duckdb":
+    if frames.backend_of(frame) == "duckdb":
         return frame if overlap == "warn" else _guarded(frame, equals_only=equals_only)
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyspark":
         return frame if overlap == "warn" else _guarded_on_spark(frame, equals_only=equals_only)
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         return _lazily(frame, overlap, needs, equals_only=equals_only, has_pairs=has_pairs)
-    if engines.backend_of(frame) == "pyarrow":
-        frame = engines.to_arrow(frame)  # a reader can be read but once
+    if frames.backend_of(frame) == "pyarrow":
+        frame = frames.to_arrow(frame)  # a reader can be read but once
     twice = found(frame, columns(frame), has_pairs=has_pairs)
     _tell(twice, overlap, equals_only=equals_only)
     return frame
@@ -114,9 +116,9 @@ def found(frame: Any, columns_: Columns, *, has_pairs: bool = True) -> Found:
 def repeated_rows(frame: Any) -> Duplicates | None:
     """Return what the repeated rows of any frame add; a lazy one is collected, a relation run."""
     known = columns(frame)
-    if engines.backend_of(frame) in {"duckdb", "pyspark"}:
+    if frames.backend_of(frame) in {"duckdb", "pyspark"}:
         return _repeated(frame, known) if _may_repeat(frame, known) else None
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         frame = cast("pl.LazyFrame", frame).select(_needs(known)).collect()
     suspects = duplicates.suspects(frame, known)
     if suspects is None:
@@ -142,10 +144,10 @@ from ids"""
 
 def _collected(frame: Any, query: answers.Query) -> pa.Table:
     """Return the answer to a query at once."""
-    if engines.backend_of(frame) != "duckdb":
-        return engines.collected(answers.answer(frame, query))
+    if frames.backend_of(frame) != "duckdb":
+        return frames.collected(run_query(frame, query))
     with bounded.asked(frame):
-        return engines.collected(answers.answer(frame, query))
+        return frames.collected(run_query(frame, query))
 
 
 def _repeated(frame: Any, known: Columns, *, are_uniform: bool = False) -> Duplicates | None:
@@ -163,7 +165,7 @@ def _pairs(table: pa.Table, known: Columns, products: list[str | None]) -> list[
         _TYPES,
         {},
     )
-    return answers.answer(table, query).to_pylist()
+    return run_query(table, query).to_pylist()
 
 
 def _needs(known: Columns) -> list[str]:
@@ -195,14 +197,14 @@ order by pair, figure, unit"""
 def _read(frame: Any, found_: Columns) -> tuple[pa.Table, Columns]:
     """Return those columns that hold what belongs there; of the others the metric itself tells."""
     wanted = _needs(found_)
-    columns_ = {name: engines.column(frame, name) for name in wanted}
+    columns_ = {name: frames.column(frame, name) for name in wanted}
     table = pa.table({name: c for name, c in columns_.items() if c is not None})
-    holds = kinds.of_arrow(table.schema)
+    holds = column_checks.of_arrow(table.schema)
     belongs = source.kinds(found_, (*grain.FIELDS, "id", *duplicates.STAMPS))
     known = {
         path: name
         for path, name in found_.known.items()
-        if name in holds and kinds.fits(belongs.get(name, holds[name]), holds[name])
+        if name in holds and column_checks.fits(belongs.get(name, holds[name]), holds[name])
     }
     own = tuple(name for name in found_.own if name in holds)
     return table, Columns(found_.layout, found_.sep, known, own)
@@ -288,7 +290,7 @@ cross join grains_text"""
 
 def _guarded_on_spark(frame: Any, *, equals_only: bool) -> Any:
     """Return a Spark frame that raises, when asked for its rows, if it counts something twice."""
-    from tidyusage.spark import frames as sparks
+    from tidyusage.engines import spark as sparks
 
     known = columns(frame)
     said = sparks.queried(frame, _said(known, equals_only=equals_only), _needs(known))
@@ -301,7 +303,7 @@ def _guarded(relation: duckdb.DuckDBPyRelation, *, equals_only: bool) -> duckdb.
     known = columns(relation)
     sql = _said(known, equals_only=equals_only)
     rows, counted = relations.beside(relation, _needs(known), sql)
-    return engines.queried(
+    return frames.queried(
         relation,
         f"""{rows},
 tu__counted as (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tidyusage import answers
 from tidyusage._utils.sql import grouped, listed, ordered, partition, quote
+from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics import users as users_
@@ -16,7 +16,7 @@ from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.time import Periods
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Charge, Conventions, Ends, FrameT, Overlap, People, Rates
 
 
@@ -136,7 +136,7 @@ def summary(
     query = summary_query(
         usage(frame, by, overlap=overlap, people=people), money, token_convention, periods
     )
-    return answers.answer(frame, query)
+    return run_query(frame, query)
 
 
 def summary_query(asked: Usage, money: Money, convention: Conventions, periods: Periods) -> Query:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import polars as pl
 
-from tidyusage import engines
 from tidyusage._utils.sql import grouped, listed, literal, quote
+from tidyusage.engines import frames
 from tidyusage.errors import (
     MissingExtraError,
     ModelWarning,
@@ -176,7 +176,7 @@ metered as (
     def warned(self, answer: FrameT, metric: str) -> FrameT:
         """Return an answer; warn of models without a price, of a lazy one when it is collected."""
         known = {row.model for row in self.rows}
-        if engines.backend_of(answer) in {None, "duckdb", "pyspark"}:
+        if frames.backend_of(answer) in {None, "duckdb", "pyspark"}:
             return answer  # neither they nor a warehouse's text can warn
         if isinstance(answer, pl.LazyFrame):
 
@@ -185,7 +185,7 @@ metered as (
                 return eager
 
             return cast("FrameT", answer.map_batches(look, schema=answer.collect_schema()))
-        found = engines.collected(answer)
+        found = frames.collected(answer)
         _warn(found["unpriced"].to_pylist(), found[UNKNOWN_TIER].to_pylist(), known, metric)
         return answer
 
@@ -256,9 +256,9 @@ def _of_mapping(prices: Mapping[Any, Any]) -> Iterator[Price]:
 
 def _of_frame(prices: Any) -> Iterator[Price]:
     """Yield the prices of a frame; with a column ``date``, each holds from then to the next."""
-    if engines.backend_of(prices) is None:
+    if frames.backend_of(prices) is None:
         raise OptionError(f"prices= is {type(prices).__name__}.", _SHAPE)
-    table = engines.collected(prices)
+    table = frames.collected(prices)
     names = set(table.column_names)
     model = next((name for name in (MODEL, "model_id", "model") if name in names), None)
     sorts = [sort for sort in SORTS if sort in names]
@@ -296,9 +296,9 @@ def _number(model: str, sort: str, price: Any) -> float | None:
 
 def _models(frame: Any) -> list[str]:
     """Return the names of a frame's models."""
-    from tidyusage.columns import columns as columns_of
+    from tidyusage.engines.columns import columns as columns_of
 
-    if engines.is_lazy(frame) or engines.backend_of(frame) in {None, "duckdb", "pyspark"}:
+    if frames.is_lazy(frame) or frames.backend_of(frame) in {None, "duckdb", "pyspark"}:
         raise OptionError(
             "Without prices=, the frame is asked for its models, and this one is not read yet.",
             f"Collect it; or {_SHAPE[0].lower()}{_SHAPE[1:]}",
@@ -307,7 +307,7 @@ def _models(frame: Any) -> list[str]:
     if column is None:
         return []
     values = frame[[column]] if hasattr(frame, "loc") else frame.select([column])
-    found = engines.to_arrow(values)[column].unique().to_pylist()
+    found = frames.to_arrow(values)[column].unique().to_pylist()
     return sorted(str(name) for name in found if name is not None)
 
 

@@ -2,7 +2,7 @@
 
 The text is over a frame called `FRAME`: its first step, ``usage``, brings the columns under their
 dotted names, whatever layout and spelling the frame has; every further step is a definition.
-`tidyusage.answers` runs it where the frame lives.
+`tidyusage.engines.query` runs it where the frame lives.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import clauses, quote
-from tidyusage.answers import Query
-from tidyusage.columns import columns as columns_of
-from tidyusage.dialects import Table
+from tidyusage.engines import frames
+from tidyusage.engines.columns import columns as columns_of
+from tidyusage.engines.dialects import lists as lists_
+from tidyusage.engines.dialects.lists import ACCEPTED, DERIVED, REJECTED, Lists
+from tidyusage.engines.dialects.translate import Table
+from tidyusage.engines.query import Query
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
-from tidyusage.metrics import lists as lists_
 from tidyusage.metrics import missing_charges, person, policy, source, spread
-from tidyusage.metrics.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.metrics.missing_charges import MissingCharges
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension, Folded
@@ -32,7 +33,7 @@ from tidyusage.typing import Freq
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.metrics.time import Periods
     from tidyusage.typing import Charge, Overlap
 
@@ -341,7 +342,7 @@ def usage(
 ) -> Usage:
     """Look at a frame as a metric does."""
     dialect = frame.dialect if isinstance(frame, Table) else ""
-    dialect = "spark" if engines.backend_of(frame) == "pyspark" else dialect
+    dialect = "spark" if frames.backend_of(frame) == "pyspark" else dialect
     lists = lists_.DIALECTS.get(dialect, lists_.DUCKDB)
     return Usage.of(
         columns_of(frame), by, periods, whole=whole, lists=lists, overlap=overlap, people=people

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidyusage import answers, engines
 from tidyusage._utils.sql import listed, ordered, partition, quote, same, share
+from tidyusage.engines import frames
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, is_count, known_options
 from tidyusage.metrics import conventions, missing_days
 from tidyusage.metrics.measured import Measured, check_by
@@ -15,7 +16,7 @@ from tidyusage.metrics.query import BOOLEAN, INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import (
         Charge,
         Conventions,
@@ -116,12 +117,12 @@ def top(
         raise OptionError(f"n={n!r} is no number of groups.", hint)
     if not by:
         raise OptionError("top() needs a dimension.", "Name one, as in top(10, 'user.id').")
-    check_by(by, engines.columns(frame))
+    check_by(by, frames.columns(frame))
     asked, money = (
         usage(frame, by, overlap=overlap, people=people),
         Money.of(charge, rates, to, assume_currency),
     )
-    return answers.answer(frame, top_query(asked, n, measure, money, token_convention))
+    return run_query(frame, top_query(asked, n, measure, money, token_convention))
 
 
 @known_options
@@ -225,7 +226,7 @@ def trend(
     0 2025-12-29      USD   693.69     NaN          NaN
     1 2026-01-05      USD  1228.87  535.18     0.771497
     """
-    check_by(by, engines.columns(frame))
+    check_by(by, frames.columns(frame))
     asked = usage(
         frame,
         by,
@@ -234,7 +235,7 @@ def trend(
         people=people,
     )
     money = Money.of(charge, rates, to, assume_currency)
-    return answers.answer(frame, trend_query(asked, measure, money, token_convention))
+    return run_query(frame, trend_query(asked, measure, money, token_convention))
 
 
 def top_query(

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tidyusage import engines
 from tidyusage._utils.sql import literal
+from tidyusage.engines import frames
 from tidyusage.errors import OptionError, is_number
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ def _code(currency: str) -> str:
 
 def _dated(rates: Any) -> Iterable[tuple[Any, Any, Any]]:
     """Yield the rows of a frame of rates."""
-    if engines.backend_of(rates) is None:
+    if frames.backend_of(rates) is None:
         raise OptionError(f"rates= is {type(rates).__name__}.", _SHAPE)
-    table = engines.collected(rates)
+    table = frames.collected(rates)
     if missing := [name for name in _COLUMNS if name not in table.column_names]:
         raise OptionError(f"rates= has no column {missing[0]!r}.", _SHAPE)
     for row in table.select(list(_COLUMNS)).to_pylist():

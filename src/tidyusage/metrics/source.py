@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import FRAME, clauses, literal, quote, trimmed, values
-from tidyusage.metrics import lists as lists_
+from tidyusage.engines.dialects import lists as lists_
+from tidyusage.engines.dialects.lists import DERIVED, MOST, Lists
 from tidyusage.metrics import person
-from tidyusage.metrics.lists import DERIVED, MOST, Lists
 from tidyusage.metrics.time import WEIGHT
 from tidyusage.reshape import COUNTS, count_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 RECORD: Final = "tu__record"
 # What the rows of one record have in common, in long.

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, engines
 from tidyusage._utils.sql import FRAME, quote
-from tidyusage.answers import Query
-from tidyusage.columns import columns
-from tidyusage.dialects import Table
+from tidyusage.engines import frames
+from tidyusage.engines.columns import columns
+from tidyusage.engines.dialects.translate import Table
+from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import SpreadWarning, warn
 from tidyusage.metrics.time import DATES, PRODUCT
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.metrics.time import Periods
 
 _DAY: Final = 86_400_000_000  # microseconds
@@ -44,9 +44,9 @@ def checked(frame: Any, known: Columns, periods: Periods, needs: Iterable[str]) 
 
     Relations and Spark frames cannot warn, nor can a warehouse's text.
     """
-    if isinstance(frame, Table) or engines.backend_of(frame) in {"duckdb", "pyspark"}:
+    if isinstance(frame, Table) or frames.backend_of(frame) in {"duckdb", "pyspark"}:
         return frame
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         wanted = [*needs, *_columns(known).values()]
         lazy = cast("pl.LazyFrame", frame).select(list(dict.fromkeys(wanted)))
 
@@ -55,8 +55,8 @@ def checked(frame: Any, known: Columns, periods: Periods, needs: Iterable[str]) 
             return eager
 
         return lazy.map_batches(look)
-    if engines.backend_of(frame) == "pyarrow":
-        frame = engines.to_arrow(frame)  # a reader can be read only once
+    if frames.backend_of(frame) == "pyarrow":
+        frame = frames.to_arrow(frame)  # a reader can be read only once
     _tell(frame, known, periods)
     return frame
 
@@ -81,7 +81,7 @@ from windows
 where start_date is not null"""
     types: dict[str, pa.DataType | None] = {"windows": pa.int64(), "longer": pa.int64()}
     needed = Query(sql, tuple(found.values()), types, {})
-    row = engines.collected(answers.answer(frame, needed)).to_pylist()[0]
+    row = frames.collected(run_query(frame, needed)).to_pylist()[0]
     return row["longer"], row["windows"]
 
 
@@ -118,7 +118,7 @@ def _are_short(frame: Any, known: Columns, periods: Periods) -> bool:
     found = _columns(known)
     if DATES[0] not in found:
         return True
-    dates = [engines.column(frame, found[name]) for name in DATES if name in found]
+    dates = [frames.column(frame, found[name]) for name in DATES if name in found]
     if any(date is None or not pa.types.is_temporal(date.type) for date in dates):
         return True
     if periods.freq == "1h":  # a day is longer, and a window without an end may be one

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidyusage import answers
 from tidyusage._utils.sql import grouped, listed, ordered, quote
+from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options
 from tidyusage.metrics import conventions
 from tidyusage.metrics.query import NUMBER, Usage, usage
 from tidyusage.metrics.time import Periods
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Conventions, Ends, FrameT, Freq, Overlap, People, WeekStart
 
 
@@ -104,7 +104,7 @@ def tokens_by(
         overlap=overlap,
         people=people,
     )
-    return answers.answer(frame, tokens_query(asked, token_convention))
+    return run_query(frame, tokens_query(asked, token_convention))
 
 
 @known_options
@@ -186,7 +186,7 @@ def cache_hit_rate(
         overlap=overlap,
         people=people,
     )
-    return answers.answer(frame, cache_hit_query(asked, token_convention))
+    return run_query(frame, cache_hit_query(asked, token_convention))
 
 
 def tokens_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Query:

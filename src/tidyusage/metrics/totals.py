@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import answers, catalogue, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import grouped, listed, literal, ordered, partition, quote, values
+from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError, known_options
 from tidyusage.metrics.money import Money, require_currency
 from tidyusage.metrics.policy import BILLED, code
@@ -15,8 +16,8 @@ from tidyusage.metrics.time import Periods
 from tidyusage.reshape import COUNTS
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
+    from tidyusage.engines.query import Query
     from tidyusage.typing import Ends, FrameT, Freq, Overlap, People, WeekStart
 
 _QUANTITY: Final = "usage.quantity"
@@ -116,7 +117,7 @@ def totals(
         people=people,
     )
     money = Money.of(BILLED, assume_currency=assume_currency)
-    return answers.answer(frame, totals_query(asked, money))
+    return run_query(frame, totals_query(asked, money))
 
 
 def totals_query(asked: Usage, money: Money) -> Query:

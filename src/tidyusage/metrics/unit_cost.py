@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from tidyusage import answers
 from tidyusage._utils.sql import listed, ordered, quote
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, is_number, known_options, one_of
 from tidyusage.metrics import conventions
 from tidyusage.metrics.money import Money, any_present, currencies
@@ -14,7 +14,7 @@ from tidyusage.metrics.time import Periods
 from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.typing import (
         Charge,
         Conventions,
@@ -133,7 +133,7 @@ def cost_per_token(
     )
     money = Money.of(charge, rates, to, assume_currency)
     query = cost_per_token_query(asked, money, per=per, tokens=tokens, convention=token_convention)
-    return answers.answer(frame, query)
+    return run_query(frame, query)
 
 
 def check_per(per: float) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypedDict, get_args
 
-from tidyusage import answers, catalogue
+from tidyusage import catalogue
 from tidyusage._utils.sql import grouped, listed, ordered, quote, trimmed
-from tidyusage.answers import GUARD, NOTICE, Query
+from tidyusage.engines.dialects.lists import MOST
+from tidyusage.engines.query import GUARD, NOTICE, Query, run_query
 from tidyusage.errors import OptionError, is_count, known_options, one_of
 from tidyusage.metrics import missing_days, person
-from tidyusage.metrics.lists import MOST
 from tidyusage.metrics.person import PERSON
 from tidyusage.metrics.query import BOOLEAN, INTEGER, Usage, usage
 from tidyusage.metrics.source import CUT
@@ -132,7 +132,7 @@ def active_users(
     """
     periods = Periods.of(freq, tz, end, fiscal_year_start, week_start)
     asked = usage(frame, by, periods, whole=True, overlap=overlap, people=people)
-    return answers.answer(frame, active_users_query(asked, rolling=rolling, crossing=crossing))
+    return run_query(frame, active_users_query(asked, rolling=rolling, crossing=crossing))
 
 
 def active_users_query(

@@ -7,8 +7,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import metrics
+from tidyusage.engines.cache import reads_once
 from tidyusage.errors import known_options
-from tidyusage.once import reads_once
 from tidyusage.plot import labels
 from tidyusage.plot.compose import Plan, drawn
 from tidyusage.plot.groups import DOZEN, GROUP, Answer, Groups, asked

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import engines
+from tidyusage.engines import frames
 from tidyusage.errors import OptionError, is_count
 from tidyusage.metrics import spread
 from tidyusage.metrics.missing_charges import ALREADY_CHECKED
@@ -182,7 +182,7 @@ def _named(rows: list[Row], groups: Groups | None, panels: Groups | None) -> Ans
 
 def rows_of(answer: Any, by: Sequence[str]) -> list[Row]:
     """Return an answer as rows, in each the values of its dimensions as ``by``."""
-    table = engines.collected(answer)
+    table = frames.collected(answer)
     begin = 1 if table.column_names[:1] == ["period"] else 0
     names = table.column_names[begin : begin + len(by)]
     return [

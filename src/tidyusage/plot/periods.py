@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from tidyusage import answers, engines
+from tidyusage.engines import frames
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError
 from tidyusage.metrics import spread
 from tidyusage.metrics.query import INSTANT, usage
@@ -54,7 +55,7 @@ select tu__begin as begins, tu__end as ends
 from bounds"""
         types = {"begins": INSTANT, "ends": INSTANT}
         query = asked.query(sql, periods.fields, types, portable=False)
-        row = engines.collected(answers.answer(frame, query)).to_pylist()[0]
+        row = frames.collected(run_query(frame, query)).to_pylist()[0]
         return cls(row["begins"], row["ends"])
 
     def says(self, tz: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from tidyusage import catalogue, engines
+from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, quote
-from tidyusage.answers import GUARD
-from tidyusage.columns import columns
+from tidyusage.engines import frames
+from tidyusage.engines.columns import columns
+from tidyusage.engines.query import GUARD
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, known_options, one_of
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.prepare import parts
@@ -17,7 +18,7 @@ from tidyusage.prepare.weights import GIVEN, NAMED, Weights, attached
 if TYPE_CHECKING:
     import polars as pl
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.typing import Divided, FrameT
     from tidyusage.typing import Weights as Given
 
@@ -103,14 +104,14 @@ def allocate(
     found = _allocable(frame)
     if not callable(weights):
         return _divided(frame, found, Weights.of(weights, found))
-    if engines.backend_of(frame) == "duckdb":
+    if frames.backend_of(frame) == "duckdb":
         return _divided(frame, found, Weights.of_relation(weights, frame))
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyspark":
         raise OptionError(
             "weights= is a function, which Spark cannot run on its executors.",
             "Give a mapping, or the name of a column of your own that lists them.",
         )
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
         types = _divided(lazy, found, Weights()).collect_schema()
         asked = lazy.map_batches(lambda eager: allocate(eager, weights=weights), schema=types)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 import pyarrow as pa
 
-from tidyusage import answers, engines
 from tidyusage._utils.sql import FRAME, prefixed, quote, same
-from tidyusage.answers import GUARD, Query
+from tidyusage.engines import frames as engines
+from tidyusage.engines.query import GUARD, Query, run_query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import grain, mixed
 from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
@@ -22,7 +22,7 @@ from tidyusage.prepare.residual import CHANGED, residuals
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.typing import FrameT
 
 
@@ -124,7 +124,7 @@ select count(*) as lengths
 from lengths"""
     needs = tuple(found.known[name] for name in DATES)
     query = Query(sql, needs, {"lengths": pa.int64()}, {}, kinds=dict.fromkeys(needs, "time"))
-    return bool(engines.collected(answers.answer(frame, query))["lengths"][0].as_py() <= 1)
+    return bool(engines.collected(run_query(frame, query))["lengths"][0].as_py() <= 1)
 
 
 def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:

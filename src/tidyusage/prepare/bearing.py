@@ -15,7 +15,7 @@ from tidyusage.metrics.query import Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.typing import Charge, Conventions
 
 EVEN: Final = "even"

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, engines, relations, schema
+from tidyusage import schema
 from tidyusage._utils.sql import FRAME, clauses, quote
-from tidyusage.answers import Query
-from tidyusage.columns import Columns, columns, layout_types
+from tidyusage.engines import frames, relations
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.columns import Columns, columns, layout_types
+from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError
 from tidyusage.metrics import source
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -107,7 +108,7 @@ def rewritten(
         keys={**keys, **{schema.rename(name, found.sep): name for name in added or {}}},
         of_rows=True,
     )
-    return answers.answer(frame, query)
+    return run_query(frame, query)
 
 
 def chosen(
@@ -140,7 +141,7 @@ where {where}""",
         {},
         kinds=source.kinds(found, [path for path in fields if path in source.DTYPES]),
     )
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "duckdb":
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))
     if backend == "pyspark":
@@ -160,7 +161,7 @@ where {where}"""
                 query.kinds,
             ),
         )
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
         kept = lazy.map_batches(lambda eager: _taken(eager, query), schema=lazy.collect_schema())
         return cast("FrameT", kept)
@@ -171,20 +172,20 @@ def _taken(frame: Any, query: Query) -> Any:
     """Return the rows of an eager frame that a query names."""
     import numpy as np
 
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     asked = frame[list(query.needs)] if backend == "pandas" else frame.select(list(query.needs))
-    places = np.sort(engines.collected(answers.answer(asked, query))[ROW].to_numpy())
+    places = np.sort(frames.collected(run_query(asked, query))[ROW].to_numpy())
     if backend == "pandas":
         return frame.iloc[places]
     if backend == "polars":
         return frame[places]
-    return engines.to_arrow(frame).take(pa.array(places, pa.int64()))
+    return frames.to_arrow(frame).take(pa.array(places, pa.int64()))
 
 
 def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:
     numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
     steps, places = relations.beside(numbered, query.needs, query.sql)
-    return engines.queried(
+    return frames.queried(
         numbered,
         f"""{steps}
 select * exclude ({ROW})

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, schema
+from tidyusage import schema
 from tidyusage._utils.sql import ordered, quote
-from tidyusage.answers import Query
 from tidyusage.catalogue import SOURCE_COLUMNS
-from tidyusage.columns import Columns, columns
+from tidyusage.engines.columns import Columns, columns
+from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError, known_options
 from tidyusage.metrics import grain, missing_charges, overlap, policy, source
 from tidyusage.metrics.grain import KEYS
@@ -99,7 +99,7 @@ order by {ordered(*map(quote, _keys(found)), "bit_count(tu__grain)", "tu__grain"
         **dict.fromkeys(("start_date", "end_date"), _INSTANT),
         **dict.fromkeys(("days", "cost", "tokens"), _NUMBER),
     }
-    return answers.answer(frame, _query(found, sql, types))
+    return run_query(frame, _query(found, sql, types))
 
 
 @known_options
@@ -165,7 +165,7 @@ def overlaps(frame: FrameT) -> FrameT:
     found = _found(frame)
     frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
     frame = with_known_costs(frame, found, grain.needs(found))
-    return answers.answer(frame, pairs_query(found))
+    return run_query(frame, pairs_query(found))
 
 
 def with_known_costs(frame: FrameT, found: Columns, needs: Iterable[str]) -> FrameT:

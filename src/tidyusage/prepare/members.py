@@ -11,7 +11,7 @@ from tidyusage.metrics.policy import OTHER_CHARGES
 from tidyusage.prepare.frames import ROW
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.metrics.rollup import Pairs
 
 

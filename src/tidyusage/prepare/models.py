@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import answers, engines
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, trimmed
-from tidyusage.columns import columns
+from tidyusage.engines import frames
+from tidyusage.engines.columns import columns
+from tidyusage.engines.query import run_query
 from tidyusage.errors import (
     ModelWarning,
     OptionError,
@@ -145,7 +146,7 @@ select name as {key}, model, rule, records
 from renamed
 order by model is not null, records desc, name"""
     types = {"model": TEXT, "rule": TEXT, "records": INTEGER}
-    return answers.answer(frame, asked.query(sql, (), types, portable=False))
+    return run_query(frame, asked.query(sql, (), types, portable=False))
 
 
 def _column(frame: object) -> str:
@@ -179,9 +180,9 @@ def _given(aliases: Aliases | None) -> dict[str, str]:
 
 
 def _rows(aliases: Any) -> Iterable[tuple[Any, Any]]:
-    if engines.backend_of(aliases) is None:
+    if frames.backend_of(aliases) is None:
         raise OptionError(f"aliases= is {type(aliases).__name__}.", _SHAPE)
-    table = engines.collected(aliases)
+    table = frames.collected(aliases)
     if missing := [name for name in ("alias", "model") if name not in table.column_names]:
         raise OptionError(f"aliases= has no column {missing[0]!r}.", _SHAPE)
     return zip(table["alias"].to_pylist(), table["model"].to_pylist(), strict=True)
@@ -197,8 +198,8 @@ def _renamed(counts: Mapping[str, int], *, steps: str) -> dict[str, str]:
 {steps}
 select name, model
 from renamed"""
-    with connections.connect(few=engines.is_few(table)) as connection:
-        found = engines.ask(connection, table, lambda _: sql)
+    with connections.connect(few=frames.is_few(table)) as connection:
+        found = frames.ask(connection, table, lambda _: sql)
     rows: Any = zip(found["name"].to_pylist(), found["model"].to_pylist(), strict=True)
     pairs: dict[str, str | None] = dict(rows)
     strange = Counter({name: counts[name] for name in counts if pairs[name] is None and _is(name)})

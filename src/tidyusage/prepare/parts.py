@@ -13,7 +13,7 @@ from tidyusage._utils.sql import quote
 from tidyusage.reshape import COUNTS
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 _ADDED: Final = (
     tuple(f.column for f in catalogue.MEASURES if f.addition != "never") + catalogue.CHARGE_AMOUNTS

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, engines, relations
 from tidyusage._utils.sql import literal, quote, trimmed
-from tidyusage.answers import Query
-from tidyusage.columns import Columns, columns
+from tidyusage.engines import frames as engines
+from tidyusage.engines import relations
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.columns import Columns, columns
+from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError, UnknownFieldError, known_options
 from tidyusage.metrics import person, source
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     import duckdb
@@ -109,14 +110,14 @@ def _of_eager(frame: FrameT, found: Columns, people: People | None) -> FrameT:
     names = _needs(found)
     if engines.backend_of(frame) == "pandas":
         table = cast("Any", frame)
-        persons = answers.answer(table[names], _query(found, people))[person.COLUMN]
+        persons = run_query(table[names], _query(found, people))[person.COLUMN]
         return cast("FrameT", table.assign(**{person.COLUMN: persons.set_axis(table.index)}))
     if engines.backend_of(frame) == "polars":
         eager = cast("pl.DataFrame", frame)
-        persons = answers.answer(eager.select(names), _query(found, people))
+        persons = run_query(eager.select(names), _query(found, people))
         return cast("FrameT", eager.with_columns(cast("Any", persons)[person.COLUMN]))
     arrow = engines.to_arrow(frame)
-    persons = answers.answer(arrow.select(names), _query(found, people))[person.COLUMN]
+    persons = run_query(arrow.select(names), _query(found, people))[person.COLUMN]
     if person.COLUMN in arrow.column_names:
         arrow = arrow.drop_columns([person.COLUMN])
     return cast("FrameT", arrow.append_column(person.COLUMN, persons))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, literal, prefixed, quote, same
-from tidyusage.answers import GUARD
 from tidyusage.catalogue import CHARGE_AMOUNTS
+from tidyusage.engines.query import GUARD
 from tidyusage.metrics import grain, rollup
 from tidyusage.metrics.grain import CELL, METRIC, SCOPE, TOKENS
 from tidyusage.metrics.policy import OTHER_CHARGES
@@ -21,7 +21,7 @@ from tidyusage.prepare.residual import CHANGED
 from tidyusage.reshape import CHARGES, COUNTS
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.typing import FrameT, Grain
 
 GUARD_WORDS: Final = "{}.\n\nTake one of them out of the frame first, or keep 'finest'."

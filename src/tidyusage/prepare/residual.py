@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, listed, quote, same
 from tidyusage.catalogue import CHARGE_AMOUNTS
-from tidyusage.columns import rebuilt_charges
+from tidyusage.engines.columns import rebuilt_charges
 from tidyusage.metrics import grain
 from tidyusage.metrics.grain import METRIC, SCOPE
 from tidyusage.metrics.policy import cost
@@ -19,7 +19,7 @@ from tidyusage.reshape import COUNTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
 _QUANTITY: Final = "usage.quantity"
 _TOTAL: Final = "usage.tokens.total"

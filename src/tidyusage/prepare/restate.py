@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import answers, catalogue, columns, engines, reshape, schema
+from tidyusage import catalogue, reshape, schema
 from tidyusage._utils.sql import FRAME, quote
-from tidyusage.answers import Query
+from tidyusage.engines import columns
+from tidyusage.engines import frames as engines
+from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import known_options
 from tidyusage.metrics import duplicates, grain, source
 from tidyusage.metrics.policy import code
@@ -17,7 +19,7 @@ from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.typing import Ends, FrameT, Identity
 
 _NUMBER: Final = schema.ARROW["number"]
@@ -211,7 +213,7 @@ def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive"
         kinds=source.kinds(found, [name for name in wanted if name in source.DTYPES]),
         keys={spelled: name for name, spelled in own.items()},
     )
-    return answers.answer(frame, query)
+    return run_query(frame, query)
 
 
 def _typed(found: Columns, fields: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from tidyusage.metrics.query import TOOL, Usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.metrics.source import Dimension
     from tidyusage.typing import Where
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import engines
 from tidyusage._utils.sql import clauses, quote
-from tidyusage.answers import GUARD
+from tidyusage.engines import frames
+from tidyusage.engines.query import GUARD
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
 from tidyusage.metrics import missing_charges, person
 from tidyusage.metrics.overlap import checked
@@ -142,18 +142,18 @@ def allocate_shared(
         )
     if person.COLUMN in {*to, *(where if isinstance(where, Mapping) else ()), *(within or ())}:
         frame = with_person(frame, people=people)
-    frame = checked(frame, overlap, engines.columns(frame), equals_only=True)
+    frame = checked(frame, overlap, frames.columns(frame), equals_only=True)
     found = wide(frame)
     bearing = Bearing.of(found, by, charge, token_convention, assume_currency)
     if bearing.is_cost:
         missing = bearing.asked.missing_charges(charge)
-        frame = missing_charges.checked(frame, missing, engines.columns(frame))
+        frame = missing_charges.checked(frame, missing, frames.columns(frame))
     spreading = Spreading.of(found, where, to, within, bearing=bearing, end=end)
     marks = kinds(found, where) | {SPREAD: "boolean", SHARE: "number"}
-    is_silent = engines.backend_of(frame) in {"duckdb", "pyspark"}
+    is_silent = frames.backend_of(frame) in {"duckdb", "pyspark"}
     told = {} if is_silent else {LEFT: TEXT, AMOUNT: NUMBER}
     spread = _spread(frame, spreading, told, marks)
-    if not engines.is_lazy(frame):
+    if not frames.is_lazy(frame):
         return spread if is_silent else cast("FrameT", _told(spread, spreading))
     lazy = cast("pl.LazyFrame", spread)
     types = {name: type_ for name, type_ in lazy.collect_schema().items() if name not in told}
@@ -187,9 +187,9 @@ order by {spreading.order}"""
 
 def _told(frame: Any, spreading: Spreading) -> Any:
     """Warn of the shared rows that have no target; return the frame without what tells of them."""
-    is_pandas = engines.backend_of(frame) == "pandas"
+    is_pandas = frames.backend_of(frame) == "pandas"
     names = [LEFT, AMOUNT]
-    table = engines.to_arrow(frame[names] if is_pandas else frame.select(names))
+    table = frames.to_arrow(frame[names] if is_pandas else frame.select(names))
     left = table.filter(table[LEFT].is_valid())
     if left.num_rows:
         _warn(left, spreading)
@@ -197,7 +197,7 @@ def _told(frame: Any, spreading: Spreading) -> Any:
 
 
 def _without(frame: Any, names: list[str]) -> Any:
-    return frame.drop(names) if engines.backend_of(frame) == "polars" else frame.drop_columns(names)
+    return frame.drop(names) if frames.backend_of(frame) == "polars" else frame.drop_columns(names)
 
 
 def _warn(left: pa.Table, spreading: Spreading) -> None:

@@ -18,7 +18,7 @@ from tidyusage.prepare.selection import column, dimensions, is_absent, selected
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.metrics.source import Dimension
     from tidyusage.prepare.bearing import Bearing
     from tidyusage.typing import End, Where

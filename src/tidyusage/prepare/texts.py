@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, kinds
 from tidyusage._utils.sql import FRAME, clauses, quote
+from tidyusage.engines import column_checks, frames
+from tidyusage.engines import spark as sparks
 from tidyusage.errors import FrameError
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,7 +33,7 @@ def replaced(frame: FrameT, column: str, replace: Replace, steps: str) -> FrameT
     ``steps`` do for a relation what ``replace`` does: from ``names`` to ``renamed``, SQL that gives
     each ``name`` its ``model``.
     """
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "duckdb":
         relation = cast("duckdb.DuckDBPyRelation", frame)
         return cast("FrameT", _of_relation(relation, column, steps))
@@ -43,11 +43,11 @@ def replaced(frame: FrameT, column: str, replace: Replace, steps: str) -> FrameT
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), column, replace))
     if backend == "polars":
         return cast("FrameT", _of_polars(frame, column, replace))
-    return cast("FrameT", _of_arrow(engines.to_arrow(frame), column, replace))
+    return cast("FrameT", _of_arrow(frames.to_arrow(frame), column, replace))
 
 
 def _check(column: str, kind: str) -> None:
-    kinds.check({column: "text"}, {column: kind})
+    column_checks.check({column: "text"}, {column: kind})
     if kind not in {"text", ""}:
         raise FrameError(
             f"The column {column!r} holds {kind}s, and text belongs there.",
@@ -62,7 +62,7 @@ def _of_pandas(frame: pd.DataFrame, column: str, replace: Replace) -> pd.DataFra
     old = frame[column]
     if old.isna().all():
         return frame.copy(deep=False)
-    _check(column, kinds.of_arrow(_schema(frame, column))[column])
+    _check(column, column_checks.of_arrow(_schema(frame, column))[column])
     is_category = isinstance(old.dtype, pd.CategoricalDtype)
     codes, found = (
         (old.cat.codes.to_numpy(), old.cat.categories) if is_category else old.factorize()
@@ -87,7 +87,7 @@ def _of_pandas(frame: pd.DataFrame, column: str, replace: Replace) -> pd.DataFra
 
 def _schema(frame: pd.DataFrame, column: str) -> pa.Schema:
     try:
-        return engines.to_arrow(frame[[column]]).schema
+        return frames.to_arrow(frame[[column]]).schema
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise FrameError(
             f"The column {column!r} holds values of several kinds.", "Bring it to text first."
@@ -100,7 +100,7 @@ def _of_polars(frame: Any, column: str, replace: Replace) -> Any:
     lazy = cast("pl.LazyFrame", frame).lazy()
     dtype = lazy.collect_schema()[column]
     schema = pl.DataFrame(schema={column: dtype}).to_arrow().schema
-    _check(column, kinds.of_arrow(schema)[column])
+    _check(column, column_checks.of_arrow(schema)[column])
     target: Any = dtype
     if isinstance(dtype, pl.Enum):
         renamed_ = replace(dict.fromkeys(dtype.categories, 0))
@@ -121,7 +121,7 @@ def _of_arrow(table: pa.Table, column: str, replace: Replace) -> pa.Table:
     from pyarrow import compute as pc
 
     place, field = table.column_names.index(column), table.schema.field(column)
-    _check(column, kinds.of_arrow(table.schema)[column])
+    _check(column, column_checks.of_arrow(table.schema)[column])
     texts: Any = table[column].cast(pa.string()).combine_chunks()
     counts = {
         each["values"]: each["counts"] for each in texts.drop_null().value_counts().to_pylist()
@@ -136,17 +136,17 @@ def _of_arrow(table: pa.Table, column: str, replace: Replace) -> pa.Table:
 def _of_relation(
     relation: duckdb.DuckDBPyRelation, column: str, steps: str
 ) -> duckdb.DuckDBPyRelation:
-    _check(column, kinds.of_duckdb(str(relation.types[relation.columns.index(column)])))
+    _check(column, column_checks.of_duckdb(str(relation.types[relation.columns.index(column)])))
     name = f"cast({quote(column)} as varchar)"
     sql = f"""{_mapping(name, steps)}
 select * replace (coalesce((select tu__models from mapping)[{name}], {name}) as {quote(column)})
 from {FRAME}"""
-    return engines.queried(relation, sql)
+    return frames.queried(relation, sql)
 
 
 def _of_spark(frame: Any, column: str, steps: str) -> Any:
     types = sparks.types(frame)
-    _check(column, kinds.of_spark(types[column]))
+    _check(column, column_checks.of_spark(types[column]))
     name = quote(column)
     shown = [
         f"coalesce((select tu__models from mapping)[{name}], {name}) as {name}"

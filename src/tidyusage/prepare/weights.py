@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, schema
+from tidyusage import schema
 from tidyusage._utils.sql import FRAME, literal, quote
+from tidyusage.engines import frames
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, nearest
 from tidyusage.layouts import resources
 from tidyusage.prepare.frames import ROW
 
 if TYPE_CHECKING:
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
 
     Function = Callable[[Any], Any]
 
@@ -110,14 +111,14 @@ weighty as (
 
 def attached(frame: Any, weigh: Function) -> Any:
     """Return an eager frame with a further column `GIVEN`: the weights that a function gives."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pyarrow":
-        frame = engines.to_arrow(frame)
+        frame = frames.to_arrow(frame)
     entries = cast("Any", resources(frame, duplicates="keep"))
     values = weigh(entries)
     if backend == "polars" and type(values).__name__ == "Expr":
         values = entries.select(values.alias(GIVEN))[GIVEN]
-    column = _listed(_numbers(values, engines.height(entries)), entries, engines.height(frame))
+    column = _listed(_numbers(values, frames.height(entries)), entries, frames.height(frame))
     if backend == "pandas":
         import pandas as pd
 

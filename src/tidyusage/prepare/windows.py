@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, schema
+from tidyusage import schema
 from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.date_range import parse_date_range
+from tidyusage.engines import frames as engines
 from tidyusage.errors import UndatedWarning, counted, known_options, warn
 from tidyusage.metrics import source
 from tidyusage.metrics.time import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from tidyusage.columns import Columns
+    from tidyusage.engines.columns import Columns
     from tidyusage.typing import Ends, FrameT, Instant
 
 START, END = DATES

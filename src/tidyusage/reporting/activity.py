@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import engines
 from tidyusage._utils.sql import literal, quote
+from tidyusage.engines import frames
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 from tidyusage.metrics.users import active_users, active_users_query
@@ -17,7 +17,7 @@ from tidyusage.reporting.cubes import PRODUCT
 from tidyusage.reporting.members import USERS, folded
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.metrics.query import Usage
     from tidyusage.reporting.asked import Row
     from tidyusage.reporting.cubes import Cubes
@@ -60,7 +60,7 @@ def activity(cubes: Cubes) -> Activity:
     try:
         dated = _bits(cubes, cubes.asked.freq) if cubes.periods else []
     except Exception as error:
-        if _SPLIT not in engines.message(error):
+        if _SPLIT not in frames.message(error):
             raise
         crossing = _CROSSING.format(WORDS[cubes.asked.freq])
     is_dated = bool(cubes.periods) and not crossing
@@ -108,7 +108,7 @@ def _chunks(cubes: Cubes, freq: Any) -> dict[str, tuple[str, Any]]:
 
 def _distinct(query: Query) -> Query:
     """Return a query of the bits of each person, product and chunk, added up once each."""
-    from tidyusage.answers import GUARD
+    from tidyusage.engines.query import GUARD
 
     guard = f", max({GUARD}) as {GUARD}" if GUARD in query.sql else ""
     keys = ", ".join(map(quote, ("person", "product", "chunk")))

@@ -6,8 +6,9 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from tidyusage import answers, engines
 from tidyusage._utils import bounded
+from tidyusage.engines import frames
+from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.missing_charges import ALREADY_CHECKED
 from tidyusage.metrics.money import Money
@@ -17,7 +18,7 @@ from tidyusage.metrics.time import Periods
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.metrics.query import Usage
 
 CALENDAR: Final = ("tz", "end", "fiscal_year_start", "week_start")
@@ -69,15 +70,15 @@ class Asked:
 
     def run(self, query: Query) -> list[Row]:
         """Return a query's answer as rows."""
-        return rows(answers.answer(self.frame, query))
+        return rows(run_query(self.frame, query))
 
 
 def rows(frame: Any) -> list[Row]:
     """Return a metric's answer, of any library, as rows."""
-    if engines.backend_of(frame) != "duckdb":
-        return engines.collected(frame).to_pylist()
+    if frames.backend_of(frame) != "duckdb":
+        return frames.collected(frame).to_pylist()
     with bounded.asked(frame):
-        return engines.collected(frame).to_pylist()
+        return frames.collected(frame).to_pylist()
 
 
 def attempted(ask: Callable[[], T]) -> tuple[T | None, str]:

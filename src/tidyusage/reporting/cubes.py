@@ -16,7 +16,7 @@ from tidyusage.reporting.members import MODELS, USERS, Dimension, Members, folde
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.metrics.query import Usage
     from tidyusage.reporting.asked import Asked, Row
     from tidyusage.reporting.calendar import Period

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.sql import clauses, literal, ordered, partition, quote
-from tidyusage.answers import GUARD
+from tidyusage.engines.query import GUARD
 from tidyusage.metrics.person import COLUMN, KEY
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from tidyusage.answers import Query
+    from tidyusage.engines.query import Query
     from tidyusage.metrics.query import Usage
 
 # Where a group stands that no name has, and one that is among the rest.

@@ -6,13 +6,13 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
+from tidyusage.engines.cache import read_once
 from tidyusage.errors import ExportError, OptionError, known_options, one_of
 from tidyusage.export.whole import replaced
 from tidyusage.metrics import spread
 from tidyusage.metrics.person import checked as checked_people
 from tidyusage.metrics.query import usage
 from tidyusage.metrics.time import Periods
-from tidyusage.once import read_once
 from tidyusage.reporting import calendar
 from tidyusage.reporting.asked import CALENDAR, Asked
 from tidyusage.reporting.figures import figures

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.checks import findings
-from tidyusage.columns import columns
+from tidyusage.engines.columns import columns
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics.explain import rules as rules_of
 from tidyusage.metrics.overlap import REPEATED_HINT, repeated_rows, speak

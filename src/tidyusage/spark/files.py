@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from tidyusage import compression, jsontext, sources
+from tidyusage.engines.spark import text
 from tidyusage.errors import OptionError, RecordError, SourceError
 from tidyusage.places import expand
-from tidyusage.spark.frames import text
 from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
 from tidyusage.spark.raw import WHOLE
 

@@ -10,9 +10,9 @@ from typing import ClassVar, Final
 
 from tidyusage._utils.sql import literal, quote
 from tidyusage.catalogue import LISTS, Field
+from tidyusage.engines.dialects import spark_functions
 from tidyusage.flatten import Exact, member, raw_at, raw_name
 from tidyusage.rejects import NUMBER
-from tidyusage.spark import words
 
 BROKEN: Final = "tu__broken"
 LOOK: Final = "tu__look"
@@ -51,7 +51,7 @@ class Lines(Exact):
 
     def timestamp(self, x: str) -> str:
         """Return the instant of a date's text; without a zone it is UTC."""
-        return f"{words.INSTANT}({x})"
+        return f"{spark_functions.INSTANT}({x})"
 
     def wrong(self, field: Field) -> str:
         """Return the test of a faulty value; it may be null where the value is."""
@@ -59,7 +59,7 @@ class Lines(Exact):
 
     def wrong_text(self, x: str) -> str:
         """Return the test of what is no text, which is seen where there was a look."""
-        return f"{words.NO_TEXT}({x})"
+        return f"{spark_functions.NO_TEXT}({x})"
 
     def looked(self, field: Field) -> str:
         """Return where it can be seen whether a field's value is text."""
@@ -84,7 +84,7 @@ class Lines(Exact):
 
     def members(self, x: str) -> str:
         """Return the raw values of an object with their keys, as a list."""
-        return f"{words.MEMBERS}({x})"
+        return f"{spark_functions.MEMBERS}({x})"
 
     def count_text(self, x: str) -> str:
         """Return the text of a raw value among the counts."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue
 from tidyusage.catalogue import FIELDS, LISTS, SOURCE, Field
+from tidyusage.engines.spark import quoted, text
 from tidyusage.flatten import member
 from tidyusage.spark import strangers
-from tidyusage.spark.frames import quoted, text
 from tidyusage.spark.manner import BROKEN, EXTRA, LINE, LOOK
 
 if TYPE_CHECKING:

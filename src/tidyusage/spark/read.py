@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tidyusage import lazy, quarantine, unknown, wide
 from tidyusage._utils.sql import FRAME
+from tidyusage.engines import spark
+from tidyusage.engines.spark_sessions import session
 from tidyusage.errors import RecordError, UnknownKeyWarning, warn
 from tidyusage.flatten import FAULT, FAULT_AT
 from tidyusage.schema import rename
-from tidyusage.spark import files, frames, raw, rejecting, strangers
+from tidyusage.spark import files, raw, rejecting, strangers
 from tidyusage.spark.manner import EXTRA, LINE, Curious, Judging, Lines
-from tidyusage.spark.sessions import session
 
 if TYPE_CHECKING:
     from tidyusage.options import Options
@@ -70,10 +71,10 @@ def _relation(records: Any, read: Any, options: Options, *, from_frame: bool) ->
     else:
         good = lazy.guarded(typed)
     if options.duplicates == "raise":
-        _refuse_duplicates(frames.over(rows, good), options)
-    found = frames.over(rows, lazy.layout(good, options))
+        _refuse_duplicates(spark.over(rows, good), options)
+    found = spark.over(rows, lazy.layout(good, options))
     types = options.types()
-    return frames.typed(
+    return spark.typed(
         found, {rename(name, options.sep): (name, type_) for name, type_ in types.items()}
     )
 
@@ -86,7 +87,7 @@ def _set_aside(records: Any, read: Any, options: Options, *, from_frame: bool) -
     """Write the records that cannot be read to a file, and say how many there are."""
     all_ = replace(options, layout="wide", unknown="ignore", remote_data="drop")
     rows = raw.records(records, source=options.has_source, kept=Judging.kept)
-    judged = frames.over(rows, _query(all_, Judging, from_frame=from_frame))
+    judged = spark.over(rows, _query(all_, Judging, from_frame=from_frame))
     refused = rejecting.refused(
         judged, read, from_frame=from_frame, currency=options.default_currency
     )
@@ -105,6 +106,6 @@ def _refuse_unknown(rows: Any) -> None:
 
 def _refuse_duplicates(rows: Any, options: Options) -> None:
     """Raise if an id stands on several records."""
-    found = frames.over(rows, lazy.repeated(FRAME, options.identity)).collect()
+    found = spark.over(rows, lazy.repeated(FRAME, options.identity)).collect()
     if found:
         raise lazy.repetition([(row[0], row[1]) for row in found])

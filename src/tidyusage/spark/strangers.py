@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue, unknown
-from tidyusage.spark.frames import text
+from tidyusage.engines.spark import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

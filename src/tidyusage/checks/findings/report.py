@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import answers
 from tidyusage._utils.sql import clauses, literal
 from tidyusage.checks.findings import (
     cents,
@@ -20,13 +19,14 @@ from tidyusage.checks.findings import (
 )
 from tidyusage.checks.findings.check import RESULTS
 from tidyusage.checks.findings.money import CHARGES, ENTRIES
+from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, known_options, nearest
 from tidyusage.metrics import duplicates as repeated
 from tidyusage.metrics.query import usage
 
 if TYPE_CHECKING:
-    from tidyusage.answers import Query
     from tidyusage.checks.findings.check import Check
+    from tidyusage.engines.query import Query
     from tidyusage.metrics.query import Usage
     from tidyusage.typing import FrameT, Overlap
 
@@ -113,7 +113,7 @@ def findings(
     """
     asked = usage(frame, (), overlap=overlap)
     chosen = [check for check in _chosen(only) if check.applies(asked)]
-    return answers.answer(frame, _query(asked, chosen))
+    return run_query(frame, _query(asked, chosen))
 
 
 def _chosen(only: str | Iterable[str] | None) -> list[Check]:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME
+from tidyusage.engines import spark as sparks
 from tidyusage.errors import FrameError
 from tidyusage.schema import rename
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     import duckdb

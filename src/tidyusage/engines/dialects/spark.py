@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidyusage.spark import words
+from tidyusage.engines.dialects import spark_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def prepared(text: str) -> str:
     """Return a query's text as it is to be parsed."""
-    return words.LENGTH.sub(f"{words.SIZE}(", text)
+    return spark_functions.LENGTH.sub(f"{spark_functions.SIZE}(", text)
 
 
 def rewritten(node: Expr) -> Any:
@@ -205,7 +205,7 @@ def _mode(node: Any) -> Any:
     counts = node.this
     if counts.name.lower() != "map_values" or counts.expressions[0].name.lower() != "histogram":
         return node
-    return spark(words.MODE, x=counts.expressions[0].expressions[0].transform(rewritten))
+    return spark(spark_functions.MODE, x=counts.expressions[0].expressions[0].transform(rewritten))
 
 
 def _figure(node: Any) -> Any:
@@ -215,7 +215,7 @@ def _figure(node: Any) -> Any:
     is_text = node.to.this in exp.DataType.TEXT_TYPES
     if not is_text or not isinstance(node.this, exp.Round):
         return node
-    return spark(words.FIGURE, x=node.this.transform(rewritten))
+    return spark(spark_functions.FIGURE, x=node.this.transform(rewritten))
 
 
 def _formatted(node: Any) -> Any:
@@ -261,19 +261,19 @@ def _renamed(node: Any) -> Any:
         return _in_zone(node)
     if name == "row":
         node.set("this", "struct")
-    if name not in words.FUNCTIONS:
+    if name not in spark_functions.FUNCTIONS:
         return node
-    names, text = words.FUNCTIONS[name]
+    names, text = spark_functions.FUNCTIONS[name]
     values = [each.transform(rewritten) for each in node.expressions]
     return spark(text, **dict(zip(names, values, strict=True)))
 
 
 def _truncated(node: Any) -> Any:
     value, unit = node.this.transform(rewritten), node.text("unit").lower()
-    if unit in words.CLOCKS:
+    if unit in spark_functions.CLOCKS:
         day = "year(:x), month(:x), day(:x)"
-        return spark(f"make_timestamp_ntz({day}, {words.CLOCKS[unit]})", x=value)
-    if unit not in (*words.DAYS, "day"):
+        return spark(f"make_timestamp_ntz({day}, {spark_functions.CLOCKS[unit]})", x=value)
+    if unit not in (*spark_functions.DAYS, "day"):
         raise NotImplementedError(unit)
     date = f"trunc(:x, '{unit}')" if unit != "day" else "cast(:x as date)"
     return spark(f"cast({date} as timestamp_ntz)", x=value)
@@ -283,7 +283,7 @@ def _in_zone(node: Any) -> Any:
     """Return a clock's time on another clock, or an instant of the table on one."""
     target, inner = node.expressions
     if not (isinstance(inner, type(node)) and inner.name.lower() == "timezone"):
-        return spark(words.IN_UTC, x=inner.transform(rewritten))
+        return spark(spark_functions.IN_UTC, x=inner.transform(rewritten))
     source, value = inner.expressions
     there = value.transform(rewritten)
     return spark("convert_timezone(:a, :b, :x)", a=source, b=target, x=there)

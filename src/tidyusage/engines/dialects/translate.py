@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import schema
 from tidyusage._utils.sql import FRAME, clauses, quote
+from tidyusage.engines.dialects import spark
 from tidyusage.errors import OptionError, nearest
-from tidyusage.spark import grammar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,7 +105,7 @@ def parsed(text: str, dialect: str) -> Any:
     """Return the tree of a query in DuckDB's words that another dialect is to have."""
     import sqlglot
 
-    return sqlglot.parse_one(grammar.prepared(text) if dialect == "spark" else text, read=DUCKDB)
+    return sqlglot.parse_one(spark.prepared(text) if dialect == "spark" else text, read=DUCKDB)
 
 
 def spoken(tree: Any, dialect: str) -> str:
@@ -113,7 +113,7 @@ def spoken(tree: Any, dialect: str) -> str:
     import sqlglot
     from sqlglot.errors import UnsupportedError
 
-    changes = {"spark": grammar.rewritten, "postgres": _for_postgres, "bigquery": _for_bigquery}
+    changes = {"spark": spark.rewritten, "postgres": _for_postgres, "bigquery": _for_bigquery}
     tree = tree.transform(changes.get(dialect, _for_others))
     try:
         level = sqlglot.ErrorLevel.RAISE

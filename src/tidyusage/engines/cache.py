@@ -7,9 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from tidyusage import engines
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import literal
+from tidyusage.engines import frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,11 +41,11 @@ def read_once(frame: Any) -> Iterator[Any]:
 
     A relation within a limit of memory is in one already.
     """
-    is_relation = engines.backend_of(frame) == "duckdb" and bounded.home(frame) is None
-    if engines.backend_of(frame) == "pyarrow":
-        yield engines.to_arrow(frame)  # a reader can be read but once
+    is_relation = frames.backend_of(frame) == "duckdb" and bounded.home(frame) is None
+    if frames.backend_of(frame) == "pyarrow":
+        yield frames.to_arrow(frame)  # a reader can be read but once
         return
-    if not is_relation and not engines.is_lazy(frame):
+    if not is_relation and not frames.is_lazy(frame):
         yield frame
         return
     with bounded.temporary_folder() as folder:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import dialects, kinds
 from tidyusage._utils.sql import FRAME, clauses, quote
-from tidyusage.spark import steps
+from tidyusage.engines import column_checks, spark_steps
+from tidyusage.engines.dialects import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -75,7 +75,7 @@ def kept(
     it ``needs`` stand beside them, plain, and must hold what is ``wanted``.
     """
     of = types(frame)
-    kinds.check(wanted, {name: kinds.of_spark(type_) for name, type_ in of.items()})
+    column_checks.check(wanted, {name: column_checks.of_spark(type_) for name, type_ in of.items()})
     own = {f"tu__own_{place}": name for place, name in enumerate(frame.columns)}
     rows = frame.selectExpr("*", *(f"{quoted(name)} as {key}" for key, name in own.items()))
     found = queried(rows, sql(list(own)), (*needs, *own), as_they_are=own, in_order=False)
@@ -87,7 +87,7 @@ def _answer(frame: Any, sql: str, name: str, *, in_order: bool = True) -> Any:
     def plan(part: Any, parts: Mapping[str, Any]) -> Any:
         frames = {name: frame, **parts}
         tokens = {key: f"tu_{uuid.uuid4().hex}" for key in frames}
-        text = dialects.spoken(_renamed(part, tokens), "spark")
+        text = translate.spoken(_renamed(part, tokens), "spark")
         # Spark puts a frame where a name stands in braces; the braces of the text are doubled.
         text = text.replace("{", "{{").replace("}", "}}")
         named = {tokens[key]: each for key, each in frames.items() if tokens[key] in text}
@@ -95,10 +95,10 @@ def _answer(frame: Any, sql: str, name: str, *, in_order: bool = True) -> Any:
             text = text.replace(token, f"{{{token}}}")
         return frame.sparkSession.sql(text, **named)
 
-    query = dialects.parsed(sql, "spark")
+    query = translate.parsed(sql, "spark")
     if not in_order:
         query.set("order", None)
-    return steps.run(query, plan)
+    return spark_steps.run(query, plan)
 
 
 def _renamed(query: Any, tokens: Mapping[str, str]) -> Any:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import catalogue, engines, schema
+from tidyusage import catalogue, schema
+from tidyusage.engines import frames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ def flavoured(table: pa.Table, frame: pd.DataFrame, nullable: tuple[str, ...]) -
     arrow = [dtype.pyarrow_dtype for dtype in dtypes if isinstance(dtype, pd.ArrowDtype)]
     if not all(map(pa.types.is_nested, arrow)):
         return table.to_pandas(types_mapper=pd.ArrowDtype)
-    plain = engines.to_pandas(_without_dates(table))
+    plain = frames.to_pandas(_without_dates(table))
     if nullable:
         plain = plain.astype(dict.fromkeys(nullable, "Int64"))
     if not any(isinstance(dtype, pd.Float64Dtype | pd.Int64Dtype) for dtype in dtypes):

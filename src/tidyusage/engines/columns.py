@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from tidyusage import catalogue, engines, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import literal, quote
+from tidyusage.engines import frames
 from tidyusage.errors import FrameError
 from tidyusage.typing import Layout, Separator
 
@@ -67,7 +68,7 @@ def types() -> dict[str, pa.DataType]:
 
 def columns(frame: Any) -> Columns:
     """Look at a frame's columns; raise if it holds no usage."""
-    names = engines.columns(frame)
+    names = frames.columns(frame)
     _require_plain(names)
     sep = _separator(names)
     layout = _layout(set(names), sep)
@@ -164,7 +165,7 @@ def rebuilt_charges() -> str:
     return f"nullif(list_filter([{entries}], lambda tu__e: tu__e.amount is not null), [])"
 
 
-def with_own(types_: engines.Types, found: Columns) -> engines.Types:
+def with_own(types_: frames.Types, found: Columns) -> frames.Types:
     """Add the caller's own columns, in whatever type they have; one must not meet an answer's."""
     spelled = {schema.rename(name, found.sep) for name in types_}
     if meeting := [name for name in found.own if name in spelled]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import engines, flavours, kinds, relations
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, literal, quote
-from tidyusage.dialects import Table, written
+from tidyusage.engines import column_checks, frames, pandas_dtypes, relations
+from tidyusage.engines import spark as sparks
+from tidyusage.engines.dialects.translate import Table, written
 from tidyusage.errors import CrossingWarning, RecordError, warn
-from tidyusage.spark import frames as sparks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
@@ -64,20 +64,20 @@ class Query:
     bring: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
     nullable: tuple[str, ...] = ()
     guard: str = ""
-    kinds: Mapping[str, str] = field(default_factory=dict)
+    column_checks: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     look: Callable[..., Any] | None = None
     of_rows: bool = False
     notice: str = ""
 
 
-def answer(frame: FrameT, query: Query) -> FrameT:
+def run_query(frame: FrameT, query: Query) -> FrameT:
     """Return a query's answer as a frame of the same library; a lazy one stays lazy."""
     if query.look:
         frame = query.look(frame, needs=query.needs)
     if isinstance(frame, Table):
         return cast("FrameT", written(frame, query.sql, query.needs, query.keys))
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "duckdb":
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), query))
     if backend == "polars":
@@ -86,15 +86,15 @@ def answer(frame: FrameT, query: Query) -> FrameT:
         return cast("FrameT", _of_spark(frame, query))
     if backend == "pandas":
         return cast("FrameT", _of_pandas(cast("pd.DataFrame", frame), query))
-    table = engines.to_arrow(frame).select(list(query.needs))
+    table = frames.to_arrow(frame).select(list(query.needs))
     _check(query, table.schema)
     return cast("FrameT", _typed(_in_duckdb(table, query), query, table.schema))
 
 
 def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) -> pa.Table:
     plain = _plain_arrow(table, without_nan, query.kinds)
-    with connections.connect(few=engines.is_few(plain)) as connection:
-        found = engines.ask(connection, plain, lambda _: query.sql)
+    with connections.connect(few=frames.is_few(plain)) as connection:
+        found = frames.ask(connection, plain, lambda _: query.sql)
     if found.num_rows:
         _speak(query, lambda name: found[name][0].as_py())
     _require_finite(found, query)
@@ -103,18 +103,18 @@ def _in_duckdb(table: pa.Table, query: Query, without_nan: Container[str] = ()) 
 
 def _check(query: Query, schema: pa.Schema) -> None:
     """Raise if a frame's columns cannot be what they are asked for as."""
-    kinds.check(query.kinds, kinds.of_arrow(schema))
-    kinds.check_dimensions(schema, filter(None, query.dimensions.values()))
+    column_checks.check(query.kinds, column_checks.of_arrow(schema))
+    column_checks.check_dimensions(schema, filter(None, query.dimensions.values()))
 
 
 def _of_columns(frame: Any) -> pa.Table:
     """Return columns as an Arrow table; raise for one that Arrow has no type for."""
     try:
-        return engines.to_arrow(frame)
-    except engines.UNTYPED as error:
-        if (name := engines.untyped(frame)) is None:
+        return frames.to_arrow(frame)
+    except frames.UNTYPED as error:
+        if (name := frames.untyped(frame)) is None:
             raise
-        raise kinds.unfit(name, str(frame[name].dtype)) from error
+        raise column_checks.unfit(name, str(frame[name].dtype)) from error
 
 
 def _speak(query: Query, first: Callable[[str], str | None]) -> None:
@@ -212,14 +212,14 @@ def _of_pandas(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
     without_nan = {n for n, dtype in needed.dtypes.items() if isinstance(dtype, np.dtype)}
     _check(query, table.schema)
     found = _typed(_in_duckdb(table, query, cast("set[str]", without_nan)), query)
-    answer_ = flavours.flavoured(found, needed, query.nullable)
+    answer_ = pandas_dtypes.flavoured(found, needed, query.nullable)
     for name, own in query.dimensions.items():
         if own is None:
             continue
         dtype = needed.dtypes[own]
         if dtype.kind == "O" or answer_[name].dtype != dtype:
             type_ = table.schema.field(own).type
-            answer_[name] = flavours.as_dtype(found[name], type_, dtype)
+            answer_[name] = pandas_dtypes.as_dtype(found[name], type_, dtype)
     return answer_
 
 
@@ -315,7 +315,9 @@ def _lazy_schema(query: Query, plain: Any) -> dict[str, Any]:
 
 def _of_spark(frame: Any, query: Query) -> Any:
     types = sparks.types(frame)
-    kinds.check(query.kinds, {name: kinds.of_spark(type_) for name, type_ in types.items()})
+    column_checks.check(
+        query.kinds, {name: column_checks.of_spark(type_) for name, type_ in types.items()}
+    )
     found = sparks.queried(frame, query.sql, query.needs, in_order=not query.of_rows)
     if query.guard:
         found = sparks.guarded(found, GUARD, *query.guard.split("{}", 1))
@@ -329,11 +331,13 @@ def _of_spark(frame: Any, query: Query) -> Any:
 
 def _of_relation(relation: duckdb.DuckDBPyRelation, query: Query) -> duckdb.DuckDBPyRelation:
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    kinds.check(query.kinds, {name: kinds.of_duckdb(type_) for name, type_ in types.items()})
+    column_checks.check(
+        query.kinds, {name: column_checks.of_duckdb(type_) for name, type_ in types.items()}
+    )
     plain = relation.project(
         ", ".join(f"{relations.plain(name, types[name])} as {quote(name)}" for name in query.needs)
     )
-    found = engines.queried(plain, query.sql)
+    found = frames.queried(plain, query.sql)
     if query.guard:
         before, after = map(literal, query.guard.split("{}", 1))
         said = f"error({before} || {GUARD} || {after})"

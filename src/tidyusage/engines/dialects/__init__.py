@@ -1,0 +1,1 @@
+"""DuckDB SQL in the words of other engines."""
