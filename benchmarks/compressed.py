@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 import tidyusage as tu
-from tidyusage import compression
+from tidyusage.io import compression
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ import zstandard
 
 import tidyusage as tu
 from conftest import rows
-from tidyusage import compression
 from tidyusage.errors import RecordError
+from tidyusage.io import compression
 
 ENGINES = {
     "pandas": {"backend": "pandas"},

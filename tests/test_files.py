@@ -19,9 +19,9 @@ import pytest
 
 import tidyusage as tu
 from conftest import rows
-from tidyusage import file_kinds, quarantine, sources, spool
 from tidyusage._utils import bounded, machine
 from tidyusage.errors import RecordError, SkippedFileWarning, SourceError
+from tidyusage.io import file_kinds, inputs, rejects, spool
 from tidyusage.plot import saving
 
 ONE = b'{"id": "a", "usage": {"tokens": {"input": 7}}}\n'
@@ -351,7 +351,7 @@ def test_a_line_that_unpacks_to_far_more_than_a_record_is_an_error(tmp_path, opt
 
 @pytest.mark.parametrize("ending", ["gz", "bz2", "xz"])
 def test_a_long_line_after_others_is_found(tmp_path, ending, monkeypatch):
-    monkeypatch.setattr(sources, "LONGEST_LINE", 2**20)
+    monkeypatch.setattr(inputs, "LONGEST_LINE", 2**20)
     data = ONE * 9 + b'{"id": "b", "surface": "' + b"y" * 2**21 + b'"}\n' + ONE
     packed = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending](data)
     (tmp_path / f"usage.{ending}").write_bytes(packed)
@@ -360,7 +360,7 @@ def test_a_long_line_after_others_is_found(tmp_path, ending, monkeypatch):
 
 
 def test_an_array_on_one_line_is_no_long_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "LONGEST_LINE", 2**20)
+    monkeypatch.setattr(inputs, "LONGEST_LINE", 2**20)
     records = [{"id": f"r{n}", "surface": "z" * 2**18} for n in range(8)]
     (tmp_path / "usage.json.gz").write_bytes(gzip.compress(json.dumps(records).encode()))
     assert len(tu.read_usage(tmp_path / "usage.json.gz")) == 8
@@ -383,7 +383,7 @@ def full(monkeypatch):
 
 
 def test_a_full_disk_under_rejects_is_an_error_of_ours(tmp_path, full):
-    full(quarantine)
+    full(rejects)
     (tmp_path / "usage.ndjson").write_bytes(ONE + b"oops\n")
     with pytest.raises(tu.errors.ExportError, match=r"bad' could not be written.*No space left"):
         tu.read_usage(tmp_path / "usage.ndjson", rejects=tmp_path / "bad")

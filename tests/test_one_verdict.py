@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tidyusage as tu
-from tidyusage import jsontext, objects, rejects, sources
+from tidyusage.io import diagnose, inputs, json_text, serialize
 
 NUMBERS = {
     # Text that is a number: blanks around it, a sign, digits, a point, an exponent.
@@ -189,8 +189,8 @@ def test_an_object_beside_others_is_written_as_alone():
         {"id": 1e16},
         {"id": datetime(2026, 1, 1, tzinfo=UTC)},
     ]
-    alone = [objects.lines([record])[0] for record in plain]
-    assert objects.lines([*odd, *plain])[len(odd) :] == alone
+    alone = [serialize.lines([record])[0] for record in plain]
+    assert serialize.lines([*odd, *plain])[len(odd) :] == alone
 
 
 def test_dicts_may_nest_as_deep_as_text(tmp_path):
@@ -326,10 +326,10 @@ SLOW = {
 def test_judging_takes_linear_time(name):
     text = SLOW[name]
     start = perf_counter()
-    sources.SOURCE.match(text)
-    jsontext.shape(text.decode())
-    list(jsontext.records(text.decode()))
-    assert rejects.judge(sources.Place("x", 1), text) is not None
+    inputs.SOURCE.match(text)
+    json_text.shape(text.decode())
+    list(json_text.records(text.decode()))
+    assert diagnose.judge(inputs.Place("x", 1), text) is not None
     assert perf_counter() - start < 60  # quadratic time would be days
 
 

@@ -263,7 +263,7 @@ def test_a_full_disk_says_so(spill, monkeypatch):
     def full(*_):
         raise duckdb.IOException("IO Error: Could not write file: No space left on device")
 
-    monkeypatch.setattr("tidyusage.stored._Store._copy", full)
+    monkeypatch.setattr("tidyusage.io.stored._Store._copy", full)
     with pytest.raises(MemoryLimitError, match=r"no room (?s:.*)temp_directory="):
         tu.read_usage(EXAMPLE, backend="duckdb", temp_directory=spill)
     assert os.listdir(spill) == []

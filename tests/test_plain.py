@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 
 import tidyusage as tu
 from strategies import batches, draws
-from tidyusage import catalogue, scan, sources, spool, wide
+from tidyusage import catalogue
 from tidyusage._utils import connections
 from tidyusage.engines import frames
-from tidyusage.flatten import FAULT, Exact
-from tidyusage.options import Options
-from tidyusage.plain import Plain
+from tidyusage.io import inputs, reader, scan_sql, spool
+from tidyusage.io.options import Options
+from tidyusage.io.parse_sql import FAULT, Exact
+from tidyusage.io.quick_sql import Plain
 from tidyusage.testing import sample_records
 
 # Written as JSON: what may stand where a leaf belongs, rightly or wrongly.
@@ -81,8 +82,8 @@ def holding(field, value):
 def read_by(manner, lines, tmp_path, connection, **options):
     path = tmp_path / "usage.ndjson"
     path.write_text("\n".join(lines))
-    texts = [sources.text(str(path))]
-    query = wide.query(texts, Options("wide", "polars", **options), manner=manner)
+    texts = [inputs.text(str(path))]
+    query = reader.query(texts, Options("wide", "polars", **options), manner=manner)
     table = frames.rows(connection, query, few=len(lines) < connections.FEW)
     whole = pa.schema(  # a faulty date may be none that Python has
         field.with_type(pa.int64()) if pa.types.is_timestamp(field.type) else field
@@ -211,8 +212,8 @@ OBJECTS = [path for path, _, is_list in catalogue.objects() if not is_list and "
 def read_from_memory(records, folder):
     texts = [spool.in_memory(records, str(folder))]
     with connections.connect() as connection:
-        scan.attach(connection, texts)
-        return wide.read_plain(connection, texts, Options("wide", "polars"))
+        scan_sql.attach(connection, texts)
+        return reader.read_plain(connection, texts, Options("wide", "polars"))
 
 
 def was_plain(records, folder):

@@ -25,18 +25,19 @@ def test_the_version_is_that_of_the_package():
     assert tu.__version__ == version("tidyusage")
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [("flatten", "flatten_usage"), ("read", "read_usage"), ("export", "export_usage")],
-)
-def test_a_module_that_is_called_names_the_function(name, meant):
-    with pytest.raises(TypeError, match=f"not a function. Did you mean '{meant}'"):
-        getattr(tu, name)([])
+def test_a_module_that_is_called_names_the_function():
+    with pytest.raises(TypeError, match="Did you mean 'export_usage'"):
+        tu.export([])
 
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("fetch", "fetch_usage"), ("cost", "cost_by"), ("activ_users", "active_users")],
+    [
+        ("flatten", "flatten_usage"),
+        ("read", "read_usage"),
+        ("cost", "cost_by"),
+        ("activ_users", "active_users"),
+    ],
 )
 def test_an_unknown_name_suggests_the_nearest(name, meant):
     with pytest.raises(AttributeError, match=f"no attribute '{name}'. Did you mean '{meant}'"):

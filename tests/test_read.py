@@ -21,7 +21,7 @@ import pytest
 
 import tidyusage as tu
 from conftest import BACKENDS, present, rows
-from tidyusage import rejects
+from tidyusage.io import diagnose
 from tidyusage.testing import sample_records
 
 RECORDS = [
@@ -79,7 +79,7 @@ def held(frame):
 def clean_data_is_not_judged(request, monkeypatch):
     """Nothing in this file is judged record by record: clean data never enters rejects.py."""
     calls = []
-    monkeypatch.setattr(rejects, "judge", lambda *args, **kwargs: calls.append(args))
+    monkeypatch.setattr(diagnose, "judge", lambda *args, **kwargs: calls.append(args))
     yield
     assert not calls
 

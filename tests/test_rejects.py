@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import tidyusage as tu
 from conftest import rows
 from strategies import draws, records
-from tidyusage import rejects, sources, wide
 from tidyusage._utils import connections
 from tidyusage.errors import OptionError
-from tidyusage.options import Options
-from tidyusage.sources import Batch, Place, Text
+from tidyusage.io import diagnose, inputs, reader
+from tidyusage.io.inputs import Batch, Place, Text
+from tidyusage.io.options import Options
 
 GOOD = '{"id": "good", "usage": {"tokens": {"input": 1}}}'
 # line, path, a piece of what was expected, a piece of what was found
@@ -256,7 +256,7 @@ LEGAL = {
 
 @pytest.mark.parametrize("name", LEGAL)
 def test_what_is_legal_is_read_and_not_judged(monkeypatch, name):
-    monkeypatch.setattr(rejects, "judge", lambda *_, **__: pytest.fail("clean data was judged"))
+    monkeypatch.setattr(diagnose, "judge", lambda *_, **__: pytest.fail("clean data was judged"))
     text, column, value = LEGAL[name]
     (row,) = rows(tu.flatten_usage(text))
     assert row[column] == value
@@ -346,10 +346,10 @@ def test_the_fast_path_and_the_judge_agree(path, value):
     line = (text if path.startswith("id") else f'{{"id": "r", {text[1:]}').encode()
     row = (Place("x", 1), line)
     with tempfile.TemporaryDirectory() as folder, connections.connect() as connection:
-        judge = wide._Judge(connection, Options(), os.path.join(folder, "one"))
+        judge = reader._Judge(connection, Options(), os.path.join(folder, "one"))
         reading, _ = judge.attempt(Batch(Text("x", "x"), found=[row]))
     accepted = reading is not None and not reading.rejects
-    assert (rejects.judge(*row) is None) == accepted
+    assert (diagnose.judge(*row) is None) == accepted
 
 
 @settings(max_examples=draws(15), deadline=None)
@@ -575,7 +575,7 @@ def test_a_default_currency_that_meets_another_is_named():
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_lines_are_counted_on_from_block_to_block(tmp_path, monkeypatch, packed):
-    monkeypatch.setattr(sources, "_LINES", 1)  # a batch is then one block of 64 kB
+    monkeypatch.setattr(inputs, "_LINES", 1)  # a batch is then one block of 64 kB
     lines = [json.dumps({"id": f"r{number}", "surface": "x" * 50}) for number in range(9_000)]
     lines[3_000] = "oops"
     lines[6_000] = ""

@@ -9,8 +9,8 @@ import pytest
 
 import tidyusage as tu
 from conftest import rows
-from tidyusage import remote
 from tidyusage.errors import MissingExtraError, RecordError, SkippedFileWarning, SourceError
+from tidyusage.io import remote
 
 
 def line(id_):

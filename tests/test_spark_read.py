@@ -21,7 +21,7 @@ from test_read import TEXTS
 from test_rejects import FAULTS, as_bytes
 from tidyusage import catalogue
 from tidyusage.errors import MissingExtraError, OptionError, RecordError, SourceError
-from tidyusage.options import Options
+from tidyusage.io.options import Options
 from tidyusage.testing import sample_records
 
 pytestmark = [

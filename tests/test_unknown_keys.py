@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 import tidyusage as tu
-from tidyusage import unknown
+from tidyusage.io import unknown_keys
 
 COUNT = 5_000
 PACKINGS = ("lines", "array", "page", "pretty", "gzip", "dicts")
@@ -96,5 +96,5 @@ def test_each_of_many_files_is_looked_at_from_end_to_end(tmp_path):
 
 def test_thinning_keeps_lines_at_equal_distances():
     # Wanted are 3: at the sixth every other one goes, and from there on every second line counts.
-    assert unknown._thinned(map(str.encode, "0123456789"), 3) == list(map(str.encode, "02468"))
-    assert unknown._thinned(map(str.encode, "01234"), 3) == list(map(str.encode, "01234"))
+    assert unknown_keys._thinned(map(str.encode, "0123456789"), 3) == list(map(str.encode, "02468"))
+    assert unknown_keys._thinned(map(str.encode, "01234"), 3) == list(map(str.encode, "01234"))

@@ -12,6 +12,8 @@ from tidyusage.accessor import usage
 from tidyusage.api import fetch_usage, iter_usage
 from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.export import export_usage
+from tidyusage.io.read import load_example, read_usage
+from tidyusage.io.records import flatten_usage
 from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
 from tidyusage.metrics import (
     acceptance_rate,
@@ -45,8 +47,6 @@ from tidyusage.prepare import (
     restatements,
     with_person,
 )
-from tidyusage.read import load_example, read_usage
-from tidyusage.records import flatten_usage
 from tidyusage.reporting import report
 from tidyusage.restore import restore
 from tidyusage.tables import table
@@ -126,7 +126,7 @@ def __getattr__(name: str) -> _Any:
 
 
 class _Uncallable(_ModuleType):
-    """A submodule that is easily taken for a function, as in `tu.flatten(records)`."""
+    """A submodule that is easily taken for a function, as in `tu.export(frame)`."""
 
     def __call__(self, *_args: object, **_options: object) -> _Any:
         name = self.__name__.rpartition(".")[2]
@@ -135,5 +135,4 @@ class _Uncallable(_ModuleType):
         )
 
 
-for _name in ("export", "flatten", "read"):
-    _modules[f"tidyusage.{_name}"].__class__ = _Uncallable
+_modules["tidyusage.export"].__class__ = _Uncallable

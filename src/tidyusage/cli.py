@@ -14,7 +14,7 @@ from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.console import height, plainly, records, show
 from tidyusage.engines import frames
 from tidyusage.errors import counted
-from tidyusage.places import expand
+from tidyusage.io.paths import expand
 from tidyusage.questions import (
     MemoryLimit,
     TempDirectory,

@@ -124,7 +124,7 @@ def source(sources: list[str]) -> list[str] | IO[bytes]:
 
 def records(sources: list[str], options: dict[str, Any]) -> Any:
     """Read what a command is given: a table, or where memory is to be bounded a relation."""
-    from tidyusage import read
+    from tidyusage.io import read
 
     bounds = options.get("memory_limit"), options.get("temp_directory")
     backend = "pyarrow" if bounds == (None, None) else "duckdb"

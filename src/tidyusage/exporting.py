@@ -130,10 +130,10 @@ def _limit_of(sources: list[str]) -> str | None:
 
 def _size(sources: list[str]) -> int:
     """Return how many bytes of text there are, about."""
-    from tidyusage import places, remote
+    from tidyusage.io import paths, remote
 
     local = [one for one in sources if not remote.is_address(one)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # reading warns of files that are skipped
-        found = list(places.files(local)) if local else []
+        found = list(paths.files(local)) if local else []
     return sum(os.path.getsize(path) * (_RATIO if path.endswith(_PACKED) else 1) for path in found)

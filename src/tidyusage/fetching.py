@@ -106,9 +106,9 @@ def fetch(
 
 def _pages(into: str) -> dict[str, int]:
     """Return the pages that a folder has, with how many records are on each."""
-    from tidyusage import manifest
+    from tidyusage.io import fetch_manifest
 
-    return {page.file: page.records for run in manifest.read(into) for page in run.pages}
+    return {page.file: page.records for run in fetch_manifest.read(into) for page in run.pages}
 
 
 def _pairs(params: list[str]) -> dict[str, list[str] | str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tidyusage.api.bars import Bar
     from tidyusage.api.plan import Plan
-    from tidyusage.manifest import Run
+    from tidyusage.io.fetch_manifest import Run
 
 # What a service says to a cursor that it no longer knows.
 _EXPIRED: Final = frozenset({400, 404, 410, 422})

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import sources
 from tidyusage.api.plan import BASE_URL, plan
 from tidyusage.api.query import queries
 from tidyusage.api.secret import guards_token
-from tidyusage.assemble import assemble
 from tidyusage.errors import OptionError, known_options
-from tidyusage.options import Options
-from tidyusage.places import expand, files
+from tidyusage.io import inputs
+from tidyusage.io.assemble import assemble
+from tidyusage.io.options import Options
+from tidyusage.io.paths import expand, files
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from tidyusage.api.plan import Plan
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
     from tidyusage.typing import (
         Backend,
         Duplicates,
@@ -193,7 +193,7 @@ def _landed(made: Plan, folder: str) -> list[Text]:
 
     home = os.path.join(folder, "fetched")
     collect(made, home, goes_on=False)
-    return [sources.text(path, label) for path, label in _pages(home)]
+    return [inputs.text(path, label) for path, label in _pages(home)]
 
 
 def _pages(home: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """A folder in which pages land: each whole or not at all, and a manifest that says which.
 
-`tidyusage.manifest` reads what is written here.
+`tidyusage.io.fetch_manifest` reads what is written here.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from tidyusage import manifest
 from tidyusage.api.query import Query
 from tidyusage.errors import OptionError, SourceError
-from tidyusage.manifest import Entry, Run
+from tidyusage.io import fetch_manifest
+from tidyusage.io.fetch_manifest import Entry, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,7 +100,7 @@ class Landing:
                 os.remove(os.path.join(folder, name))
 
     def _note(self, **event: Any) -> None:
-        path = os.path.join(self.folder, manifest.NAME)
+        path = os.path.join(self.folder, fetch_manifest.NAME)
         with open(path, "ab") as stream:
             stream.write(orjson.dumps(event) + b"\n")
             stream.flush()
@@ -125,7 +125,7 @@ def landing(folder: str) -> Iterator[Landing]:
         ) from None
     with lock:
         _cut_unfinished_line(folder)
-        runs, names = manifest.read(folder), manifest.names(folder)
+        runs, names = fetch_manifest.read(folder), fetch_manifest.names(folder)
         for name in set(names).difference(run.name for run in runs):
             shutil.rmtree(os.path.join(folder, name), ignore_errors=True)  # void since a kill
         numbers = (int(name.partition("-")[0]) for name in names)
@@ -173,7 +173,7 @@ def _is_whole(path: str, page: Entry) -> bool:
 
 def _cut_unfinished_line(folder: str) -> None:
     """Remove what a killed fetch began to write."""
-    path = os.path.join(folder, manifest.NAME)
+    path = os.path.join(folder, fetch_manifest.NAME)
     if not os.path.exists(path):
         return
     with open(path, "rb+") as stream:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from tidyusage import jsontext
-from tidyusage.envelope import is_partial, next_cursor
 from tidyusage.errors import ApiError
+from tidyusage.io import json_text
+from tidyusage.io.api_pages import is_partial, next_cursor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Iterator
@@ -46,7 +46,7 @@ class Page:
             return
         label = orjson.dumps(self.query.label()).decode()
         text = self.body.decode("utf-8", "surrogatepass")
-        for found in jsontext.page_entries(text):
+        for found in json_text.page_entries(text):
             yield _with_source(found.text, label).encode("utf-8", "surrogatepass") + b"\n"
 
     def _labelled(self, record: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from tidyusage.errors import OptionError, is_count
-from tidyusage.flatten import TIMESTAMP
+from tidyusage.io.parse_sql import TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

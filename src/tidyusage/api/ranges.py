@@ -11,7 +11,7 @@ from tidyusage.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tidyusage.manifest import Run
+    from tidyusage.io.fetch_manifest import Run
     from tidyusage.typing import Every
 
 _DAY: Final = dt.timedelta(days=1)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import flatten
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, literal, quote, trimmed
 from tidyusage.engines import column_checks, frames
 from tidyusage.engines import spark as sparks
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
+from tidyusage.io import parse_sql
 
 if TYPE_CHECKING:
     from tidyusage.metrics.time import Periods
@@ -133,7 +133,7 @@ def _amount(column: str, types: pa.Schema) -> str:
     is_none = f"{text} is not null and lower({text}) <> 'nan' and not {is_finite}"
     hint = "Bring it to a number first: tidyusage does not guess what separates thousands."
     fault = _fault(column, text, "is no number", hint)
-    return f"case when {is_none} then {fault} else nullif({number}, {flatten.NAN}) end"
+    return f"case when {is_none} then {fault} else nullif({number}, {parse_sql.NAN}) end"
 
 
 def _window(columns: Mapping[str, str], types: pa.Schema, periods: Periods) -> tuple[str, str]:
@@ -172,8 +172,8 @@ def _date(column: str, types: pa.Schema, *, month: bool) -> tuple[str, str, str]
     is_month = f"coalesce(regexp_full_match({text}, {literal(_MONTH)}), false)"
     is_month = is_month if month else "false"
     whole = f"case when {is_month} then {text} || '-01' else {text} end"
-    is_iso = f"regexp_full_match({whole}, {literal(flatten.TIMESTAMP)})"
-    parsed = f"timezone('UTC', {flatten.timestamp(f'({whole})')})"
+    is_iso = f"regexp_full_match({whole}, {literal(parse_sql.TIMESTAMP)})"
+    parsed = f"timezone('UTC', {parse_sql.timestamp(f'({whole})')})"
     hint = "Write dates as 2026-01-31, or months as 2026-01." if month else "Write 2026-01-31."
     fault = _fault(column, text, "is no date", hint)
     is_none = f"{text} is not null and (not {is_iso} or {parsed} is null)"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage._utils.atomic import replacing
 from tidyusage._utils.htmltext import json_text, script_text
 from tidyusage.errors import OptionError, SourceError
-from tidyusage.places import expand
+from tidyusage.io.paths import expand
 from tidyusage.plot.draw import altair, vega
 
 if TYPE_CHECKING:

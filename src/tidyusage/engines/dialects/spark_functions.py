@@ -18,7 +18,7 @@ IN_UTC: Final = (
 # sqlglot takes the length of a list for that of a text.
 LENGTH: Final = re.compile(r"\blen\(")
 SIZE: Final = "tu__size"
-# What `tidyusage.spark.manner` asks of text and of values with their types.
+# What `tidyusage.io.spark.typed_sql` asks of text and of values with their types.
 INSTANT: Final = "tu__instant"
 NO_TEXT: Final = "tu__no_text"
 MEMBERS: Final = "tu__members"

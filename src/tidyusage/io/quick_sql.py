@@ -3,7 +3,7 @@
 Nearly every record is plain: its text is text, its dates end in Z, its charges are whole.  So text
 comes in as VARCHAR, which costs DuckDB half of JSON, and values are cast, so that what cannot be
 one ends the query.  A row is marked if what it holds may have been no text, or is written in a way
-that needs more care.  A row without a mark is what `tidyusage.flatten.Exact` makes of its record;
+that needs more care.  A row without a mark is what `io.parse_sql.Exact` makes of its record;
 a marked one may be right or wrong.
 """
 
@@ -13,7 +13,7 @@ from typing import ClassVar, Final
 from tidyusage import catalogue
 from tidyusage._utils.sql import literal, quote
 from tidyusage.catalogue import LISTS, Field, Tree
-from tidyusage.flatten import (
+from tidyusage.io.parse_sql import (
     COUNTS,
     NAN,
     Exact,
@@ -134,7 +134,7 @@ class Plain(Exact):
 
 
 class Loose(Plain):
-    """The quick query over `tidyusage.memory`: an object without members may have been none."""
+    """The quick query over `tidyusage.io.memory`: an object without members may have been none."""
 
     __slots__ = ()
 

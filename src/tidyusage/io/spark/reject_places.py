@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from tidyusage import rejects
-from tidyusage.flatten import FAULT
-from tidyusage.sources import Place
-from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
+from tidyusage.io import diagnose
+from tidyusage.io.inputs import Place
+from tidyusage.io.parse_sql import FAULT
+from tidyusage.io.spark.typed_sql import FILE, LINE, PLACE, PLACES, START
 
 if TYPE_CHECKING:
-    from tidyusage.quarantine import Reject
+    from tidyusage.io.rejects import Reject
 
 # What the other engines read, and what none but Spark looks for where no field is.
 _UNNAMED: Final = (
@@ -35,8 +35,8 @@ def refused(rows: Any, read: Any, *, from_frame: bool, currency: str | None) -> 
         place = _place(row, lines, from_frame=from_frame)
         text = bytes(row[LINE]).strip(b" \t\r\n")
         judged.append(
-            rejects.judge(place, text, currency=currency)
-            or rejects.refused(place, text, _UNNAMED, "Spark")
+            diagnose.judge(place, text, currency=currency)
+            or diagnose.refused(place, text, _UNNAMED, "Spark")
         )
     return judged
 

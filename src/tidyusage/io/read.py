@@ -8,18 +8,20 @@ import sys
 from importlib.resources import as_file, files
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from tidyusage import flat_files, manifest, places, quarantine, remote, spool
 from tidyusage._utils import bounded
-from tidyusage.assemble import assemble
 from tidyusage.errors import known_options
-from tidyusage.options import Options
-from tidyusage.spark import read as sparks
+from tidyusage.io import fetch_manifest, flat_files, remote, spool
+from tidyusage.io import paths as places
+from tidyusage.io import rejects as quarantine
+from tidyusage.io.assemble import assemble
+from tidyusage.io.options import Options
+from tidyusage.io.spark import read as sparks
 
 if TYPE_CHECKING:
     import duckdb
     from pyspark.sql import SparkSession
 
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
     from tidyusage.typing import (
         Backend,
         Duplicates,
@@ -168,11 +170,11 @@ def read_usage(
         return sparks.from_files(source, options)
     if any(map(remote.is_address, [source] if isinstance(source, str) else _listed(source))):
         return _from_addresses(source, options)
-    found = (path for path in places.files(source) if os.path.basename(path) != manifest.NAME)
+    found = (path for path in places.files(source) if os.path.basename(path) != fetch_manifest.NAME)
     paths = [path for path in found if not quarantine.is_same(path, options.rejects)]
     if flat := flat_files.find(paths):
         return flat_files.read(flat, options)
-    manifest.warn_of_gaps(paths)
+    fetch_manifest.warn_of_gaps(paths)
     return assemble(
         lambda folder: [text for path in paths for text in spool.texts_of(path, folder)], options
     )

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage import catalogue
 from tidyusage.catalogue import FIELDS, LISTS, SOURCE, Field
 from tidyusage.engines.spark import quoted, text
-from tidyusage.flatten import member
-from tidyusage.spark import strangers
-from tidyusage.spark.manner import BROKEN, EXTRA, LINE, LOOK
+from tidyusage.io.parse_sql import member
+from tidyusage.io.spark import new_keys
+from tidyusage.io.spark.typed_sql import BROKEN, EXTRA, LINE, LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +61,7 @@ def records(
         *map(quoted, kept),
         *keys,
         *([_remote_data()] if remote_data else []),
-        *([f"{strangers.query(_JSON, source=source)} as {EXTRA}"] if unknown else []),
+        *([f"{new_keys.query(_JSON, source=source)} as {EXTRA}"] if unknown else []),
         f"{is_broken} as {BROKEN}",
         f"{_look(fields)} as {LOOK}",
     )

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-from tidyusage import compression, jsontext, sources
 from tidyusage.engines.spark import text
 from tidyusage.errors import OptionError, RecordError, SourceError
-from tidyusage.places import expand
-from tidyusage.spark.manner import FILE, LINE, PLACE, PLACES, START
-from tidyusage.spark.raw import WHOLE
+from tidyusage.io import compression, inputs, json_text
+from tidyusage.io.paths import expand
+from tidyusage.io.spark.raw import WHOLE
+from tidyusage.io.spark.typed_sql import FILE, LINE, PLACE, PLACES, START
 
 if TYPE_CHECKING:
     from tidyusage.typing import Path
@@ -78,13 +78,13 @@ def lines(session: Any, places: list[str], rejects: Path | None) -> Lines:
             f"{_named(places)} holds a file that is packed, though its name does not say so.",
             "Spark goes by names: end them in .gz or .zst.",
         )
-    shape = jsontext.shape("\n".join(head))
+    shape = json_text.shape("\n".join(head))
     is_whole = shape in {"array", "objects"} or (shape != "lines" and not _is_json(head[0]))
     rows = _text(session, places, rejects, whole=is_whole)
     line = _LISTED if shape == "objects" else _WITHOUT_BOM
     read = _placed(rows, "_metadata.file_path", "_metadata.file_block_start", line)
     records = _lines(read) if shape == "lines" else _records(read)
-    has_source = bool(sources.SOURCE.match("\n".join(head).encode()))
+    has_source = bool(inputs.SOURCE.match("\n".join(head).encode()))
     return Lines(read, records, max(map(len, head), default=1), has_source)
 
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from tidyusage import compression
 from tidyusage.errors import OptionError, SkippedFileWarning, SourceError, warn
+from tidyusage.io import compression
 
 SUFFIXES: Final = (".json", ".ndjson", ".jsonl", ".parquet", ".zip")
 STANDARD_INPUT: Final = "-"

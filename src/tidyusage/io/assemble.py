@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from tidyusage import catalogue, lazy, quarantine, scan, stored, unknown, wide
+from tidyusage import catalogue
 from tidyusage._utils import bounded, connections, progress
 from tidyusage._utils.sql import FRAME
 from tidyusage.engines import frames, spark_sessions
+from tidyusage.io import lazy, reader, rejects, scan_sql, stored, unknown_keys
 
 if TYPE_CHECKING:
     import duckdb
 
-    from tidyusage.options import Options
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
+    from tidyusage.io.options import Options
 
 Spool = Callable[[str], "list[Text]"]
 
@@ -72,13 +73,13 @@ def _layout_table(
 ) -> pa.Table:
     """Read texts, say what is odd about them, and return the layout."""
     frames.prepare(connection, options.backend or "pandas")
-    reading = wide.read(connection, texts, options)
+    reading = reader.read(connection, texts, options)
     if options.unknown == "warn":
-        unknown.warn(connection, texts)
+        unknown_keys.warn(connection, texts)
     elif options.unknown == "raise":
-        unknown.refuse(connection, texts)
-    quarantine.report(reading.rejects, options.rejects)
-    scan.warn_of_pages(connection, texts, is_sifted=reading.is_sifted)
+        unknown_keys.refuse(connection, texts)
+    rejects.report(reading.rejects, options.rejects)
+    scan_sql.warn_of_pages(connection, texts, is_sifted=reading.is_sifted)
     table = _without_duplicates(connection, reading.table, options)
     _warn_of_charge_types(table)
     if options.layout != "wide":

@@ -2,7 +2,7 @@
 
 What DuckDB makes of it is looser than what it makes of a file: of 5 where an object belongs it
 makes an object without members, and of {} where a list belongs, nothing.  The former is marked
-by `tidyusage.plain.Loose`, the latter is refused here; either is then read from a file.
+by `tidyusage.io.quick_sql.Loose`, the latter is refused here; either is then read from a file.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import objects
 from tidyusage.catalogue import LISTS
-from tidyusage.jsontext import LONGEST
+from tidyusage.io import serialize
+from tidyusage.io.json_text import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Lines:
 
     def open(self) -> IO[bytes]:
         """Open the lines as a file is opened."""
-        batches = (b"\n".join([*objects.lines(batch), b""]) for batch in self._batches())
+        batches = (b"\n".join([*serialize.lines(batch), b""]) for batch in self._batches())
         return io.BufferedReader(_Stream(batches))
 
     def are_few(self) -> bool:
@@ -49,7 +49,7 @@ class Lines:
 
     def sample(self, count: int) -> list[bytes]:
         """Return about so many lines from all over."""
-        return objects.lines(self._records[:: -(-len(self._records) // count) or 1])
+        return serialize.lines(self._records[:: -(-len(self._records) // count) or 1])
 
     def _batches(self) -> Iterator[Sequence[object]]:
         for start in range(0, len(self._records), _BATCH):
@@ -60,8 +60,8 @@ def _array(records: Sequence[Any]) -> pa.Array[Any]:
     """Return records as one text of Arrow, without a copy."""
     if not _are_fit(records):
         raise ValueError("a record that is no dict, or a list that is none")
-    text = objects.array(records)
-    if len(text) > LONGEST and max(map(len, objects.lines(records))) > LONGEST:
+    text = serialize.array(records)
+    if len(text) > LONGEST and max(map(len, serialize.lines(records))) > LONGEST:
         raise ValueError("a record that is too long")
     ends = struct.pack("=qq", 0, len(text))
     return pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(text))

@@ -1,7 +1,7 @@
 """Records that are more than memory holds: read once into a file of wide rows, and asked there.
 
-What `tidyusage.wide` does with a table in memory is done with a file of Parquet here, in the folder
-of a DuckDB with a limit.  A record's place in that file is its place in the texts.
+What `io.reader` does with a table in memory is done with a file of Parquet here, in the folder of a
+DuckDB with a limit.  A record's place in that file is its place in the texts.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import catalogue, lazy, quarantine, scan, unknown, wide
+from tidyusage import catalogue
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import literal, quote, same, values
 from tidyusage.engines import frames
-from tidyusage.flatten import FAULT, Exact
-from tidyusage.plain import Plain
+from tidyusage.io import lazy, reader, scan_sql, unknown_keys
+from tidyusage.io import rejects as quarantine
+from tidyusage.io.parse_sql import FAULT, Exact
+from tidyusage.io.quick_sql import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import duckdb
 
-    from tidyusage.options import Options
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
+    from tidyusage.io.options import Options
 
 _PLACE: Final = "file_row_number"
 _NOT_PLAIN: Final = "tidyusage: a record needs a closer look"
@@ -72,14 +74,14 @@ class _Store:
         """Return the file of all records that stay, once all that is odd has been said."""
         connection, options = self.home.connection, self.options
         if options.unknown == "raise":
-            unknown.refuse(connection, texts)
+            unknown_keys.refuse(connection, texts)
         rejects = quarantine.Spilled(self._path("rejects.ndjson"))
         path, is_sifted = self._written(texts, rejects)
         if options.unknown == "warn":
-            unknown.warn(connection, texts)
+            unknown_keys.warn(connection, texts)
         quarantine.report(rejects, options.rejects)
         rejects.clear()
-        scan.warn_of_pages(connection, texts, is_sifted=is_sifted)
+        scan_sql.warn_of_pages(connection, texts, is_sifted=is_sifted)
         shutil.rmtree(self._path("texts"))
         path = self._without_older(path, has_faults=FAULT in connection.read_parquet(path).columns)
         _warn_of_charge_types(connection, path)
@@ -97,29 +99,31 @@ class _Store:
             self._sifted(texts, path, rejects)
         return path, is_sifted
 
-    def _copied(self, texts: list[Text], path: str, manner: type[Exact]) -> wide.Refusal | None:
+    def _copied(self, texts: list[Text], path: str, manner: type[Exact]) -> reader.Refusal | None:
         """Write wide rows; or return why they cannot be read, or not in such a manner."""
         if not texts:
-            return wide.Refusal("nothing", of_text=True)
-        rows = wide.query(texts, self.options, manner=manner)
+            return reader.Refusal("nothing", of_text=True)
+        rows = reader.query(texts, self.options, manner=manner)
         if manner is Plain:
             looked_at = f"case when {FAULT} then error({literal(_NOT_PLAIN)}) else true end"
             rows = f"select * exclude ({FAULT}) from ({rows}) where {looked_at}"
         if self.options.keeps_unknown:
-            rows = f"select * from ({rows}) positional join ({unknown.query(texts)})"
+            rows = f"select * from ({rows}) positional join ({unknown_keys.query(texts)})"
         try:
             self._copy(rows, path)
-        except wide.refusals() as error:
+        except reader.refusals() as error:
             if bounded.is_full(error):
                 raise
-            refused = wide.refusal(error)
+            refused = reader.refusal(error)
             return refused._replace(of_text=refused.of_text and _NOT_PLAIN not in refused.reason)
         return None
 
     def _is_whole(self, texts: list[Text], path: str, rejects: quarantine.Spilled) -> bool:
         """Tell whether each record became a row; those with faults are rejects."""
         rows, faults = self._counts(path)
-        if wide.is_doubtful(texts, rows) or wide.may_hold_long_records(self.home.connection, texts):
+        if reader.is_doubtful(texts, rows) or reader.may_hold_long_records(
+            self.home.connection, texts
+        ):
             return False
         if not faults:
             return True
@@ -127,10 +131,10 @@ class _Store:
         places = self.home.connection.sql(marked).to_arrow_table()[_PLACE].to_numpy()
         batches, end = chain.from_iterable(text.batches() for text in texts), 0
         try:
-            for place, found in wide.looked_at(batches, places, self.options):
+            for place, found in reader.looked_at(batches, places, self.options):
                 rejects.extend(found)
                 end = place
-        except wide.Nested:
+        except reader.Nested:
             return False
         return end == rows
 
@@ -145,10 +149,10 @@ class _Store:
         """Write the records that can be read, batch by batch."""
         from pyarrow import parquet
 
-        schema = wide.nothing(self.options).schema
+        schema = reader.nothing(self.options).schema
         connection, folder, _ = self.home
         with parquet.ParquetWriter(path, schema) as writer:
-            for _, reading in wide.readings(connection, texts, self.options, folder):
+            for _, reading in reader.readings(connection, texts, self.options, folder):
                 if reading.table.num_rows:
                     writer.write_table(reading.table.select(schema.names).cast(schema))
                 rejects.extend(reading.rejects)

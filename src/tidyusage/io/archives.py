@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from tidyusage.errors import RecordError, SourceError
-from tidyusage.places import is_data_file, is_hidden, warn_of_skipped
+from tidyusage.io.paths import is_data_file, is_hidden, warn_of_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

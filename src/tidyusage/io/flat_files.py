@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
 
-from tidyusage import catalogue, compression, layouts, lazy, places, schema, sources, spool
+from tidyusage import catalogue, layouts, schema
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.engines import frames, spark_sessions
 from tidyusage.engines.columns import columns, types
 from tidyusage.errors import OptionError, RecordError, SourceError, UsageError
+from tidyusage.io import compression, inputs, lazy, spool
+from tidyusage.io import paths as places
 from tidyusage.restore import restore
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from tidyusage.options import Options
+    from tidyusage.io.options import Options
 
 _HEAD: Final = 1 << 20
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -96,7 +98,7 @@ def read(files: Sequence[FlatFile], options: Options, *, is_temporary: bool = Fa
 def _flat_file(path: str, label: str) -> FlatFile | None:
     if not os.path.isfile(path):
         return None
-    if sources.is_parquet(path, label):
+    if inputs.is_parquet(path, label):
         return FlatFile(path, label) if _is_flat_parquet(path) else None
     head = _head(path)
     start = head.lstrip()[:1]
@@ -151,7 +153,7 @@ def _head(path: str) -> str:
             head = stream.read(_HEAD)
     except compression.ERRORS:
         return ""
-    return head.removeprefix(sources.BOM).decode("utf-8", "replace")
+    return head.removeprefix(inputs.BOM).decode("utf-8", "replace")
 
 
 def _header(head: str) -> tuple[str, tuple[str, ...]]:

@@ -12,14 +12,15 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidyusage import catalogue, jsontext
+from tidyusage import catalogue
 from tidyusage.catalogue import Field, Tree
-from tidyusage.flatten import COUNT_LEVELS, TIMESTAMP
-from tidyusage.jsontext import LONGEST, PROBLEM
-from tidyusage.quarantine import Reject
+from tidyusage.io import json_text
+from tidyusage.io.json_text import LONGEST, PROBLEM
+from tidyusage.io.parse_sql import COUNT_LEVELS, TIMESTAMP
+from tidyusage.io.rejects import Reject
 
 if TYPE_CHECKING:
-    from tidyusage.sources import Place
+    from tidyusage.io.inputs import Place
 
 NUMBER: Final = r"[ \t\n\v\f\r]*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[ \t\n\v\f\r]*"
 _NUMBER: Final = re.compile(NUMBER)
@@ -74,7 +75,7 @@ def _integer(digits: str) -> int | _LongInteger:
     return made
 
 
-_HOOKS: Final = jsontext.Hooks(_object, _integer, _Constant)
+_HOOKS: Final = json_text.Hooks(_object, _integer, _Constant)
 
 
 def judge(place: Place, text: bytes, *, currency: str | None = None) -> Reject | None:
@@ -93,7 +94,7 @@ def judge(place: Place, text: bytes, *, currency: str | None = None) -> Reject |
 
 def holds_records(text: bytes) -> bool:
     """Return whether a text is not a record, but an API page of records."""
-    return b'"result"' in text and jsontext.is_page(_parsed(text)[0])
+    return b'"result"' in text and json_text.is_page(_parsed(text)[0])
 
 
 def refused(place: Place, text: bytes, reason: str, engine: str = "DuckDB") -> Reject:
@@ -139,8 +140,8 @@ def _loads(text: str) -> Any:
     if isinstance(failure, json.JSONDecodeError) and not _LENIENT.search(text):
         raise failure
     try:
-        value, end = jsontext.decode(text, 0, _HOOKS)
-    except jsontext.Malformed as malformed:
+        value, end = json_text.decode(text, 0, _HOOKS)
+    except json_text.Malformed as malformed:
         end = malformed.offset
     else:
         if not text[end:].strip(" \t\r\n"):

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import pyarrow as pa
 
-from tidyusage import jsontext, rejects, scan, unknown
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import quote
 from tidyusage.engines import frames
-from tidyusage.flatten import FAULT, FAULT_AT, Exact
-from tidyusage.plain import Loose, Plain
-from tidyusage.sources import Batch, Row, Text
+from tidyusage.io import diagnose, json_text, scan_sql, unknown_keys
+from tidyusage.io.inputs import Batch, Row, Text
+from tidyusage.io.parse_sql import FAULT, FAULT_AT, Exact
+from tidyusage.io.quick_sql import Loose, Plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import duckdb
 
-    from tidyusage.options import Options
-    from tidyusage.quarantine import Reject
+    from tidyusage.io.options import Options
+    from tidyusage.io.rejects import Reject
 
 _PIECE: Final = 4_096
 _UNNAMED: Final = "a value that the schema does not allow"
@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     """
 
     table: pa.Table
-    rejects: list[Reject]
+    diagnose: list[Reject]
     faulty: frozenset[int] = frozenset()
     is_sifted: bool = False
 
@@ -56,7 +56,7 @@ class Refusal(NamedTuple):
 
 def read(connection: duckdb.DuckDBPyConnection, texts: Sequence[Text], options: Options) -> Reading:
     """Read texts in one go; if that is refused, read them batch by batch."""
-    scan.attach(connection, texts)
+    scan_sql.attach(connection, texts)
     table = read_plain(connection, texts, options)
     if not isinstance(table, pa.Table) and any(text.lines is not None for text in texts):
         texts, table = [text.on_disk() for text in texts], None
@@ -83,12 +83,14 @@ def may_hold_long_records(connection: duckdb.DuckDBPyConnection, texts: Sequence
 
     A page may be of any length, so DuckDB reads what is on it whatever its length.
     """
-    paged = [text for text in texts if text.shape in scan.PAGED and text.size() > jsontext.LONGEST]
+    paged = [
+        text for text in texts if text.shape in scan_sql.PAGED and text.size() > json_text.LONGEST
+    ]
     if not paged:
         return False
-    longest = f"select max(strlen(cast(j as varchar))) from ({scan.whole(paged)})"
+    longest = f"select max(strlen(cast(j as varchar))) from ({scan_sql.whole(paged)})"
     ((most,),) = connection.sql(longest).fetchall()
-    return most is not None and most > jsontext.LONGEST
+    return most is not None and most > json_text.LONGEST
 
 
 def _parted(table: pa.Table, batches: Iterable[Batch], options: Options) -> Reading | None:
@@ -134,9 +136,9 @@ def looked_at(
         within = {int(place) - first for place in marked[low:high]}
         found = []
         for row in compress(batch.rows(), map(within.__contains__, count())) if within else ():
-            reject = rejects.judge(*row, currency=options.default_currency)
+            reject = diagnose.judge(*row, currency=options.default_currency)
             # Without a fault, the row is not this record's: others came of a page.
-            if reject is None or rejects.holds_records(row[1]):
+            if reject is None or diagnose.holds_records(row[1]):
                 raise Nested
             found.append(reject)
         yield end, found
@@ -153,7 +155,7 @@ def query(
     """Return the query from texts to the columns of wide that the layout needs."""
     parts = []
     for from_frame, group in groupby(texts, lambda text: text.from_frame):
-        raw = scan.raw(
+        raw = scan_sql.raw(
             group,
             remote_data=options.keeps_remote_data,
             text=manner.text_type,
@@ -212,7 +214,7 @@ def _attempt(
         few = len(texts) == 1 and texts[0].is_short()
         table = frames.rows(connection, query(texts, options, manner=manner), few=few)
         if options.keeps_unknown:
-            extra = connection.sql(unknown.query(texts)).to_arrow_table()
+            extra = connection.sql(unknown_keys.query(texts)).to_arrow_table()
             table = table.append_column("extra", extra["extra"])
     except refusals() as error:
         if bounded.is_full(error):
@@ -298,7 +300,7 @@ class _Judge(NamedTuple):
     def _read_one_by_one(
         self, batch: Batch, rows: Sequence[Row]
     ) -> Iterator[tuple[Batch, Reading]]:
-        judged = [rejects.judge(*row, currency=self.options.default_currency) for row in rows]
+        judged = [diagnose.judge(*row, currency=self.options.default_currency) for row in rows]
         refused = [reject for reject in judged if reject]
         yield Batch(batch.text), Reading(nothing(self.options), refused)
         good = [row for row, reject in zip(rows, judged, strict=True) if reject is None]
@@ -311,7 +313,7 @@ class _Judge(NamedTuple):
         if reading:
             yield whole, reading
         elif len(good) == 1:
-            refused = [rejects.refused(*good[0], reason)]
+            refused = [diagnose.refused(*good[0], reason)]
             yield Batch(batch.text), Reading(nothing(self.options), refused)
         else:
             half = len(good) // 2
@@ -321,7 +323,7 @@ class _Judge(NamedTuple):
     def attempt(self, batch: Batch) -> tuple[Reading | None, str]:
         """Put records into a file and read it; None and a reason unless each became a row."""
         texts = [batch.write(self.path)]
-        if texts[0].longest > jsontext.LONGEST:
+        if texts[0].longest > json_text.LONGEST:
             return None, "a record that is too long"
         table = read_plain(self.connection, texts, self.options)
         if table is None:
@@ -339,8 +341,8 @@ def _unpacked(row: Row, *, has_arrays: bool) -> Iterator[Row]:
     Lines are unpacked as arrays too, if the text begins with one.
     """
     place, text = row
-    if not (has_arrays and text.startswith(b"[")) and not rejects.holds_records(text):
+    if not (has_arrays and text.startswith(b"[")) and not diagnose.holds_records(text):
         yield row
         return
-    for found in jsontext.records(text.decode("utf-8", "surrogateescape")):
+    for found in json_text.records(text.decode("utf-8", "surrogateescape")):
         yield place, found.text.encode("utf-8", "surrogateescape")

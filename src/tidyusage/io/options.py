@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tidyusage import catalogue, places, quarantine, reshape, schema
+from tidyusage import catalogue, reshape, schema
 from tidyusage._utils import bounded
 from tidyusage.errors import OptionError, one_of
-from tidyusage.flatten import FAULT
+from tidyusage.io import paths
+from tidyusage.io import rejects as quarantine
+from tidyusage.io.parse_sql import FAULT
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Options:
         if self.rejects is not None and not isinstance(self.rejects, str | os.PathLike):
             raise OptionError(f"rejects={self.rejects!r} is no path.", "Give a path, or None.")
         if self.rejects is not None:
-            object.__setattr__(self, "rejects", places.expand(self.rejects))
+            object.__setattr__(self, "rejects", paths.expand(self.rejects))
             quarantine.check_target(self.rejects)
         if self.currency is not None and (
             not isinstance(self.currency, str) or not self.currency.strip()
@@ -87,7 +89,7 @@ class Options:
                 "Leave one of them out; yours takes a limit by \"set memory_limit = '2GB'\".",
             )
         if isinstance(self.temp_directory, str | os.PathLike):
-            object.__setattr__(self, "temp_directory", places.expand(self.temp_directory))
+            object.__setattr__(self, "temp_directory", paths.expand(self.temp_directory))
         bounded.check(self.memory_limit, self.temp_directory)
 
     @property

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import catalogue, unknown
+from tidyusage import catalogue
 from tidyusage.engines.spark import text
+from tidyusage.io import unknown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ def query(json: str, *, source: bool) -> str:
 
     ``json`` is a VARIANT of a list that begins with the record.
     """
-    known = unknown.known_tree(source)
+    known = unknown_keys.known_tree(source)
     found = [_entries("'$[0]'", json, known, "''")]
     for path, tree, is_list in catalogue.objects(known):
         if "[]." in path:

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
-from tidyusage import places
 from tidyusage.errors import MissingExtraError, SourceError, UsageError
+from tidyusage.io import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,12 +110,10 @@ def _files(system: Any, path: str, shown: str) -> list[str]:
         return [path]
     root = path.rstrip("/")
     below = [(one, one.removeprefix(root).strip("/")) for one in system.find(path)]
-    visible = [
-        (one, name) for one, name in below if not any(map(places.is_hidden, name.split("/")))
-    ]
-    found = [one for one, name in visible if places.is_data_file(name)]
-    found = found or [one for one, name in visible if places.is_csv(name)]
+    visible = [(one, name) for one, name in below if not any(map(paths.is_hidden, name.split("/")))]
+    found = [one for one, name in visible if paths.is_data_file(name)]
+    found = found or [one for one, name in visible if paths.is_csv(name)]
     if not found:
         raise SourceError(f"The folder {shown!r} holds no data files.", "Check the address.")
-    places.warn_of_skipped([name for one, name in visible if one not in found], shown)
+    paths.warn_of_skipped([name for one, name in visible if one not in found], shown)
     return sorted(found)

@@ -18,10 +18,10 @@ from uuid import UUID
 import orjson
 
 from tidyusage.errors import FrameError
-from tidyusage.jsontext import LEVELS, is_page
+from tidyusage.io.json_text import LEVELS, is_page
 
 if TYPE_CHECKING:
-    from tidyusage.envelope import Pages
+    from tidyusage.io.api_pages import Pages
 
 # How marshal writes an infinity, of either sign, as 8 bytes and as NumPy's 4.
 _INFINITIES: Final = (
@@ -62,7 +62,7 @@ def can_be_read_again(records: object) -> bool:
 
 
 def _unpaged(value: Any, pages: Pages, level: int = 0) -> Iterator[object]:
-    """Yield the records of an API page, by the rule of `tidyusage.jsontext`, or the one given."""
+    """Yield the records of an API page, by the rule of `io.json_text`, or the one given."""
     if not is_page(value) or level >= LEVELS:
         yield value
         return

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from tidyusage import lazy, spool
-from tidyusage.assemble import assemble
 from tidyusage.engines import frames
 from tidyusage.errors import known_options
-from tidyusage.options import Options
-from tidyusage.spark import read as sparks
+from tidyusage.io import lazy, spool
+from tidyusage.io.assemble import assemble
+from tidyusage.io.options import Options
+from tidyusage.io.spark import read as sparks
 
 if TYPE_CHECKING:
     import duckdb

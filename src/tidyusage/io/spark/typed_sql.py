@@ -1,7 +1,7 @@
 """The query from a raw record to its wide row, as Spark reads one.
 
 Spark's `from_json` makes text of whatever stands where text belongs, takes the last of two equal
-keys, and stops reading where a record ends.  `tidyusage.spark.raw` has a second look at each line:
+keys, and stops reading where a record ends.  `io.spark.raw` has a second look at each line:
 what is broken comes marked, and of a record with text that may have been none, `LOOK` holds the
 same leaves with their types.
 """
@@ -11,8 +11,8 @@ from typing import ClassVar, Final
 from tidyusage._utils.sql import literal, quote
 from tidyusage.catalogue import LISTS, Field
 from tidyusage.engines.dialects import spark_functions
-from tidyusage.flatten import Exact, member, raw_at, raw_name
-from tidyusage.rejects import NUMBER
+from tidyusage.io.diagnose import NUMBER
+from tidyusage.io.parse_sql import Exact, member, raw_at, raw_name
 
 BROKEN: Final = "tu__broken"
 LOOK: Final = "tu__look"

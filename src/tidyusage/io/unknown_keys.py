@@ -8,11 +8,12 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from tidyusage import catalogue, scan
+from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, literal, values
 from tidyusage.errors import RecordError, UnknownKeyWarning, named
 from tidyusage.errors import warn as warn_of
-from tidyusage.jsontext import LEVELS, is_page
+from tidyusage.io import scan_sql
+from tidyusage.io.json_text import LEVELS, is_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from tidyusage.catalogue import Tree
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
 
 SAMPLE: Final = 1_000
 _SHOWN: Final = 10
@@ -130,7 +131,7 @@ def _drawn(
     """Yield records drawn from texts that must be read from their beginning."""
     import duckdb
 
-    rows = scan.whole(texts)
+    rows = scan_sql.whole(texts)
     draw = (
         f"select cast(j as varchar) from {rows} using sample reservoir({count} rows) repeatable (1)"
     )
@@ -219,7 +220,7 @@ def query(texts: Iterable[Text]) -> str:
     """
     texts = list(texts)
     known = known_tree(any(text.has_source for text in texts))
-    rows = scan.whole(texts)
+    rows = scan_sql.whole(texts)
     found = [_entries("j", known, "''")]
     for path, tree, is_list in catalogue.objects(known):
         if "[]." in path:

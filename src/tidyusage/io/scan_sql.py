@@ -6,22 +6,23 @@ import glob
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import jsontext, schema
+from tidyusage import schema
 from tidyusage._utils.sql import literal, quote
-from tidyusage.envelope import Pages
-from tidyusage.sources import LONG
+from tidyusage.io import json_text
+from tidyusage.io.api_pages import Pages
+from tidyusage.io.inputs import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
-    from tidyusage.jsontext import Shape
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
+    from tidyusage.io.json_text import Shape
 
 PAGED: Final[frozenset[Shape]] = frozenset({"pages", "keyed"})
-# The keys of a record: an object that has one is not a page (see `tidyusage.jsontext.is_page`).
-_OTHERS: Final = dict.fromkeys(sorted(jsontext.RECORD_KEYS), "JSON")
+# The keys of a record: an object that has one is not a page (see `tidyusage.io.json_text.is_page`).
+_OTHERS: Final = dict.fromkeys(sorted(json_text.RECORD_KEYS), "JSON")
 _IS_PAGE: Final = " and ".join(
     ["result is not null", *(f"{quote(key)} is null" for key in _OTHERS)]
 )
@@ -115,7 +116,7 @@ def _pages_within(text: Text) -> Iterator[Mapping[str, Any]]:
     """Yield the pages of a text whose beginning does not look like one."""
     for part in _parts(text):
         if b'"result"' in part:
-            yield from jsontext.pages(part.decode("utf-8", "replace"))
+            yield from json_text.pages(part.decode("utf-8", "replace"))
 
 
 def _parts(text: Text) -> Iterator[bytes]:
@@ -134,7 +135,7 @@ def _united(texts: Iterable[Text], rows: Callable[[list[Text]], str]) -> str:
 
 
 def _unpacked(text: Text, structure: str) -> str:
-    """Return the query of the records that `tidyusage.memory` holds, each as a column ``j``."""
+    """Return the query of the records that `tidyusage.io.memory` holds, each as a column ``j``."""
     records = f"from_json(records, {literal(f'[{structure}]')})"
     return f"select unnest({records}) as j from {quote(text.path)}"
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tidyusage import lazy, quarantine, unknown, wide
 from tidyusage._utils.sql import FRAME
 from tidyusage.engines import spark
 from tidyusage.engines.spark_sessions import session
 from tidyusage.errors import RecordError, UnknownKeyWarning, warn
-from tidyusage.flatten import FAULT, FAULT_AT
+from tidyusage.io import lazy, reader, rejects, unknown_keys
+from tidyusage.io.parse_sql import FAULT, FAULT_AT
+from tidyusage.io.spark import files, new_keys, raw, reject_places
+from tidyusage.io.spark.typed_sql import EXTRA, LINE, Curious, Judging, Lines
 from tidyusage.schema import rename
-from tidyusage.spark import files, raw, rejecting, strangers
-from tidyusage.spark.manner import EXTRA, LINE, Curious, Judging, Lines
 
 if TYPE_CHECKING:
-    from tidyusage.options import Options
+    from tidyusage.io.options import Options
 
 
 def from_files(source: Any, options: Options) -> Any:
@@ -27,7 +27,7 @@ def from_files(source: Any, options: Options) -> Any:
     lines = files.lines(here, places, options.rejects)
     options = replace(options, has_source=lines.has_source)
     if options.unknown == "warn":
-        unknown.warn_over(files.sample(lines), has_source=options.has_source)
+        unknown_keys.warn_over(files.sample(lines), has_source=options.has_source)
     return _relation(lines.records, lines.read, options, from_frame=False)
 
 
@@ -44,8 +44,8 @@ def from_frame(frame: Any, options: Options) -> Any:
 
 def _look_at_type(frame: Any, options: Options) -> None:
     """Say which columns the schema does not know; a frame's type tells of all its rows."""
-    known = unknown.known_tree(options.has_source)
-    found = list(strangers.of_type(frame.schema, known))
+    known = unknown_keys.known_tree(options.has_source)
+    found = list(new_keys.of_type(frame.schema, known))
     if not found or options.unknown not in {"warn", "raise"}:
         return
     named = ", ".join(found[:10])
@@ -80,7 +80,7 @@ def _relation(records: Any, read: Any, options: Options, *, from_frame: bool) ->
 
 
 def _query(options: Options, manner: type[Lines], *, from_frame: bool) -> str:
-    return wide.query_raw(FRAME, options, from_frame=from_frame, explain=True, manner=manner)
+    return reader.query_raw(FRAME, options, from_frame=from_frame, explain=True, manner=manner)
 
 
 def _set_aside(records: Any, read: Any, options: Options, *, from_frame: bool) -> None:
@@ -88,10 +88,10 @@ def _set_aside(records: Any, read: Any, options: Options, *, from_frame: bool) -
     all_ = replace(options, layout="wide", unknown="ignore", remote_data="drop")
     rows = raw.records(records, source=options.has_source, kept=Judging.kept)
     judged = spark.over(rows, _query(all_, Judging, from_frame=from_frame))
-    refused = rejecting.refused(
+    refused = reject_places.refused(
         judged, read, from_frame=from_frame, currency=options.default_currency
     )
-    quarantine.report(refused, options.rejects)
+    rejects.report(refused, options.rejects)
 
 
 def _refuse_unknown(rows: Any) -> None:
@@ -101,7 +101,7 @@ def _refuse_unknown(rows: Any) -> None:
     counted = rows.selectExpr(keys).selectExpr(path).groupBy("path").count()
     found = counted.orderBy("count", "path", ascending=[False, True]).collect()
     if found:
-        raise unknown.refusal([(row[0], row[1]) for row in found])
+        raise unknown_keys.refusal([(row[0], row[1]) for row in found])
 
 
 def _refuse_duplicates(rows: Any, options: Options) -> None:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
-from tidyusage import compression, file_kinds, jsontext, manifest
 from tidyusage.errors import RecordError
+from tidyusage.io import compression, fetch_manifest, file_kinds, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tidyusage.compression import Compression, Unpacked
-    from tidyusage.jsontext import Shape
-    from tidyusage.memory import Lines
+    from tidyusage.io.compression import Compression, Unpacked
+    from tidyusage.io.json_text import Shape
+    from tidyusage.io.memory import Lines
 
 # The length from which on DuckDB must be told to read a record.
 LONG: Final = 1 << 24
@@ -94,7 +94,7 @@ class Text:
                     yield Batch(self, found=rows)
             if blocks.problem or self._ends_early():
                 problem = blocks.problem or "compressed data that is cut off"
-                row = Place(self.label, None), f"{jsontext.PROBLEM}{problem}".encode()
+                row = Place(self.label, None), f"{json_text.PROBLEM}{problem}".encode()
                 yield Batch(self, found=[row])
 
     def _parts(self, lines: bytes) -> Iterator[bytes]:
@@ -161,7 +161,7 @@ class Text:
     def _found(self, blocks: Iterable[bytes]) -> Iterator[Row]:
         text = b"".join(blocks).removeprefix(BOM).decode("utf-8", "surrogateescape")
         line, offset = 1, 0
-        for position, found in enumerate(jsontext.records(text)):
+        for position, found in enumerate(json_text.records(text)):
             line += text.count("\n", offset, found.offset)
             offset = found.offset
             place = Place(f"{self.label}[{position}]", None if self.indexed else line)
@@ -274,13 +274,13 @@ def text(path: str, label: str | None = None, *, indexed: bool = False) -> Text:
     file_kinds.require_text(head, label)
     decoded = head.decode("utf-8", "replace")
     file_kinds.require_records(decoded, label)
-    shape = jsontext.shape(decoded)
+    shape = json_text.shape(decoded)
     if shape == "lines" and unpacked is not None:
         _require_short(unpacked.longest, label)
     return replace(
         found,
         shape=shape,
-        has_source=bool(SOURCE.match(head)) or manifest.home(path) is not None,
+        has_source=bool(SOURCE.match(head)) or fetch_manifest.home(path) is not None,
     )
 
 

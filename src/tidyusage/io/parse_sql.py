@@ -13,7 +13,7 @@ from typing import ClassVar, Final, cast
 from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
-from tidyusage.jsontext import RECORD_KEYS
+from tidyusage.io.json_text import RECORD_KEYS
 from tidyusage.schema import RESULT
 
 FAULT: Final = "fault"
@@ -39,7 +39,7 @@ _NESTED: Final = (*map(quote, LISTS), COUNTS)
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """The query that tells every faulty row from a good one; `tidyusage.rejects` says why.
+    """The query that tells every faulty row from a good one; `tidyusage.io.diagnose` says why.
 
     Text comes in as JSON, so that a word is told from a flag and a number.
     """

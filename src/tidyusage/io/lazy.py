@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidyusage import catalogue, quarantine, schema, unknown, wide
+from tidyusage import catalogue, schema
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.engines import frames
@@ -18,17 +18,18 @@ from tidyusage.errors import (
     named,
     warn,
 )
-from tidyusage.flatten import FAULT, Exact
-from tidyusage.jsontext import CUT_OFF
+from tidyusage.io import reader, rejects, unknown_keys
+from tidyusage.io.json_text import CUT_OFF
+from tidyusage.io.parse_sql import FAULT, Exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     import duckdb
 
-    from tidyusage.options import Options
-    from tidyusage.quarantine import Reject
-    from tidyusage.sources import Text
+    from tidyusage.io.inputs import Text
+    from tidyusage.io.options import Options
+    from tidyusage.io.rejects import Reject
 
 
 def relation(spooled: Callable[[str], list[Text]], options: Options) -> duckdb.DuckDBPyRelation:
@@ -51,7 +52,7 @@ def over(rows: duckdb.DuckDBPyRelation, options: Options) -> duckdb.DuckDBPyRela
     _require_nested(rows)
     options = replace(options, has_source="source" in rows.columns)
     raw = from_rows(FRAME, source=options.has_source)
-    sql = layout(guarded(wide.query_raw(raw, options, from_frame=True, explain=True)), options)
+    sql = layout(guarded(reader.query_raw(raw, options, from_frame=True, explain=True)), options)
     return frames.spelled(frames.queried(rows, sql), options.types(), options.sep)
 
 
@@ -101,12 +102,12 @@ def _verified(texts: list[Text], folder: str, options: Options) -> list[Text]:
             )
     with connections.connect() as connection:
         if options.unknown == "raise":
-            unknown.refuse(connection, texts)
+            unknown_keys.refuse(connection, texts)
         if options.rejects is not None:
             texts, refused = _sifted(connection, texts, options, folder)
-            quarantine.report(refused, options.rejects)
+            rejects.report(refused, options.rejects)
         if options.duplicates == "raise":
-            rows = f"({guarded(wide.query(texts, options, explain=True))})"
+            rows = f"({guarded(reader.query(texts, options, explain=True))})"
             refuse_duplicates(connection, rows, options.identity)
     return texts
 
@@ -117,7 +118,7 @@ def _sifted(
     """Return texts without the records that cannot be read, and those; in bounded memory."""
     refused: list[Reject] = []
     readable: list[Text] = []
-    for batch, reading in wide.readings(connection, texts, options):
+    for batch, reading in reader.readings(connection, texts, options):
         refused.extend(reading.rejects)
         rows = enumerate(batch.rows())
         good = [row for position, row in rows if position not in reading.faulty]
@@ -163,9 +164,9 @@ def warn_of_charge_types(counts: Sequence[tuple[str, int]]) -> None:
 
 
 def _query(texts: Sequence[Text], options: Options) -> str:
-    rows = guarded(wide.query(texts, options, explain=True))
+    rows = guarded(reader.query(texts, options, explain=True))
     if options.keeps_unknown:
-        rows = f"select * from ({rows}) positional join ({unknown.query(texts)})"
+        rows = f"select * from ({rows}) positional join ({unknown_keys.query(texts)})"
     return layout(rows, options)
 
 

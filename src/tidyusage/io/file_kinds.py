@@ -7,8 +7,9 @@ import io
 import re
 from typing import Final
 
-from tidyusage import catalogue, compression, jsontext
+from tidyusage import catalogue
 from tidyusage.errors import SourceError
+from tidyusage.io import compression, json_text
 
 _TAR: Final = 257  # where a tar archive has its signature
 _LIST: Final = re.compile(r"\[\s*(\{|\])")
@@ -93,7 +94,7 @@ def list_within(head: str) -> str | None:
         return None
     known = {*catalogue.tree((*catalogue.FIELDS, *catalogue.SOURCE)), "result"}
     found = None
-    for key, value in jsontext.members(head, start):
+    for key, value in json_text.members(head, start):
         if key in known:
             return None
         if found is None and _LIST.match(head, value):

@@ -1,0 +1,1 @@
+"""Reading usage records: files, API pages and Python objects."""

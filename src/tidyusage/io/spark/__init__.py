@@ -1,0 +1,1 @@
+"""Reading usage records with Spark."""

@@ -1,1 +1,0 @@
-"""Spark: the same queries in its words, over its frames, run by its executors."""
