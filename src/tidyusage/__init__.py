@@ -14,7 +14,8 @@ from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_
 from tidyusage.export import export_usage
 from tidyusage.io.read import load_example, read_usage
 from tidyusage.io.records import flatten_usage
-from tidyusage.layouts import charges, resources, to_long, to_wide, tool_actions
+from tidyusage.layouts.convert import charges, resources, to_long, to_wide, tool_actions
+from tidyusage.layouts.restore import restore
 from tidyusage.metrics import (
     acceptance_rate,
     active_users,
@@ -48,7 +49,6 @@ from tidyusage.prepare import (
     with_person,
 )
 from tidyusage.reporting import report
-from tidyusage.restore import restore
 from tidyusage.tables import table
 from tidyusage.warehouse import sql
 

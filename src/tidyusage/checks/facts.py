@@ -13,9 +13,9 @@ from tidyusage.engines import column_checks
 from tidyusage.engines import frames as engines
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import Query, run_query
+from tidyusage.layouts.convert_sql import COUNTS
 from tidyusage.metrics.query import INTEGER, TEXT
 from tidyusage.prepare import frames
-from tidyusage.reshape import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

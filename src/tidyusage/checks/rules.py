@@ -13,7 +13,7 @@ from tidyusage import catalogue, schema
 from tidyusage._utils.sql import is_about, literal, quote, values
 from tidyusage.checks.rule import Rule
 from tidyusage.errors import OptionError
-from tidyusage.reshape import CHARGES, COUNTS
+from tidyusage.layouts.convert_sql import CHARGES, COUNTS
 
 if TYPE_CHECKING:
     from tidyusage.catalogue import Field

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import layouts, schema
+from tidyusage import schema
 from tidyusage._utils.sql import FRAME
 from tidyusage.engines import column_checks, columns, spark
 from tidyusage.errors import ExportError, FrameError, OptionError
@@ -30,6 +30,7 @@ from tidyusage.export.plan import (
 )
 from tidyusage.export.table import USAGE, Table, Usage
 from tidyusage.export.whole import together
+from tidyusage.layouts import convert
 from tidyusage.metrics import source
 from tidyusage.metrics.overlap import repeated_rows, tell_repeated
 
@@ -75,7 +76,7 @@ def exported(frame: Any, plan: Plan, **of_focus: Any) -> dict[str, Any]:
         tell_repeated(repeated_rows(frame), plan.overlap)
     found = original = columns.columns(frame)
     if found.layout == "long":
-        frame = layouts.to_wide(frame)
+        frame = convert.to_wide(frame)
         found = columns.columns(frame)
     rows, given = _staged(frame, found)
     given = replace(given, given=original)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tidyusage import layouts, schema
+from tidyusage import schema
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.engines import column_checks, frames, relations
@@ -16,6 +16,7 @@ from tidyusage.errors import FrameError
 from tidyusage.export import own
 from tidyusage.export.held import held
 from tidyusage.export.table import USAGE, Usage
+from tidyusage.layouts import convert
 from tidyusage.metrics import source
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _view(connection: duckdb.DuckDBPyConnection, found: Columns, table: pa.Table
     rows = _GIVEN
     if found.layout == "long":
         rows = _PIVOTED
-        connection.execute(f"create temp table {rows} as {layouts.wide_of_long(_GIVEN, found)}")
+        connection.execute(f"create temp table {rows} as {convert.wide_of_long(_GIVEN, found)}")
         given = _types(connection, rows)
         found = columns(connection.table(rows))
     types = schema.layout_types(

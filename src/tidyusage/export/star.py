@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from tidyusage import catalogue, reshape
+from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.errors import FrameError
 from tidyusage.export import calendar, dimensions
 from tidyusage.export.dimensions import DIMENSIONS, TEXT
 from tidyusage.export.table import USAGE, Column, Table, described, spelled
+from tidyusage.layouts import convert_sql
 from tidyusage.metrics import policy
 from tidyusage.schema import ARROW
 
@@ -125,7 +126,7 @@ def _charges(usage: Usage) -> Table:
         "amount": quote("charges.amount"),
         "currency": f"coalesce({code}, {_RECORD_CURRENCY})",
     }
-    entries = reshape.child(_keyed(usage), "charges", own=(*_KEYS, _RECORD_CURRENCY))
+    entries = convert_sql.child(_keyed(usage), "charges", own=(*_KEYS, _RECORD_CURRENCY))
     said = "One row a charge: views of one cost that overlap; never add across charge_type."
     columns = (_position("charges"), *_listed(_OF_CHARGE), _CURRENCY)
     sums = tuple(map(_sum_of_charges, catalogue.CHARGE_TYPES))
@@ -145,7 +146,7 @@ def _measures(usage: Usage) -> Table:
     )
     names = (*_KEYS, *(column.name for column in columns))
     said = "One row a record and measure that it holds; never add values of different metrics."
-    sql = _select(_chosen(names), f"({reshape.long(_keyed(usage), own=_KEYS)})")
+    sql = _select(_chosen(names), f"({convert_sql.long(_keyed(usage), own=_KEYS)})")
     sums = tuple(map(_sum_of_measures, (*catalogue.CHARGE_AMOUNTS, *_TOKENS)))
     return _fact("fact_measures", said, columns, sql, sums)
 
@@ -182,7 +183,7 @@ def _resources(usage: Usage) -> Table:
     share = "The record's part that falls to the resource: one over their number."
     fields = {name: quote(catalogue.BY_PATH[path].column) for name, path in _OF_RESOURCE.items()}
     parts = {**_chosen((_USAGE_KEY, _POSITION)), **fields, "share": _SHARE}
-    entries = reshape.child(_keyed(usage), "resources", own=(_USAGE_KEY, _SHARE))
+    entries = convert_sql.child(_keyed(usage), "resources", own=(_USAGE_KEY, _SHARE))
     return Table(
         "bridge_resources",
         "One row a record and resource that it names; the shares of a record add up to 1.",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage import catalogue, reshape, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import FrameError
 from tidyusage.export.table import USAGE, Column, Table, Usage, described, spelled
+from tidyusage.layouts import convert_sql
 from tidyusage.metrics import policy
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def long(usage: Usage) -> Table:
         "usage_long",
         "One row a usage record and measure that it holds.",
         tuple(columns),
-        f"select {', '.join(chosen)} from ({reshape.long(USAGE, own=kept)})",
+        f"select {', '.join(chosen)} from ({convert_sql.long(USAGE, own=kept)})",
         key=(*identity, "metric"),
         owner=identity,
         parents=wide(usage).sql,

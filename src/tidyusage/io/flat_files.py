@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from uuid import uuid4
 
-from tidyusage import catalogue, layouts, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.engines import frames, spark_sessions
@@ -18,7 +18,8 @@ from tidyusage.engines.columns import columns, types
 from tidyusage.errors import OptionError, RecordError, SourceError, UsageError
 from tidyusage.io import compression, inputs, lazy, spool
 from tidyusage.io import paths as places
-from tidyusage.restore import restore
+from tidyusage.layouts import convert as layouts
+from tidyusage.layouts.restore import restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,12 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from tidyusage import catalogue, reshape, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils import bounded
 from tidyusage.errors import OptionError, one_of
 from tidyusage.io import paths
 from tidyusage.io import rejects as quarantine
 from tidyusage.io.parse_sql import FAULT
+from tidyusage.layouts import convert_sql
 from tidyusage.typing import Backend, Duplicates, Layout, Path, RemoteData, Separator, Unknown
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Options:
         types = self.wide_types()
         if self.needs_all:
             return [*types, FAULT]
-        judged = (*self.identity, "created_at", "updated_at", reshape.CHILDREN[self.layout])
+        judged = (*self.identity, "created_at", "updated_at", convert_sql.CHILDREN[self.layout])
         return [*(name for name in types if name in judged), FAULT]
 
     @property
@@ -164,5 +165,7 @@ class Options:
         if self.layout == "wide":
             return f"select * from {frame}"
         if self.layout == "long":
-            return reshape.long(frame, record=self.marks_records, own=self.identity[:-1])
-        return reshape.child(frame, self.layout, record=self.marks_records, own=self.identity[:-1])
+            return convert_sql.long(frame, record=self.marks_records, own=self.identity[:-1])
+        return convert_sql.child(
+            frame, self.layout, record=self.marks_records, own=self.identity[:-1]
+        )

@@ -22,12 +22,12 @@ from tidyusage.engines.dialects.lists import ACCEPTED, DERIVED, REJECTED, Lists
 from tidyusage.engines.dialects.translate import Table
 from tidyusage.engines.query import Query
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
+from tidyusage.layouts.convert_sql import COUNTS
 from tidyusage.metrics import missing_charges, person, policy, source, spread
 from tidyusage.metrics.missing_charges import MissingCharges
 from tidyusage.metrics.overlap import checked
 from tidyusage.metrics.source import RECORD, Dimension, Folded
 from tidyusage.metrics.time import PART, PERIOD, WEIGHT
-from tidyusage.reshape import COUNTS
 from tidyusage.typing import Freq
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from tidyusage import catalogue, schema
 from tidyusage._utils.sql import FRAME, clauses, literal, quote, trimmed, values
 from tidyusage.engines.dialects import lists as lists_
 from tidyusage.engines.dialects.lists import DERIVED, MOST, Lists
+from tidyusage.layouts.convert_sql import COUNTS, count_entry
 from tidyusage.metrics import person
 from tidyusage.metrics.time import WEIGHT
-from tidyusage.reshape import COUNTS, count_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,12 +8,12 @@ from tidyusage import catalogue, schema
 from tidyusage._utils.sql import grouped, listed, literal, ordered, partition, quote, values
 from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError, known_options
+from tidyusage.layouts.convert_sql import COUNTS
 from tidyusage.metrics.money import Money, require_currency
 from tidyusage.metrics.policy import BILLED, code
 from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.source import CHARGES, RECORD
 from tidyusage.metrics.time import Periods
-from tidyusage.reshape import COUNTS
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

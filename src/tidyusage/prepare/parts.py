@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import quote
-from tidyusage.reshape import COUNTS
+from tidyusage.layouts.convert_sql import COUNTS
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

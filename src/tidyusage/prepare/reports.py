@@ -11,6 +11,7 @@ from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, literal, prefixed, quote, same
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.engines.query import GUARD
+from tidyusage.layouts.convert_sql import CHARGES, COUNTS
 from tidyusage.metrics import grain, rollup
 from tidyusage.metrics.grain import CELL, METRIC, SCOPE, TOKENS
 from tidyusage.metrics.policy import OTHER_CHARGES
@@ -18,7 +19,6 @@ from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.members import linked, overlapping
 from tidyusage.prepare.residual import CHANGED
-from tidyusage.reshape import CHARGES, COUNTS
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

@@ -8,13 +8,13 @@ from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, listed, quote, same
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.engines.columns import rebuilt_charges
+from tidyusage.layouts.convert_sql import COUNTS
 from tidyusage.metrics import grain
 from tidyusage.metrics.grain import METRIC, SCOPE
 from tidyusage.metrics.policy import cost
 from tidyusage.metrics.time import DATES
 from tidyusage.metrics.tolerance import places_sql, rounding_sql
 from tidyusage.prepare.frames import ROW
-from tidyusage.reshape import COUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

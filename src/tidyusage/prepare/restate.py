@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pyarrow as pa
 
-from tidyusage import catalogue, reshape, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import FRAME, quote
 from tidyusage.engines import columns
 from tidyusage.engines import frames as engines
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import known_options
+from tidyusage.layouts import convert_sql
 from tidyusage.metrics import duplicates, grain, source
 from tidyusage.metrics.policy import code
 from tidyusage.metrics.time import AT_START, DATES, FROM, TO, Periods
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 _NUMBER: Final = schema.ARROW["number"]
 _INSTANT: Final = schema.ARROW["timestamp"]
 _WIDE: Final = (
-    *reshape.LONG_KEYS,
+    *convert_sql.LONG_KEYS,
     *(field.column for field in catalogue.MEASURES),
     *catalogue.CHARGE_COLUMNS,
-    *("usage.unit", "resources", "charges", reshape.COUNTS),
+    *("usage.unit", "resources", "charges", convert_sql.COUNTS),
     *STAMPS,
 )
 _CURRENCY: Final = ("charges.currency",)
@@ -251,7 +252,7 @@ restated as materialized (
   where {VERSIONS} > 1
 ),
 measures as (
-  {reshape.long("restated", own=own).strip()}
+  {convert_sql.long("restated", own=own).strip()}
 ),
 sides as (
   select {KEY}, {VERSION}, metric, unit, cast(null as double) as before, value as after

@@ -12,7 +12,7 @@ from tidyusage import schema
 from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.engines import frames
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, nearest
-from tidyusage.layouts import resources
+from tidyusage.layouts.convert import resources
 from tidyusage.prepare.frames import ROW
 
 if TYPE_CHECKING:

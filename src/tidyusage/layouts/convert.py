@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from tidyusage import catalogue, reshape, schema
+from tidyusage import catalogue, schema
 from tidyusage._utils.sql import literal, quote
 from tidyusage.engines import frames
 from tidyusage.engines.columns import Columns, columns, rebuilt_charges, typed, with_own
 from tidyusage.errors import FrameError, UnknownFieldError, known_options, one_of
+from tidyusage.layouts import convert_sql
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -60,11 +61,18 @@ def to_long(frame: FrameT, *, duplicates: Repeated = "raise") -> FrameT:
         return frame
     _require(found, "wide")
     record = _marks(duplicates)
-    wanted = [*reshape.LONG_KEYS, *found.marks, *_MEASURES, "usage.unit", "charges", reshape.COUNTS]
+    wanted = [
+        *convert_sql.LONG_KEYS,
+        *found.marks,
+        *_MEASURES,
+        "usage.unit",
+        "charges",
+        convert_sql.COUNTS,
+    ]
 
     def query(source: str) -> str:
         rows = _wide(source, found, wanted, record)
-        return reshape.long(rows, record=record, own=(*found.marks, *found.own))
+        return convert_sql.long(rows, record=record, own=(*found.marks, *found.own))
 
     types_ = schema.layout_types("long", record=record, source=bool(found.marks))
     return _run(frame, found, query, with_own(types_, found))
@@ -227,16 +235,16 @@ def _child(frame: FrameT, layout: Layout, duplicates: Repeated) -> FrameT:
         if found.layout == "long":
             rows = f"({wide_of_long(source, found)})"
         else:
-            wanted = ["id", *found.marks, *catalogue.CHARGE_COLUMNS, reshape.CHILDREN[layout]]
+            wanted = ["id", *found.marks, *catalogue.CHARGE_COLUMNS, convert_sql.CHILDREN[layout]]
             rows = _wide(source, found, wanted, record)
-        return reshape.child(rows, layout, record=record, own=found.marks)
+        return convert_sql.child(rows, layout, record=record, own=found.marks)
 
     types_ = schema.layout_types(layout, record=record, source=bool(found.marks))
     return _run(frame, found, query, types_)
 
 
 def _require_entries(found: Columns, layout: Layout) -> None:
-    entries = reshape.CHILDREN[layout]
+    entries = convert_sql.CHILDREN[layout]
     amounts = set(catalogue.CHARGE_AMOUNTS)
     if entries in found.known or (layout == "charges" and amounts & set(found.known)):
         return
@@ -291,7 +299,7 @@ def _wide(source: str, found: Columns, wanted: Collection[str], record: bool) ->
 
 def wide_of_long(source: str, found: Columns) -> str:
     """Return the query from a long frame to wide."""
-    wanted = [*reshape.LONG_KEYS, *found.marks, "metric", "value", "unit"]
+    wanted = [*convert_sql.LONG_KEYS, *found.marks, "metric", "value", "unit"]
     record = "record" in found.known
     rows = typed(source, found, [*(["record"] if record else []), *wanted], found.own)
-    return reshape.wide(rows, record=record, own=(*found.marks, *found.own))
+    return convert_sql.wide(rows, record=record, own=(*found.marks, *found.own))

@@ -1,0 +1,1 @@
+"""Between wide, long and child tables, and back from other tools."""
