@@ -27,7 +27,7 @@ import tidyusage as tu
 from run import DATA, _ready
 from tidyusage.engines import frames as engines
 from tidyusage.engines.columns import columns as columns_of
-from tidyusage.metrics import duplicates, mixed, overlap
+from tidyusage.metrics import _duplicates, _mixed_grains, _overlap
 
 PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee")
 ACTIONS: Final = "usage.code.tool_actions"
@@ -74,9 +74,9 @@ def overlap_check(frames: dict[str, Any], rounds: int) -> list[str]:
         found = columns_of(frame)
         ids = frame["id"]
         calls: tuple[Call, ...] = (
-            partial(mixed.products, frame, found),
-            partial(duplicates.suspects, frame, found),
-            partial(overlap.found, frame, found),
+            partial(_mixed_grains.products, frame, found),
+            partial(_duplicates.suspects, frame, found),
+            partial(_overlap.found, frame, found),
             ids.n_unique if library == "Polars" else ids.nunique,
         )
         grains, repeats, both, distinct = (cpu(call, rounds) for call in calls)

@@ -14,7 +14,7 @@ from conftest import ARGUMENTS, FRAMES, OPTIONS, ask, rows
 from flavours import FLAVOURS, abroad, frame_of
 from tidyusage.engines.columns import columns as columns_of
 from tidyusage.errors import FrameError, OptionError, OverlapError, OverlapWarning
-from tidyusage.metrics import duplicates
+from tidyusage.metrics import _duplicates
 
 EACH = pytest.mark.parametrize("flavour", [name for name in FLAVOURS if name != "duckdb"])
 
@@ -275,13 +275,13 @@ def test_two_long_frames_of_one_pull_repeat_their_measures():
 def test_ids_that_are_hashed_alike_are_compared_exactly(monkeypatch):
     monkeypatch.setattr(pl.Series, "hash", lambda it, *_: pl.Series([7] * len(it), dtype=pl.UInt64))
     frame = frame_of([record("a", 5, 1, 1), record("b", 6, 1, 1)])
-    assert duplicates.suspects(frame, columns_of(frame)).rows.all()
+    assert _duplicates.suspects(frame, columns_of(frame)).rows.all()
     assert said(frame) == ""
     assert said(doubled(frame)).startswith("2 rows repeat an id")
 
 
 def test_frames_without_repeated_ids_are_seen_at_a_glance(monkeypatch):
-    monkeypatch.setattr(duplicates, "steps", None)
+    monkeypatch.setattr(_duplicates, "steps", None)
     for flavour in ("pandas", "pandas arrow", "polars", "pyarrow"):
         frame = FLAVOURS[flavour](tu.load_example(backend="pyarrow"))
         for made in (frame, tu.to_long(frame), tu.daily(frame), tu.allocate(frame)):
@@ -360,7 +360,7 @@ def test_latest_keeps_all_parts_of_an_allocated_record():
 
 
 def test_of_a_chain_of_very_many_windows_the_newest_stays(monkeypatch):
-    monkeypatch.setattr(duplicates, "_MOST_WINDOWS", 2)
+    monkeypatch.setattr(_duplicates, "_MOST_WINDOWS", 2)
     frame = kept([record("a", n, None, n, n + 2) for n in (1, 2, 3)])
     assert tu.latest(frame)["charges.net"].to_list() == [3]
     monkeypatch.undo()

@@ -14,7 +14,7 @@ from flavours import FLAVOURS, frame_of
 from processes import command
 from test_plot import axis, marks, shown
 from tidyusage.errors import OptionError
-from tidyusage.metrics.time import fiscal_label
+from tidyusage.metrics._periods import fiscal_label
 from tidyusage.reporting import calendar
 
 # A fiscal year from April: FY2026 is 2025-04-01 to 2026-03-31, so 2026-02-15 is in its Q4.

@@ -10,7 +10,7 @@ import tidyusage as tu
 from conftest import ARGUMENTS, FRAMES, OPTIONS, ask, columns, rows
 from flavours import FEW, FLAVOURS, abroad, frame_of
 from tidyusage.errors import FrameError, OptionError, OverlapError, OverlapWarning
-from tidyusage.metrics import overlap
+from tidyusage.metrics import _overlap
 
 EACH = pytest.mark.parametrize("flavour", FLAVOURS)
 SHOWN = ("coarser", "finer", "relation", "windows", "figure", "unit", "coarser_sum", "finer_sum")
@@ -309,7 +309,7 @@ def test_columns_of_the_wrong_kind_are_the_metrics_own_concern():
 
 def test_frames_of_one_grain_are_seen_at_a_glance(monkeypatch):
     calls = []
-    monkeypatch.setattr(overlap, "_read", lambda *args: calls.append(args))
+    monkeypatch.setattr(_overlap, "_read", lambda *args: calls.append(args))
     for flavour in ("pandas", "pandas arrow", "polars", "pyarrow"):
         tu.cost_by(FLAVOURS[flavour](tu.load_example(backend="pyarrow")))
         tu.cost_by(frame_of([], flavour))
@@ -319,7 +319,7 @@ def test_frames_of_one_grain_are_seen_at_a_glance(monkeypatch):
 @pytest.mark.parametrize("flavour", ["pandas", "polars"])
 def test_windows_of_several_lengths_are_looked_at_where_one_holds_another(flavour, monkeypatch):
     calls = []
-    monkeypatch.setattr(overlap, "_read", lambda *args: calls.append(args) or ([], args[1]))
+    monkeypatch.setattr(_overlap, "_read", lambda *args: calls.append(args) or ([], args[1]))
     months = [record(5, day=day, days=days) for day, days in ((1, 9), (10, 5), (15, 2))]
     tu.cost_by(frame_of(months, flavour))  # one after the other
     assert not calls
@@ -497,7 +497,7 @@ def test_a_warning_names_the_reports_where_they_differ(flavour):
 
 def test_fetched_frames_of_one_report_are_seen_at_a_glance(monkeypatch):
     calls = []
-    monkeypatch.setattr(overlap, "_read", lambda *args: calls.append(args))
+    monkeypatch.setattr(_overlap, "_read", lambda *args: calls.append(args))
     records = [fetched("cost", 4, account=account, user="ada") for account in "ab"]
     for flavour in ("pandas", "pandas arrow", "polars", "pyarrow"):
         tu.cost_by(frame_of(records, flavour))

@@ -10,8 +10,8 @@ import pytest
 import tidyusage as tu
 from conftest import rows
 from flavours import FEW, FLAVOURS, frame_of
-from tidyusage.metrics import mixed
-from tidyusage.metrics.time import window_end_sql
+from tidyusage.metrics import _mixed_grains
+from tidyusage.metrics._periods import window_end_sql
 from tidyusage.testing import sample_records
 
 DATA = Path(__file__).parent / "data"
@@ -138,7 +138,7 @@ def test_the_quick_look_knows_windows_as_sql_does():
     ]
     windows = pl.DataFrame({"start_date": starts, "end_date": ends})
     ours = windows.select(pl.all().cast(pl.Int64)).select(
-        mixed.window_end(pl.col("start_date"), pl.col("end_date")).cast(pl.Datetime("us"))
+        _mixed_grains.window_end(pl.col("start_date"), pl.col("end_date")).cast(pl.Datetime("us"))
     )
     theirs = duckdb.sql(f"select {window_end_sql()} from windows").fetchall()
     assert ours.rows() == theirs

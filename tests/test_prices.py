@@ -12,7 +12,7 @@ import tidyusage as tu
 from conftest import rows
 from flavours import FEW, FLAVOURS, frame_of
 from tidyusage.errors import ModelWarning, OptionError
-from tidyusage.metrics import prices as prices_
+from tidyusage.metrics import _prices as prices_
 
 PRICES = {"m": {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75}}
 

@@ -8,7 +8,7 @@ from flavours import FLAVOURS, frame_of
 from test_grain import fetched, record, shown
 from tidyusage._utils import connections
 from tidyusage.errors import OverlapError, OverlapWarning
-from tidyusage.metrics import tolerance
+from tidyusage.metrics import _tolerance
 
 
 def rounded(days=1):
@@ -238,15 +238,15 @@ def test_parts_make_their_total_within_the_tolerance():
 )
 def test_decimals_are_those_of_the_shortest_text(amount, places):
     with connections.connect() as connection:
-        sql = f"select {tolerance.places_sql('amount')} from (select {amount!r}::double as amount)"
+        sql = f"select {_tolerance.places_sql('amount')} from (select {amount!r}::double as amount)"
         assert connection.sql(sql).fetchall() == [(places,)]
 
 
 def test_a_difference_of_two_amounts_has_their_decimals():
     with connections.connect() as connection:
-        sql = tolerance.places_sql("amount", "total")
+        sql = _tolerance.places_sql("amount", "total")
         # 1.0500000000029104
         row = f"(select {100000.1 - 99999.05!r}::double as amount, 100000.1::double as total)"
         assert connection.sql(f"select {sql} from {row}").fetchall() == [(2,)]
-        alone = tolerance.places_sql("amount")
+        alone = _tolerance.places_sql("amount")
         assert connection.sql(f"select {alone} from {row}").fetchall() == [(8,)]

@@ -33,6 +33,7 @@ from tidyusage.metrics import (
     totals,
     trend,
 )
+from tidyusage.metrics.sql import sql
 from tidyusage.prepare import (
     allocate,
     allocate_shared,
@@ -50,7 +51,6 @@ from tidyusage.prepare import (
 )
 from tidyusage.reporting import report
 from tidyusage.tables import table
-from tidyusage.warehouse import sql
 
 _accessor.register()
 

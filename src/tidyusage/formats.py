@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tidyusage import catalogue
 from tidyusage._utils import html, iso4217, numbers
-from tidyusage.metrics.time import PERIOD
+from tidyusage.metrics._periods import PERIOD
 from tidyusage.plot.colors import PALETTE
 from tidyusage.schema import rename
 

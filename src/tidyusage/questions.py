@@ -161,7 +161,7 @@ class Question:
 
     def _with_fiscal_labels(self, table: pa.Table, freq: Freq | None) -> pa.Table:
         """Return an answer whose fiscal quarters and years are named, such as "FY2026 Q1"."""
-        from tidyusage.metrics.time import fiscal_label
+        from tidyusage.metrics._periods import fiscal_label
 
         month = self._calendar.get("fiscal_year_start", 1)
         if freq not in {"1q", "1y"} or month == 1:
@@ -172,7 +172,7 @@ class Question:
 
     def _total(self, ask: Callable[..., Any], options: dict[str, Any]) -> pa.Table | None:
         """Return the metric without dimensions and periods; a sum of ratios means nothing."""
-        from tidyusage.metrics.missing_charges import ALREADY_CHECKED
+        from tidyusage.metrics._missing_charges import ALREADY_CHECKED
 
         is_split = bool(self._by) or options.get("freq") is not None
         whole = {name: value for name, value in options.items() if name not in {"freq", "rolling"}}

@@ -13,7 +13,7 @@ from tidyusage.engines import frames
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import OptionError, is_count, is_number, known_options
-from tidyusage.metrics.query import NUMBER, TEXT
+from tidyusage.metrics._usage import NUMBER, TEXT
 
 if TYPE_CHECKING:
     from tidyusage.typing import Frame, FrameT

@@ -14,7 +14,7 @@ from tidyusage.engines import frames as engines
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import Query, run_query
 from tidyusage.layouts.convert_sql import COUNTS
-from tidyusage.metrics.query import INTEGER, TEXT
+from tidyusage.metrics._usage import INTEGER, TEXT
 from tidyusage.prepare import frames
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldE
 from tidyusage.io import parse_sql
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.time import Periods
+    from tidyusage.metrics._periods import Periods
 
 DATE: Final = "date"
 END: Final = "end_date"

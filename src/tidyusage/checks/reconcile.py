@@ -12,13 +12,13 @@ from tidyusage.checks.facts import PRODUCT
 from tidyusage.engines import frames
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_options
-from tidyusage.metrics.measured import COST, TOKENS, Measured, check_by
-from tidyusage.metrics.measures import NAMES
-from tidyusage.metrics.money import Money, QueryOptions
-from tidyusage.metrics.policy import code
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import Periods
-from tidyusage.metrics.tolerance import LEAST_PLACES, places_sql, rounding_sql
+from tidyusage.metrics._charges import code
+from tidyusage.metrics._measures import NAMES
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._ranked_measures import COST, TOKENS, Measured, check_by
+from tidyusage.metrics._tolerance import LEAST_PLACES, places_sql, rounding_sql
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.cost import Money, QueryOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,8 +12,8 @@ from tidyusage import catalogue, schema
 from tidyusage.errors import UnknownFieldError
 from tidyusage.export import focus_records
 from tidyusage.export.table import USAGE
-from tidyusage.metrics import missing_charges, policy
-from tidyusage.metrics.money import require_currency
+from tidyusage.metrics import _charges, _missing_charges
+from tidyusage.metrics.cost import require_currency
 from tidyusage.metrics.totals import require_unit
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def warn_of_missing(connection: duckdb.DuckDBPyConnection, form: Tables, usage: 
     if form == "focus":
         tests, figure = focus_records.missing_columns(given.known), "the charges"
     else:
-        has_cost = any(name in given.known for name in policy.amounts_of(policy.BILLED))
-        tests = policy.missing_columns(policy.BILLED, given.known) if has_cost else {}
+        has_cost = any(name in given.known for name in _charges.amounts_of(_charges.BILLED))
+        tests = _charges.missing_columns(_charges.BILLED, given.known) if has_cost else {}
         figure = "the cost"
     if not tests:
         return
-    query = f"with usage as (\n  select *\n  from {USAGE}\n)\n{missing_charges.counts_sql(tests)}"
+    query = f"with usage as (\n  select *\n  from {USAGE}\n)\n{_missing_charges.counts_sql(tests)}"
     counts: list[Any] = [*connection.execute(query).fetchall()[0]]
     names = [schema.rename(name, given.sep) for name in tests]
-    missing_charges.warn_of_columns(names, counts, figure=figure)
+    _missing_charges.warn_of_columns(names, counts, figure=figure)

@@ -6,11 +6,11 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage import warehouse
 from tidyusage._utils.sql import literal, quote
 from tidyusage.export import manifest, upsert
 from tidyusage.export.usage import WIDE
 from tidyusage.export.whole import LOG, failed, telling
+from tidyusage.metrics import sql as warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

@@ -31,8 +31,8 @@ from tidyusage.export.plan import (
 from tidyusage.export.table import USAGE, Table, Usage
 from tidyusage.export.whole import together
 from tidyusage.layouts import convert
-from tidyusage.metrics import source
-from tidyusage.metrics.overlap import repeated_rows, tell_repeated
+from tidyusage.metrics import _source
+from tidyusage.metrics._overlap import repeated_rows, tell_repeated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -140,7 +140,7 @@ def _staged(frame: Any, found: columns.Columns) -> tuple[Any, Usage]:
             "Give the wide or the long frame.",
         )
     given = spark.types(frame)
-    wanted = source.kinds(found, [path for path in found.known if path in source.DTYPES])
+    wanted = _source.kinds(found, [path for path in found.known if path in _source.DTYPES])
     column_checks.check(
         wanted, {name: column_checks.of_spark(type_) for name, type_ in given.items()}
     )

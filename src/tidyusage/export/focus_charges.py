@@ -10,9 +10,9 @@ from tidyusage.engines.columns import Columns
 from tidyusage.export import focus_services, focus_units
 from tidyusage.export.focus_records import Options, record, text
 from tidyusage.export.table import USAGE
-from tidyusage.metrics import conventions, policy
-from tidyusage.metrics.measures import countable
-from tidyusage.metrics.query import Usage as Asked
+from tidyusage.metrics import _charges, _token_convention
+from tidyusage.metrics._measures import countable
+from tidyusage.metrics._usage import Usage as Asked
 
 if TYPE_CHECKING:
     from tidyusage.export.table import Usage
@@ -34,8 +34,8 @@ def steps(usage: Usage, options: Options) -> str:
     requests = countable(asked, "requests").sql
     columns = clauses(f"{sql} as {quote(name)}" for name, sql in told.items())
     kept = (f"{quote(name)} as {quote(name)}" for name in (*told, "tu__requests"))
-    decided = conventions.decided(asked, conventions.AUTO, *kept, source="records")
-    tokens = ", ".join(f"{quote(path)}" for path in conventions.FIELDS)
+    decided = _token_convention.decided(asked, _token_convention.AUTO, *kept, source="records")
+    tokens = ", ".join(f"{quote(path)}" for path in _token_convention.FIELDS)
     return f"""{focus_services.steps(options.services, USAGE, product, name)},
 {focus_units.steps(USAGE, '"usage.unit"')},
 records as (
@@ -141,7 +141,7 @@ def _reason() -> str:
         "no amount to pay": "tu__charge.amount is null",
         "amount is not finite": "not (isfinite(tu__charge.amount) and isfinite(tu__charge.listed))",
         "no start_date": "tu__start is null",
-        "no currency": f"{policy.code('tu__currency')} is null",
+        "no currency": f"{_charges.code('tu__currency')} is null",
         "no ISO currency": f'"BillingCurrency" is null or {is_odd}',
         "no account": '"BillingAccountId" is null',
         "no product": '"ServiceName" is null',

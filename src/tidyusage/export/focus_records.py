@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import added, literal, quote, trimmed
 from tidyusage.export import focus_columns, focus_currencies, focus_services, focus_units
-from tidyusage.metrics import policy
-from tidyusage.metrics.time import DATES, window_end_sql
+from tidyusage.metrics import _charges
+from tidyusage.metrics._periods import DATES, window_end_sql
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -31,8 +31,8 @@ _TOKEN_TYPES: Final = {
     "cache_creation.ephemeral_5m_input_tokens": "cache_write",
     "cache_creation.ephemeral_1h_input_tokens": "cache_write",
 }
-AMOUNTS: Final = (*policy.amounts_of(policy.BILLED), *policy.OTHER_CHARGES)
-_CODE: Final = policy.code('"charges.currency"')
+AMOUNTS: Final = (*_charges.amounts_of(_charges.BILLED), *_charges.OTHER_CHARGES)
+_CODE: Final = _charges.code('"charges.currency"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _money(options: Options) -> dict[str, str]:
         "BillingCurrency": focus_currencies.billing(_CODE, options.virtual),
         "PricingCurrency": focus_currencies.pricing(_CODE, options.virtual),
         "tu__price": focus_currencies.price(_CODE, options.virtual),
-        "tu__billed": policy.cost(policy.BILLED),
+        "tu__billed": _charges.cost(_charges.BILLED),
         "tu__list": _list_cost(),
         "tu__tax": quote("charges.tax"),
         "tu__credit": _credit(options),
@@ -129,12 +129,12 @@ def _list_cost() -> str:
         quote(f"charges.{type_}") for type_ in ("net", "total", "included", "discount")
     )
     is_list = f"{net} * {total} >= 0 and abs({total}) >= abs({net}) and coalesce({included}, 0) = 0"
-    parts = added(quote(f"charges.{type_}") for type_ in policy.PARTS)
+    parts = added(quote(f"charges.{type_}") for type_ in _charges.PARTS)
     return f"""case
       when {net} is not null and {is_list} then {total}
       when {net} >= 0 and {total} is null then {net} + coalesce(abs({discount}), 0)
       when {net} is null and {total} is null then {parts}
-      else {policy.cost(policy.BILLED)}
+      else {_charges.cost(_charges.BILLED)}
     end"""
 
 
@@ -145,7 +145,7 @@ def missing_columns(known: Container[str]) -> dict[str, str]:
     `policy.missing_columns` does for the cost: tax and credits are rows of their own, and the list
     cost of a record with a net amount depends on its total, `included` and `discount`.
     """
-    tests = policy.missing_columns(policy.BILLED, known)
+    tests = _charges.missing_columns(_charges.BILLED, known)
     net, total = quote("charges.net"), quote("charges.total")
     may_have_total = f"{total} is not null" if "charges.total" in known else "true"
     of_list = {
@@ -156,7 +156,7 @@ def missing_columns(known: Container[str]) -> dict[str, str]:
     tests |= {
         name: f"{tests[name]} or {test}" for name, test in of_list.items() if name not in known
     }
-    return tests | {name: "true" for name in policy.OTHER_CHARGES if name not in known}
+    return tests | {name: "true" for name in _charges.OTHER_CHARGES if name not in known}
 
 
 def _place() -> dict[str, str]:

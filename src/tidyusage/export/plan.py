@@ -34,8 +34,8 @@ from tidyusage.export.job import Job
 from tidyusage.export.table import USAGE
 from tidyusage.export.target import Target
 from tidyusage.export.whole import together
-from tidyusage.metrics import duplicates
-from tidyusage.metrics.overlap import tell_repeated
+from tidyusage.metrics import _duplicates
+from tidyusage.metrics._overlap import tell_repeated
 from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from tidyusage.export.privacy import Privacy
     from tidyusage.export.table import Table, Usage
     from tidyusage.export.target import Kind
-    from tidyusage.metrics.duplicates import Duplicates
+    from tidyusage.metrics._duplicates import Duplicates
     from tidyusage.typing import Mode, Path, Tables, Texts
 
 _FORMS: Final = ("wide", "long", "star", "focus")
@@ -250,15 +250,16 @@ def _repeated(connection: duckdb.DuckDBPyConnection, given: Usage) -> Duplicates
     usage = connection.sql(f"from {USAGE} limit 0")
     types = dict(zip(usage.columns, map(str, usage.types), strict=True))
     columns = ", ".join(
-        f"{relations.plain(name, types[name])} as {quote(name)}" for name in duplicates.needs(found)
+        f"{relations.plain(name, types[name])} as {quote(name)}"
+        for name in _duplicates.needs(found)
     )
     rows = connection.sql(f"""with {FRAME} as (
   select {columns}
   from {USAGE}
 ),
-{duplicates.steps(found)}
-{duplicates.SUPERSEDED}""")
-    return duplicates.added(rows.to_arrow_table())
+{_duplicates.steps(found)}
+{_duplicates.SUPERSEDED}""")
+    return _duplicates.added(rows.to_arrow_table())
 
 
 def _made_once(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:

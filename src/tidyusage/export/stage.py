@@ -17,7 +17,7 @@ from tidyusage.export import own
 from tidyusage.export.held import held
 from tidyusage.export.table import USAGE, Usage
 from tidyusage.layouts import convert
-from tidyusage.metrics import source
+from tidyusage.metrics import _source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -142,7 +142,7 @@ def _figures(types: Mapping[str, pa.DataType], found: Columns) -> list[str]:
 
 def _check(found: Columns, given: Mapping[str, str]) -> None:
     """Raise if a column holds what does not belong there."""
-    wanted = source.kinds(found, [path for path in found.known if path in source.DTYPES])
+    wanted = _source.kinds(found, [path for path in found.known if path in _source.DTYPES])
     for path in ("start_date", "end_date"):
         if path in found.known:
             wanted[found.known[path]] = "time"

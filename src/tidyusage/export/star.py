@@ -17,7 +17,7 @@ from tidyusage.export import calendar, dimensions
 from tidyusage.export.dimensions import DIMENSIONS, TEXT
 from tidyusage.export.table import USAGE, Column, Table, described, spelled
 from tidyusage.layouts import convert_sql
-from tidyusage.metrics import policy
+from tidyusage.metrics import _charges as policy
 from tidyusage.schema import ARROW
 
 if TYPE_CHECKING:

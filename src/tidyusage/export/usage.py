@@ -9,7 +9,7 @@ from tidyusage._utils.sql import literal, quote
 from tidyusage.errors import FrameError
 from tidyusage.export.table import USAGE, Column, Table, Usage, described, spelled
 from tidyusage.layouts import convert_sql
-from tidyusage.metrics import policy
+from tidyusage.metrics import _charges
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -47,7 +47,7 @@ def _sums_of_wide(names: Collection[str], usage: Usage) -> Iterable[tuple[str, s
     """Yield the sums for the manifest: none that the frame lacks the columns for."""
     is_known = "charges.currency" in names and not usage.lacks_currency
     if is_known and set(catalogue.CHARGE_COLUMNS) <= set(names) and not _lacks_charges(usage):
-        billed = policy.cost(policy.BILLED).replace('"charges.', '"charges_')
+        billed = _charges.cost(_charges.BILLED).replace('"charges.', '"charges_')
         yield "cost", billed, _CURRENCY
     if is_known:
         for name in catalogue.CHARGE_AMOUNTS:
@@ -62,7 +62,7 @@ def _lacks_charges(usage: Usage) -> bool:
     """Tell whether the frame lacks a column that a record's cost is made of."""
     given = usage.given
     return given is not None and bool(
-        given.layout == "wide" and policy.missing_columns(policy.BILLED, given.known)
+        given.layout == "wide" and _charges.missing_columns(_charges.BILLED, given.known)
     )
 
 

@@ -1,16 +1,16 @@
 """The answers that are asked of usage, each one SQL query."""
 
 from tidyusage.metrics.acceptance import acceptance_rate
-from tidyusage.metrics.adoption import stickiness
+from tidyusage.metrics.cost import cost_by
 from tidyusage.metrics.cost_per import cost_per
+from tidyusage.metrics.cost_per_token import cost_per_token
 from tidyusage.metrics.estimates import cache_savings, estimate_cost
 from tidyusage.metrics.explain import explain
-from tidyusage.metrics.money import cost_by
-from tidyusage.metrics.overview import summary
 from tidyusage.metrics.ranking import top, trend
+from tidyusage.metrics.stickiness import stickiness
+from tidyusage.metrics.summary import summary
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
 from tidyusage.metrics.totals import totals
-from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
 
 __all__ = [

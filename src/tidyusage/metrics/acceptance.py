@@ -8,8 +8,8 @@ from tidyusage._utils.sql import grouped, listed, ordered, partition, quote
 from tidyusage.engines.dialects.lists import ACCEPTED, REJECTED
 from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError, known_options, one_of
-from tidyusage.metrics.query import NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._usage import NUMBER, TEXT, Usage, usage
 from tidyusage.typing import AcceptanceKind
 
 if TYPE_CHECKING:

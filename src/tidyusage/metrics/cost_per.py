@@ -10,12 +10,12 @@ from tidyusage.engines import frames
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, SeatsWarning, is_number, known_options, nearest, warn
 from tidyusage.metrics import users as users_
-from tidyusage.metrics.measures import countable
-from tidyusage.metrics.money import Money, any_present, currencies
-from tidyusage.metrics.person import PERSON
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import Periods
-from tidyusage.metrics.unit_cost import check_per, cost_per_token_query, unit_costs
+from tidyusage.metrics._measures import countable
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._person import PERSON
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.cost import Money, any_present, currencies
+from tidyusage.metrics.cost_per_token import check_per, cost_per_token_query, unit_costs
 
 if TYPE_CHECKING:
     import polars as pl

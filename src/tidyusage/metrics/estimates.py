@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, get_args
 from tidyusage._utils.sql import grouped, is_about, listed, literal, ordered, same
 from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options, one_of
-from tidyusage.metrics import conventions
-from tidyusage.metrics import prices as prices_
-from tidyusage.metrics.money import Money
-from tidyusage.metrics.prices import MILLION, SORTS, UNKNOWN_TIER, Prices
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import Periods
-from tidyusage.metrics.unit_cost import check_per
+from tidyusage.metrics import _prices as prices_
+from tidyusage.metrics import _token_convention
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._prices import MILLION, SORTS, UNKNOWN_TIER, Prices
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.cost import Money
+from tidyusage.metrics.cost_per_token import check_per
 from tidyusage.typing import Scope
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def savings_steps(asked: Usage, prices: Prices) -> str:
         "coalesce(cache_read, 0) > 0 or coalesce(cache_write, 0) > 0 or coalesce(tu__hour, 0) > 0"
     )
     is_priced = f"tu__price_input is not null and {prices.needed(SORTS[2:])}"
-    return f"""{conventions.decided(asked, conventions.AUTO, *prices.columns)},
+    return f"""{_token_convention.decided(asked, _token_convention.AUTO, *prices.columns)},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
@@ -263,7 +263,7 @@ users as (
 
 def savings_query(asked: Usage, prices: Prices) -> Query:
     """Return the query of `cache_savings`."""
-    asked.require((*conventions.CACHED, prices_.HOUR), "cache_savings")
+    asked.require((*_token_convention.CACHED, prices_.HOUR), "cache_savings")
     figures = {
         "saved": f"-({prices.cost('cache_read', 'input')})",
         "spent": f"{prices.cost('cache_write', 'input')} + "
@@ -300,7 +300,7 @@ def estimate_steps(
     is_in = f"({has_sorts} or total is not null)"
     is_in += " and tu__cost is null" if scope == "unbilled" else ""
     return f"""{money.amounts()},
-{conventions.decided(asked, convention, "tu__cost", *prices.columns, source="amounts")},
+{_token_convention.decided(asked, convention, "tu__cost", *prices.columns, source="amounts")},
 {prices.steps("decided")},
 users as (
   select *, case when {is_priced} then 1 else 0 end as tu__is_priced
@@ -313,7 +313,7 @@ def estimate_query(
     asked: Usage, prices: Prices, money: Money, scope: Scope, convention: Conventions
 ) -> Query:
     """Return the query of `estimate_cost`."""
-    asked.require(conventions.FIELDS[:-1], "estimate_cost")
+    asked.require(_token_convention.FIELDS[:-1], "estimate_cost")
     cost = " + ".join(prices.cost(sort) for sort in SORTS)
     sql = _answer(
         asked,

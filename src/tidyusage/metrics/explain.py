@@ -12,25 +12,25 @@ from tidyusage.engines import frames
 from tidyusage.engines.dialects.translate import Table
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, UnknownOptionError, nearest
-from tidyusage.metrics import cost_topics, topics
+from tidyusage.metrics import _cost_topics, _topics
+from tidyusage.metrics._overlap import repeated_rows
+from tidyusage.metrics._usage import INTEGER, Usage, usage
 from tidyusage.metrics.acceptance import acceptance_rate
-from tidyusage.metrics.adoption import stickiness
+from tidyusage.metrics.cost import cost_by
 from tidyusage.metrics.cost_per import cost_per
+from tidyusage.metrics.cost_per_token import cost_per_token
 from tidyusage.metrics.estimates import cache_savings, estimate_cost
-from tidyusage.metrics.money import cost_by
-from tidyusage.metrics.overlap import repeated_rows
-from tidyusage.metrics.overview import summary
-from tidyusage.metrics.query import INTEGER, Usage, usage
 from tidyusage.metrics.ranking import top, trend
+from tidyusage.metrics.stickiness import stickiness
+from tidyusage.metrics.summary import summary
 from tidyusage.metrics.tokens import cache_hit_rate, tokens_by
 from tidyusage.metrics.totals import totals
-from tidyusage.metrics.unit_cost import cost_per_token
 from tidyusage.metrics.users import active_users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tidyusage.metrics.topics import Topic
+    from tidyusage.metrics._topics import Topic
 
 
 METRICS: Final[dict[str, Callable[..., Any]]] = {
@@ -215,28 +215,28 @@ def _topics_of(metric: str, chosen: Mapping[str, Any]) -> list[Topic]:
     first = _FIRST.get("cost_per_token" if is_of_tokens else metric, ())
     made = [topic(chosen) for topic in first]
     if metric in {"top", "trend"}:
-        made = [_MEASURES.get(measure, topics.measure_topic)(chosen)]
+        made = [_MEASURES.get(measure, _topics.measure_topic)(chosen)]
     if metric == "cost_per" and measure == "users":
-        made.append(topics.users_topic(chosen))
+        made.append(_topics.users_topic(chosen))
     if chosen.get("freq") is not None or metric == "stickiness":
-        made.append(topics.windows_topic(chosen, is_whole=metric in _WHOLE))
+        made.append(_topics.windows_topic(chosen, is_whole=metric in _WHOLE))
     return made
 
 
 _FIRST: Final[dict[str, tuple[Callable[[Mapping[str, Any]], Topic], ...]]] = {
-    "acceptance_rate": (topics.acceptance_topic,),
-    "active_users": (topics.users_topic,),
-    "cache_hit_rate": (topics.cache_topic, topics.tokens_topic),
-    "cache_savings": (cost_topics.savings_topic,),
-    "cost_by": (cost_topics.money_topic,),
-    "cost_per": (cost_topics.cost_per_topic, cost_topics.money_topic),
-    "cost_per_token": (cost_topics.pairs_topic, cost_topics.money_topic, topics.tokens_topic),
-    "estimate_cost": (cost_topics.estimate_topic, topics.tokens_topic),
-    "stickiness": (topics.users_topic,),
-    "summary": (cost_topics.money_topic, topics.tokens_topic, topics.users_topic),
-    "tokens_by": (topics.tokens_topic,),
-    "totals": (topics.totals_topic,),
+    "acceptance_rate": (_topics.acceptance_topic,),
+    "active_users": (_topics.users_topic,),
+    "cache_hit_rate": (_topics.cache_topic, _topics.tokens_topic),
+    "cache_savings": (_cost_topics.savings_topic,),
+    "cost_by": (_cost_topics.money_topic,),
+    "cost_per": (_cost_topics.cost_per_topic, _cost_topics.money_topic),
+    "cost_per_token": (_cost_topics.pairs_topic, _cost_topics.money_topic, _topics.tokens_topic),
+    "estimate_cost": (_cost_topics.estimate_topic, _topics.tokens_topic),
+    "stickiness": (_topics.users_topic,),
+    "summary": (_cost_topics.money_topic, _topics.tokens_topic, _topics.users_topic),
+    "tokens_by": (_topics.tokens_topic,),
+    "totals": (_topics.totals_topic,),
 }
-_MEASURES: Final = {"cost": cost_topics.money_topic, "tokens": topics.tokens_topic}
+_MEASURES: Final = {"cost": _cost_topics.money_topic, "tokens": _topics.tokens_topic}
 # Metrics in which a record is of one period or of none.
 _WHOLE: Final = ("active_users", "stickiness")

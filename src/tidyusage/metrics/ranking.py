@@ -8,12 +8,12 @@ from tidyusage._utils.sql import listed, ordered, partition, quote, same, share
 from tidyusage.engines import frames
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, is_count, known_options
-from tidyusage.metrics import conventions, missing_days
-from tidyusage.metrics.measured import Measured, check_by
-from tidyusage.metrics.money import Money
-from tidyusage.metrics.policy import code
-from tidyusage.metrics.query import BOOLEAN, INTEGER, NUMBER, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics import _missing_days, _token_convention
+from tidyusage.metrics._charges import code
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._ranked_measures import Measured, check_by
+from tidyusage.metrics._usage import BOOLEAN, INTEGER, NUMBER, Usage, usage
+from tidyusage.metrics.cost import Money
 
 if TYPE_CHECKING:
     from tidyusage.engines.query import Query
@@ -239,7 +239,11 @@ def trend(
 
 
 def top_query(
-    asked: Usage, n: int, measure: str, money: Money, convention: Conventions = conventions.AUTO
+    asked: Usage,
+    n: int,
+    measure: str,
+    money: Money,
+    convention: Conventions = _token_convention.AUTO,
 ) -> Query:
     """Return the query of `top`."""
     measured = Measured(asked, measure, money, convention, "top")
@@ -292,7 +296,7 @@ order by {ordered("tu__total desc", "currency", "tu__place")}"""
 
 
 def trend_query(
-    asked: Usage, measure: str, money: Money, convention: Conventions = conventions.AUTO
+    asked: Usage, measure: str, money: Money, convention: Conventions = _token_convention.AUTO
 ) -> Query:
     """Return the query of `trend`; its question has periods."""
     measured = Measured(asked, measure, money, convention, "trend")
@@ -301,11 +305,11 @@ def trend_query(
     before = periods.named(f"period - {periods.step()}") if periods else "null"
     earlier = f"over ({partition(*dims, 'currency')} order by period asc nulls last)"
     sql = f"""{measured.steps},
-{missing_days.incomplete(asked)},
+{_missing_days.incomplete(asked)},
 judged as (
-  select figures.*, {missing_days.IS_COMPLETE} as complete
+  select figures.*, {_missing_days.IS_COMPLETE} as complete
   from figures
-  {missing_days.joined(asked, "figures")}
+  {_missing_days.joined(asked, "figures")}
 ),
 earlier as (
   select {listed(*keys)}currency, tu__value, records, complete,
@@ -327,5 +331,5 @@ from compared
 order by {ordered("period", "tu__value desc", *dims, "currency")}"""
     types = {**measured.types, "change": NUMBER, "change_rate": NUMBER, "share": NUMBER}
     types |= {"records": INTEGER, "complete": BOOLEAN}
-    of_days = missing_days.FIELDS
+    of_days = _missing_days.FIELDS
     return asked.query(sql, measured.fields, types, of_days=of_days, **measured.options)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from tidyusage._utils.sql import grouped, listed, ordered, quote
 from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options
-from tidyusage.metrics import conventions
-from tidyusage.metrics.query import NUMBER, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics import _token_convention
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._usage import NUMBER, Usage, usage
 
 if TYPE_CHECKING:
     from tidyusage.engines.query import Query
@@ -189,9 +189,9 @@ def cache_hit_rate(
     return run_query(frame, cache_hit_query(asked, token_convention))
 
 
-def tokens_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Query:
+def tokens_query(asked: Usage, convention: Conventions = _token_convention.AUTO) -> Query:
     """Return the query of `tokens_by`."""
-    asked.require(conventions.FIELDS[:-1], "tokens_by")
+    asked.require(_token_convention.FIELDS[:-1], "tokens_by")
     keys = asked.keys
     sums = {
         "input": "input",
@@ -211,26 +211,26 @@ def tokens_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Qu
         "tokens": "case when tu__inclusive = 1 then tu__within else tu__separate end",
     }
     results = ",\n  ".join(f"sum({sql}) as {quote(name)}" for name, sql in totals.items())
-    sql = f"""{conventions.counted(asked)},
+    sql = f"""{_token_convention.counted(asked)},
 sums as (
   select {listed(*keys)}provider, tu__own, tu__apart, {asked.votes} as tu__count, {added}
   from counted
   group by {listed(*keys)}provider, tu__own, tu__apart
 ),
-{conventions.decision(convention)}
+{_token_convention.decision(convention)}
 select {listed(*keys)}{results}
 from conventions
 {grouped(*keys)}
 order by {ordered(*asked.period, "tokens desc", *asked.dimensions)}"""
-    return asked.query(sql, conventions.FIELDS, dict.fromkeys(totals, NUMBER))
+    return asked.query(sql, _token_convention.FIELDS, dict.fromkeys(totals, NUMBER))
 
 
-def cache_hit_query(asked: Usage, convention: Conventions = conventions.AUTO) -> Query:
+def cache_hit_query(asked: Usage, convention: Conventions = _token_convention.AUTO) -> Query:
     """Return the query of `cache_hit_rate`."""
     asked.require(("usage.tokens.cache_read",), "cache_hit_rate")
     keys = asked.keys
     both = "input is not null and cache_read is not null"
-    sql = f"""{conventions.counted(asked)},
+    sql = f"""{_token_convention.counted(asked)},
 sums as (
   select {listed(*keys)}provider, tu__own, tu__apart, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cache_read")} end) as tu__read,
@@ -239,7 +239,7 @@ sums as (
   from counted
   group by {listed(*keys)}provider, tu__own, tu__apart
 ),
-{conventions.decision(convention)},
+{_token_convention.decision(convention)},
 rates as (
   select {listed(*keys)}sum(tu__read) as cache_read,
     sum(case when tu__inclusive = 1 then tu__input else tu__input + tu__cached end) as prompt_tokens
@@ -251,4 +251,4 @@ select {listed(*keys)}cache_read, prompt_tokens,
 from rates
 order by {ordered(*asked.period, "cache_hit_rate desc", *asked.dimensions)}"""
     names: tuple[str, ...] = ("cache_read", "prompt_tokens", "cache_hit_rate")
-    return asked.query(sql, conventions.FIELDS, dict.fromkeys(names, NUMBER))
+    return asked.query(sql, _token_convention.FIELDS, dict.fromkeys(names, NUMBER))

@@ -9,11 +9,11 @@ from tidyusage._utils.sql import grouped, listed, literal, ordered, partition, q
 from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError, known_options
 from tidyusage.layouts.convert_sql import COUNTS
-from tidyusage.metrics.money import Money, require_currency
-from tidyusage.metrics.policy import BILLED, code
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.source import CHARGES, RECORD
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics._charges import BILLED, code
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._source import CHARGES, RECORD
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.cost import Money, require_currency
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

@@ -9,11 +9,11 @@ from tidyusage._utils.sql import grouped, listed, ordered, quote, trimmed
 from tidyusage.engines.dialects.lists import MOST
 from tidyusage.engines.query import GUARD, NOTICE, Query, run_query
 from tidyusage.errors import OptionError, is_count, known_options, one_of
-from tidyusage.metrics import missing_days, person
-from tidyusage.metrics.person import PERSON
-from tidyusage.metrics.query import BOOLEAN, INTEGER, Usage, usage
-from tidyusage.metrics.source import CUT
-from tidyusage.metrics.time import FIRST, LAST, Periods
+from tidyusage.metrics import _missing_days, _person
+from tidyusage.metrics._periods import FIRST, LAST, Periods
+from tidyusage.metrics._person import PERSON
+from tidyusage.metrics._source import CUT
+from tidyusage.metrics._usage import BOOLEAN, INTEGER, Usage, usage
 from tidyusage.typing import Crossing
 
 if TYPE_CHECKING:
@@ -277,8 +277,8 @@ def _identity(asked: Usage, *, by_record: bool = False) -> dict[str, str]:
     """Return the SQL of what a record says of its user, by the names of columns."""
     if by_record or any(dimension.is_person for dimension in asked.by):
         return {PERSON: PERSON}
-    own = {person.OWN: person.OWN} if asked.has_persons else {}
-    return own if own and not asked.people else {**person.IDENTITY, **own}
+    own = {_person.OWN: _person.OWN} if asked.has_persons else {}
+    return own if own and not asked.people else {**_person.IDENTITY, **own}
 
 
 def _looked_up(
@@ -287,12 +287,12 @@ def _looked_up(
     """Return the steps from ``doers`` to a step that has their person."""
     columns = listed(*(f"doers.{name}" for name in (*asked.dimensions, *carried)))
     who, lookup, joined = PERSON, "", ""
-    if [*identity] == [person.OWN]:
-        who = f"nullif({trimmed(person.OWN)}, '')"
+    if [*identity] == [_person.OWN]:
+        who = f"nullif({trimmed(_person.OWN)}, '')"
     elif PERSON not in identity:
         own = asked.has_persons
-        lookup = f"{person.steps('doers', asked.people, own=own, is_keyed=True)},\n"
-        on = person.matched("doers", own=own, is_keyed=True)
+        lookup = f"{_person.steps('doers', asked.people, own=own, is_keyed=True)},\n"
+        on = _person.matched("doers", own=own, is_keyed=True)
         joined = f"\n  left join persons on {on}"
         who = f"persons.{PERSON}"
     return f"""{lookup}{step} as (
@@ -347,8 +347,8 @@ def _rolling_query(asked: Usage, rolling: int, crossing: Crossing) -> Query:
     at = "cast(period as timestamp)"
     series = f"generate_series({at}, {at} + {before}, {periods.step()})"
     sql = f"""{people_of(asked, crossing)},
-{missing_days.incomplete(asked, reach=before)},
-{missing_days.lives(asked)},
+{_missing_days.incomplete(asked, reach=before)},
+{_missing_days.lives(asked)},
 covered as (
   select min({at}) as tu__first, max({at}) as tu__last
   from people
@@ -386,11 +386,11 @@ rolled as (
   from counted
 ),
 judged as (
-  select rolled.*, {missing_days.IS_COMPLETE} as tu__is_complete,
-    {missing_days.is_alive("rolled")} as tu__is_alive
+  select rolled.*, {_missing_days.IS_COMPLETE} as tu__is_complete,
+    {_missing_days.is_alive("rolled")} as tu__is_alive
   from rolled
-  {missing_days.joined(asked, "rolled")}
-  {missing_days.joined_lives(asked, "rolled")}
+  {_missing_days.joined(asked, "rolled")}
+  {_missing_days.joined_lives(asked, "rolled")}
 )
 select period, {listed(*dims)}
   case when not tu__is_full then null
@@ -400,7 +400,7 @@ select period, {listed(*dims)}
 from judged
 order by {ordered("period", "active_users desc", *dims)}"""
     results = {"active_users": INTEGER, "complete": BOOLEAN}
-    of_days, told = missing_days.FIELDS, limits(asked, crossing)
+    of_days, told = _missing_days.FIELDS, limits(asked, crossing)
     return asked.query(sql, fields_of(asked), results, **told, of_days=of_days, portable=False)
 
 

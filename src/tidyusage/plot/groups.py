@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage.engines import frames
 from tidyusage.errors import OptionError, is_count
-from tidyusage.metrics import spread
-from tidyusage.metrics.missing_charges import ALREADY_CHECKED
-from tidyusage.metrics.source import Folded
+from tidyusage.metrics import _spread
+from tidyusage.metrics._missing_charges import ALREADY_CHECKED
+from tidyusage.metrics._source import Folded
 from tidyusage.plot import colors as colors_
 from tidyusage.plot import labels
 
@@ -164,7 +164,7 @@ def _folded_rows(
     folds = {split: tuple(one.folded(split) for one in groups) for split in splits}
     first = folds[splits[0]]  # also for rows without a figure, whose split may be no other's
     found: list[Row] = []
-    with spread.warn_once():
+    with _spread.warn_once():
         for fold in dict.fromkeys(folds.values()):
             rows = rows_of(measured(*fold), by)
             found += [row for row in rows if folds.get(split_of(row), first) == fold]

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 from tidyusage.engines import frames
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError
-from tidyusage.metrics import spread
-from tidyusage.metrics.query import INSTANT, usage
-from tidyusage.metrics.time import Periods, fiscal_label
+from tidyusage.metrics import _spread
+from tidyusage.metrics._periods import Periods, fiscal_label
+from tidyusage.metrics._usage import INSTANT, usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,7 @@ class Times:
     ) -> Times:
         """Look at the windows of a frame; raise for an invalid option."""
         periods = Periods.of(freq, tz, end, fiscal_year_start, week_start)
-        spreads = periods is not None and spread.is_spread(frame, periods)
+        spreads = periods is not None and _spread.is_spread(frame, periods)
         return cls(freq, tz, end, Span.of(frame, end), spreads, fiscal_year_start, week_start)
 
     @property

@@ -10,7 +10,7 @@ from tidyusage.engines import frames
 from tidyusage.engines.columns import columns
 from tidyusage.engines.query import GUARD
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, known_options, one_of
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW, rewritten, wide
 from tidyusage.prepare.weights import GIVEN, NAMED, Weights, attached

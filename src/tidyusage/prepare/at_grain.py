@@ -10,10 +10,10 @@ from tidyusage._utils.sql import FRAME, prefixed, quote, same
 from tidyusage.engines import frames as engines
 from tidyusage.engines.query import GUARD, Query, run_query
 from tidyusage.errors import known_options, one_of
-from tidyusage.metrics import grain, mixed
-from tidyusage.metrics.grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
-from tidyusage.metrics.overlap import checked
-from tidyusage.metrics.time import DATES, window_end_sql
+from tidyusage.metrics import _grain, _mixed_grains
+from tidyusage.metrics._grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
+from tidyusage.metrics._overlap import checked
+from tidyusage.metrics._periods import DATES, window_end_sql
 from tidyusage.prepare import frames, members
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.grain import with_known_costs
@@ -104,7 +104,7 @@ def _of_one_length(frame: FrameT, found: Columns, which: Grain) -> FrameT:
     if engines.backend_of(frame) == "pyspark":
         return frame if _is_of_one_length(frame, found) else _resolved(frame, which, "lengths")
     is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) != "duckdb"
-    if is_eager and mixed.is_of_one_length(frame, found):
+    if is_eager and _mixed_grains.is_of_one_length(frame, found):
         return frame
     return _resolved(frame, which, "lengths")
 
@@ -192,7 +192,7 @@ staying_figures as (
   join figures on figures.{ROW} = c.{ROW}
 ),
 lost as (
-  select min(coalesce(tu__product, 'no product') || ': rows by ' || {grain.label("tu__grain")}
+  select min(coalesce(tu__product, 'no product') || ': rows by ' || {_grain.label("tu__grain")}
     || ' have ' || g.tu__figure {told}) as said
   from going g
   anti join staying_figures s on s.{ROW} = g.{ROW} and s.tu__figure = g.tu__figure
@@ -206,7 +206,7 @@ def _clashes() -> str:
     They meet on a day of which both tell.
     """
     group, key = ", ".join(GROUP), ", ".join(GROUP[:-1])
-    labels = [grain.label(name) for name in ("left_grain", "right_grain")]
+    labels = [_grain.label(name) for name in ("left_grain", "right_grain")]
     first, last = (
         "date_trunc('day', tu__from)",
         "greatest(tu__to - interval 1 microsecond, tu__from)",

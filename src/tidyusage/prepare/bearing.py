@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.metrics import conventions
-from tidyusage.metrics.measured import COST, TOKENS
-from tidyusage.metrics.measures import additive
-from tidyusage.metrics.money import Money
-from tidyusage.metrics.policy import cost
-from tidyusage.metrics.query import Usage
+from tidyusage.metrics import _token_convention
+from tidyusage.metrics._charges import cost
+from tidyusage.metrics._measures import additive
+from tidyusage.metrics._ranked_measures import COST, TOKENS
+from tidyusage.metrics._usage import Usage
+from tidyusage.metrics.cost import Money
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,15 +51,15 @@ class Bearing:
     ) -> Bearing:
         """Return a measure by its name; raise for what has no sum or is not there."""
         asked, money = Usage.of(found, ()), Money.of(charge, assume_currency=assume_currency)
-        conventions.decision(convention)  # raises for what is none
+        _token_convention.decision(convention)  # raises for what is none
         if by == EVEN:
             return cls(by, asked, money)
         if by == COST:
             money.require(asked, "allocate_shared")
             return cls(by, asked, money, (), cost(charge))
         if by == TOKENS:
-            asked.require(conventions.FIELDS[:-1], "allocate_shared")
-            return cls(by, asked, money, conventions.FIELDS, "tokens", convention)
+            asked.require(_token_convention.FIELDS[:-1], "allocate_shared")
+            return cls(by, asked, money, _token_convention.FIELDS, "tokens", convention)
         measure = additive(asked, by, others=(COST, TOKENS, EVEN))
         return cls(by, asked, money, measure.fields, measure.sql)
 
@@ -73,7 +73,7 @@ class Bearing:
         names = tuple(carried)
         before = ""
         if self.convention is not None:
-            decided = conventions.decided(self.asked, self.convention, *names, source=source)
+            decided = _token_convention.decided(self.asked, self.convention, *names, source=source)
             before, source = f"{decided},\n", "decided"
         return f"""{before}valued as (
   select {", ".join(names)}, {self.value} as tu__value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.errors import OptionError, known_options
-from tidyusage.metrics.time import AT_START, DATES, PRODUCT, Periods
+from tidyusage.metrics._periods import AT_START, DATES, PRODUCT, Periods
 from tidyusage.prepare import frames
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tidyusage.engines import spark as sparks
 from tidyusage.engines.columns import Columns, columns, layout_types
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError
-from tidyusage.metrics import source
+from tidyusage.metrics import _source
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -56,7 +56,7 @@ def usage(
         parts |= {name: quote(name) for name in found.own}
     else:
         parts = {
-            path: quote(found.known[path]) if path in found.known else source.null(path)
+            path: quote(found.known[path]) if path in found.known else _source.null(path)
             for path in dict.fromkeys(wanted)
         }
     named = [f"{sql} as {quote(name)}" for name, sql in parts.items()]
@@ -104,7 +104,7 @@ def rewritten(
         {**dict.fromkeys(own), **nested, **renewed, **new},
         {name: name for name in own if name not in nested and name not in renewed},
         guard=guard,
-        kinds={**source.kinds(found, filter(source.DTYPES.get, found.known)), **(kinds or {})},
+        kinds={**_source.kinds(found, filter(_source.DTYPES.get, found.known)), **(kinds or {})},
         keys={**keys, **{schema.rename(name, found.sep): name for name in added or {}}},
         of_rows=True,
     )
@@ -139,7 +139,7 @@ where {where}""",
         needs or (found.known["id"],),
         {ROW: pa.int64()},
         {},
-        kinds=source.kinds(found, [path for path in fields if path in source.DTYPES]),
+        kinds=_source.kinds(found, [path for path in fields if path in _source.DTYPES]),
     )
     backend = frames.backend_of(frame)
     if backend == "duckdb":

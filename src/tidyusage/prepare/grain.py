@@ -12,10 +12,10 @@ from tidyusage.catalogue import SOURCE_COLUMNS
 from tidyusage.engines.columns import Columns, columns
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError, known_options
-from tidyusage.metrics import grain, missing_charges, overlap, policy, source
-from tidyusage.metrics.grain import KEYS
-from tidyusage.metrics.money import require_currency
-from tidyusage.metrics.query import Usage
+from tidyusage.metrics import _charges, _grain, _missing_charges, _overlap, _source
+from tidyusage.metrics._grain import KEYS
+from tidyusage.metrics._usage import Usage
+from tidyusage.metrics.cost import require_currency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,11 +75,11 @@ def grains(frame: FrameT) -> FrameT:
     datadog     logs_indexed  resource       26   1.0  552.93
     """
     found = _found(frame)
-    frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
-    frame = with_known_costs(frame, found, grain.needs(found))
+    frame = _overlap.checked(frame, "warn", _grain.needs(found), has_pairs=False)
+    frame = with_known_costs(frame, found, _grain.needs(found))
     keys = ", ".join(map(quote, _keys(found)))
     grouped = f"{keys}, tu__grain, case when tu__cost is not null then tu__currency end"
-    steps = (grain.usage(found), grain.named(found, has_residuals=True), grain.figures())
+    steps = (_grain.usage(found), _grain.named(found, has_residuals=True), _grain.figures())
     sql = f"""with {", ".join(steps)},
 groups as (
   select {grouped} as currency, count(*) as records, min(start_date) as start_date,
@@ -89,7 +89,7 @@ groups as (
   from figures
   group by {grouped}
 )
-select {keys}, {grain.label("tu__grain")} as grain, currency, records, start_date, end_date, days,
+select {keys}, {_grain.label("tu__grain")} as grain, currency, records, start_date, end_date, days,
   cost, tokens
 from groups
 order by {ordered(*map(quote, _keys(found)), "bit_count(tu__grain)", "tu__grain", "currency")}"""
@@ -163,8 +163,8 @@ def overlaps(frame: FrameT) -> FrameT:
     0  organization  user  contains         50.0       45.0       5.0
     """
     found = _found(frame)
-    frame = overlap.checked(frame, "warn", grain.needs(found), has_pairs=False)
-    frame = with_known_costs(frame, found, grain.needs(found))
+    frame = _overlap.checked(frame, "warn", _grain.needs(found), has_pairs=False)
+    frame = with_known_costs(frame, found, _grain.needs(found))
     return run_query(frame, pairs_query(found))
 
 
@@ -176,10 +176,10 @@ def with_known_costs(frame: FrameT, found: Columns, needs: Iterable[str]) -> Fra
     """
     if found.lacks_currency:
         require_currency(found, can_assume=False)
-    if not any(name in found.known for name in policy.amounts_of(policy.BILLED)):
+    if not any(name in found.known for name in _charges.amounts_of(_charges.BILLED)):
         return frame
-    missing = Usage.of(found, ()).missing_charges(policy.BILLED)
-    return cast("FrameT", missing_charges.checked(frame, missing, needs))
+    missing = Usage.of(found, ()).missing_charges(_charges.BILLED)
+    return cast("FrameT", _missing_charges.checked(frame, missing, needs))
 
 
 def pairs_query(found: Columns) -> Query:
@@ -187,10 +187,10 @@ def pairs_query(found: Columns) -> Query:
     steps = dict(zip((*KEYS, *SOURCE_COLUMNS), _STEPS, strict=True))
     shown = {key: steps[key] for key in _keys(found)} | {"finer_metric_name": "tu__finer_metric"}
     shown |= {"finer_report_type": "tu__finer_report"} if found.marks else {}
-    sql = f"""with {overlap.steps(found)}
+    sql = f"""with {_overlap.steps(found)}
 select {", ".join(f"{sql} as {quote(name)}" for name, sql in shown.items())},
-  {grain.label("coarse")} as coarser,
-  {grain.label("fine")} as finer, relation, windows, figure, unit,
+  {_grain.label("coarse")} as coarser,
+  {_grain.label("fine")} as finer, relation, windows, figure, unit,
   overlapping.coarser as coarser_sum, overlapping.finer as finer_sum,
   overlapping.coarser - overlapping.finer as residual
 from overlapping
@@ -225,9 +225,9 @@ def _query(found: Columns, sql: str, types: dict[str, pa.DataType]) -> Query:
     spelled = {schema.rename(key, found.sep): key for key in _keys(found)}
     return Query(
         sql,
-        grain.needs(found),
+        _grain.needs(found),
         cast("dict[str, Any]", {**dict.fromkeys(spelled), **types}),
         {name: found.known.get(key) for name, key in spelled.items()},
-        kinds=source.kinds(found, grain.FIELDS),
+        kinds=_source.kinds(found, _grain.FIELDS),
         keys=spelled,
     )

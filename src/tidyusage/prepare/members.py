@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidyusage._utils.sql import clauses, prefixed, quote, same
-from tidyusage.metrics import grain, rollup, source
-from tidyusage.metrics.grain import CELL, FINER_METRIC, METRIC, SCOPE
-from tidyusage.metrics.policy import OTHER_CHARGES
+from tidyusage.metrics import _grain, _overlap_sql, _source
+from tidyusage.metrics._charges import OTHER_CHARGES
+from tidyusage.metrics._grain import CELL, FINER_METRIC, METRIC, SCOPE
 from tidyusage.prepare.frames import ROW
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns
-    from tidyusage.metrics.rollup import Pairs
+    from tidyusage.metrics._overlap_sql import Pairs
 
 
 def overlapping(found: Columns, of: Pairs) -> str:
     """Return the steps from ``usage`` to ``overlapping`` and its cells, with each row's place."""
-    others = [f"{source.cast(found, name)} as {quote(name)}" for name in OTHER_CHARGES]
-    typed = clauses([ROW, *grain.typed(found), *others])
-    pairs = rollup.overlaps(of=of, has_reports=bool(found.marks))
+    others = [f"{_source.cast(found, name)} as {quote(name)}" for name in OTHER_CHARGES]
+    typed = clauses([ROW, *_grain.typed(found), *others])
+    pairs = _overlap_sql.overlaps(of=of, has_reports=bool(found.marks))
     rows = f"tu__rows as (\n  select\n    {typed}\n  from usage\n)"
-    return ",\n".join([rows, grain.named(found, rows="tu__rows"), grain.figures(), pairs])
+    return ",\n".join([rows, _grain.named(found, rows="tu__rows"), _grain.figures(), pairs])
 
 
 def linked() -> str:
@@ -59,9 +59,9 @@ def members() -> str:
     group = (*SCOPE, *METRIC, "coarse")
     finer = same("s", "f", *group, *CELL)
     names = prefixed("p", *group, "fine")
-    masked = ", ".join(grain.masks("coarse"))
+    masked = ", ".join(_grain.masks("coarse"))
     return f"""long_spots as (
-  {grain.days("spots")}
+  {_grain.days("spots")}
 ),
 candidates as (
   select {ROW}, spot, tu__length, 1 as tu__exact
@@ -72,7 +72,7 @@ candidates as (
   select {ROW}, spot, tu__length, 0
   from figures f
   join long_spots s on {coarser}
-    and {grain.inside("f", "s")}
+    and {_grain.inside("f", "s")}
 ),
 coarser_rows as materialized (
   select {ROW}, spot
@@ -87,7 +87,7 @@ linked_rows as (
   select {ROW}, {names}, {masked}, tu__from, tu__to
   from figures f
   join linked p on {same("f", "p", *SCOPE)}
-    and {rollup.is_finer("f", "p")} and f.tu__grain = p.fine
+    and {_overlap_sql.is_finer("f", "p")} and f.tu__grain = p.fine
 ),
 nearest_rows as materialized (
   select {ROW}, spot, {", ".join(group)}
@@ -101,7 +101,7 @@ nearest_rows as materialized (
     select f.{ROW}, s.spot, {prefixed("s", *group)}, tu__length
     from linked_rows f
     join long_spots s on {finer}
-      and {grain.inside("f", "s")}
+      and {_grain.inside("f", "s")}
   )
   where spot in (select spot from coarser_rows)
   qualify row_number() over (
@@ -113,7 +113,7 @@ held_by as (
   select n.{ROW}, n.spot, {prefixed("p", *group)}
   from nearest_rows n
   join linked p on {same("n", "p", *SCOPE)}
-    and {rollup.is_finer("n", "p")} and n.coarse = p.fine
+    and {_overlap_sql.is_finer("n", "p")} and n.coarse = p.fine
 ),
 finer_rows as materialized (
   select {ROW}, spot

@@ -22,7 +22,7 @@ from tidyusage.errors import (
     named,
     warn,
 )
-from tidyusage.metrics.query import INTEGER, TEXT, usage
+from tidyusage.metrics._usage import INTEGER, TEXT, usage
 from tidyusage.prepare import names, texts
 
 if TYPE_CHECKING:

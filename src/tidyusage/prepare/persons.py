@@ -13,7 +13,7 @@ from tidyusage.engines import spark as sparks
 from tidyusage.engines.columns import Columns, columns
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError, UnknownFieldError, known_options
-from tidyusage.metrics import person, source
+from tidyusage.metrics import _person, _source
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
 
@@ -71,7 +71,7 @@ def with_person(frame: FrameT, *, people: People | None = None) -> FrameT:
     >>> tu.with_person(df)["person"].tolist()
     ['ada@x.io', 'ada@x.io', 'ada@x.io']
     """
-    given, found = person.checked(people), columns(frame)
+    given, found = _person.checked(people), columns(frame)
     if found.layout not in {"wide", "long"}:
         raise FrameError(
             f"Expected a wide or long frame, got the layout {found.layout!r}.",
@@ -83,7 +83,7 @@ def with_person(frame: FrameT, *, people: People | None = None) -> FrameT:
         )
     if engines.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
-        schema = {**lazy.collect_schema(), person.COLUMN: _text()}
+        schema = {**lazy.collect_schema(), _person.COLUMN: _text()}
         return cast(
             "FrameT",
             lazy.map_batches(lambda eager: with_person(eager, people=people), schema=schema),
@@ -103,44 +103,44 @@ def _text() -> Any:
 
 def _own(found: Columns) -> tuple[str, ...]:
     """Return the column of persons that the frame has already, if it has one."""
-    return (person.COLUMN,) if person.COLUMN in found.own else ()
+    return (_person.COLUMN,) if _person.COLUMN in found.own else ()
 
 
 def _of_eager(frame: FrameT, found: Columns, people: People | None) -> FrameT:
     names = _needs(found)
     if engines.backend_of(frame) == "pandas":
         table = cast("Any", frame)
-        persons = run_query(table[names], _query(found, people))[person.COLUMN]
-        return cast("FrameT", table.assign(**{person.COLUMN: persons.set_axis(table.index)}))
+        persons = run_query(table[names], _query(found, people))[_person.COLUMN]
+        return cast("FrameT", table.assign(**{_person.COLUMN: persons.set_axis(table.index)}))
     if engines.backend_of(frame) == "polars":
         eager = cast("pl.DataFrame", frame)
         persons = run_query(eager.select(names), _query(found, people))
-        return cast("FrameT", eager.with_columns(cast("Any", persons)[person.COLUMN]))
+        return cast("FrameT", eager.with_columns(cast("Any", persons)[_person.COLUMN]))
     arrow = engines.to_arrow(frame)
-    persons = run_query(arrow.select(names), _query(found, people))[person.COLUMN]
-    if person.COLUMN in arrow.column_names:
-        arrow = arrow.drop_columns([person.COLUMN])
-    return cast("FrameT", arrow.append_column(person.COLUMN, persons))
+    persons = run_query(arrow.select(names), _query(found, people))[_person.COLUMN]
+    if _person.COLUMN in arrow.column_names:
+        arrow = arrow.drop_columns([_person.COLUMN])
+    return cast("FrameT", arrow.append_column(_person.COLUMN, persons))
 
 
 def _needs(found: Columns) -> list[str]:
     """Return the frame's columns that tell a row's person."""
-    return [found.known[f] for f in person.FIELDS if f in found.known] + [*_own(found)]
+    return [found.known[f] for f in _person.FIELDS if f in found.known] + [*_own(found)]
 
 
 def _query(found: Columns, people: People | None) -> Query:
     """Return the query of the persons of all rows, in their order."""
     sql = f"""{_steps(found, people)}
-select {person.PERSON}
+select {_person.PERSON}
 from told
 order by {ROW}"""
     return Query(
         sql,
         tuple(_needs(found)),
-        {person.COLUMN: pa.string()},
+        {_person.COLUMN: pa.string()},
         {},
-        kinds=source.kinds(found, (field for field in person.FIELDS if field in found.known)),
-        keys={person.COLUMN: person.PERSON},
+        kinds=_source.kinds(found, (field for field in _person.FIELDS if field in found.known)),
+        keys={_person.COLUMN: _person.PERSON},
     )
 
 
@@ -150,19 +150,19 @@ def _steps(found: Columns, people: People | None, own: tuple[str, ...] = ()) -> 
     kept = [*own, ROW]
     written = ""
     if has_column:
-        text = f"nullif({trimmed(f'cast({quote(person.COLUMN)} as varchar)')}, '')"
+        text = f"nullif({trimmed(f'cast({quote(_person.COLUMN)} as varchar)')}, '')"
         cases = " ".join(
             f"when {literal(k)} then {literal(to)}" for k, to in (people or {}).items()
         )
         written = f"case lower({text}) {cases} else {text} end, " if people else f"{text}, "
     columns_ = ", ".join(f"usage.{name}" for name in kept)
     more = (*own, *_own(found))
-    return f"""with {frames.usage(found, person.FIELDS, more)},
-{person.steps("usage", people)},
+    return f"""with {frames.usage(found, _person.FIELDS, more)},
+{_person.steps("usage", people)},
 told as (
-  select {columns_}, coalesce({written}persons.{person.PERSON}) as {person.PERSON}
+  select {columns_}, coalesce({written}persons.{_person.PERSON}) as {_person.PERSON}
   from usage
-  left join persons on {person.matched("usage")}
+  left join persons on {_person.matched("usage")}
 )"""
 
 
@@ -170,7 +170,7 @@ def _of_relation(
     relation: duckdb.DuckDBPyRelation, found: Columns, people: People | None
 ) -> duckdb.DuckDBPyRelation:
     numbered = relation.project(f"*, row_number() over () - 1 as {ROW}")
-    query = f"{_steps(found, people)}\nselect {ROW}, {person.PERSON}\nfrom told"
+    query = f"{_steps(found, people)}\nselect {ROW}, {_person.PERSON}\nfrom told"
     steps, persons = relations.beside(numbered, _needs(found), query)
     left_out = ", ".join((ROW, *map(quote, _own(found))))
     return engines.queried(
@@ -179,7 +179,7 @@ def _of_relation(
 persons_of_rows as (
   {persons}
 )
-select {relations.ALL}.* exclude ({left_out}), {person.PERSON} as {quote(person.COLUMN)}
+select {relations.ALL}.* exclude ({left_out}), {_person.PERSON} as {quote(_person.COLUMN)}
 from {relations.ALL}
 join persons_of_rows on {relations.ALL}.{ROW} = persons_of_rows.{ROW}
 order by {relations.ALL}.{ROW}""",
@@ -191,15 +191,15 @@ def _of_spark(frame: Any, found: Columns, people: People | None) -> Any:
         frame,
         lambda own: (
             f"{_steps(found, people, tuple(own))}\n"
-            f"select {', '.join(own)}, {person.PERSON}\nfrom told"
+            f"select {', '.join(own)}, {_person.PERSON}\nfrom told"
         ),
         _needs(found),
-        source.kinds(found, (field for field in person.FIELDS if field in found.known)),
-        {person.PERSON: _ADDED if _own(found) else person.COLUMN},
+        _source.kinds(found, (field for field in _person.FIELDS if field in found.known)),
+        {_person.PERSON: _ADDED if _own(found) else _person.COLUMN},
     )
     if not _own(found):
         return kept
-    return kept.drop(person.COLUMN).withColumnRenamed(_ADDED, person.COLUMN)
+    return kept.drop(_person.COLUMN).withColumnRenamed(_ADDED, _person.COLUMN)
 
 
 _ADDED: Final = "tu__new_person"

@@ -12,9 +12,9 @@ from tidyusage._utils.sql import clauses, literal, prefixed, quote, same
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.engines.query import GUARD
 from tidyusage.layouts.convert_sql import CHARGES, COUNTS
-from tidyusage.metrics import grain, rollup
-from tidyusage.metrics.grain import CELL, METRIC, SCOPE, TOKENS
-from tidyusage.metrics.policy import OTHER_CHARGES
+from tidyusage.metrics import _grain, _overlap_sql
+from tidyusage.metrics._charges import OTHER_CHARGES
+from tidyusage.metrics._grain import CELL, METRIC, SCOPE, TOKENS
 from tidyusage.prepare import frames
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.members import linked, overlapping
@@ -75,10 +75,10 @@ def _met() -> str:
   )
 ),
 long_places as (
-  {grain.days("places")}
+  {_grain.days("places")}
 ),
 {_side("staying_rows", same("f", "p", *METRIC))},
-{_side("going_rows", rollup.is_finer("f", "p"))}"""
+{_side("going_rows", _overlap_sql.is_finer("f", "p"))}"""
 
 
 def _side(step: str, is_of_metric: str) -> str:
@@ -94,7 +94,7 @@ def _side(step: str, is_of_metric: str) -> str:
     select f.{ROW}, place, {prefixed("p", *METRIC)}, 0
     from figures f
     join long_places p on {of_place}
-      and {grain.inside("f", "p")}
+      and {_grain.inside("f", "p")}
   )
   qualify tu__exact = max(tu__exact) over (partition by place)
 )"""
@@ -177,7 +177,7 @@ def _lost() -> str:
     money = "'a cost in ' || coalesce(tu__currency, 'an unknown currency')"
     of = "coalesce('report ''' || {} || '''', 'no report')"
     return f"""lost as (
-  select min(coalesce(tu__product, 'no product') || ': rows by ' || {grain.label("tu__grain")}
+  select min(coalesce(tu__product, 'no product') || ': rows by ' || {_grain.label("tu__grain")}
     || ' of ' || {of.format("tu__report")} || ' have '
     || case when {quote(_COST)} or tu__cost is null then 'tokens' else {money} end
     || ' that those of ' || {of.format("tu__staying")} || ' have not, and that would be lost'

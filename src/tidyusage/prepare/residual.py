@@ -9,11 +9,11 @@ from tidyusage._utils.sql import clauses, listed, quote, same
 from tidyusage.catalogue import CHARGE_AMOUNTS
 from tidyusage.engines.columns import rebuilt_charges
 from tidyusage.layouts.convert_sql import COUNTS
-from tidyusage.metrics import grain
-from tidyusage.metrics.grain import METRIC, SCOPE
-from tidyusage.metrics.policy import cost
-from tidyusage.metrics.time import DATES
-from tidyusage.metrics.tolerance import places_sql, rounding_sql
+from tidyusage.metrics import _grain
+from tidyusage.metrics._charges import cost
+from tidyusage.metrics._grain import METRIC, SCOPE
+from tidyusage.metrics._periods import DATES
+from tidyusage.metrics._tolerance import places_sql, rounding_sql
 from tidyusage.prepare.frames import ROW
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def _measured(measures: list[str], *, has_unit: bool) -> str:
     left = [_left(name) for name in (*measures, "tu__tokens")]
     tests = " or ".join(is_any for _, is_any in left)
     all_ = quote("coarser.tu__tokens")
-    is_same = f"abs({grain.tokens(measures)} - tu__tokens) <= {_NOISE} * abs({all_})"
-    kept = listed(*(_token(name) if name in grain.TOKENS else quote(name) for name in measures))
+    is_same = f"abs({_grain.tokens(measures)} - tu__tokens) <= {_NOISE} * abs({all_})"
+    kept = listed(*(_token(name) if name in _grain.TOKENS else quote(name) for name in measures))
     return f"""of_unit as (
   select spot, tu__sign, usage.*, tu__tokens, {first} as tu__unit
   from parts

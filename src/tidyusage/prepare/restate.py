@@ -13,9 +13,9 @@ from tidyusage.engines import frames as engines
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import known_options
 from tidyusage.layouts import convert_sql
-from tidyusage.metrics import duplicates, grain, source
-from tidyusage.metrics.policy import code
-from tidyusage.metrics.time import AT_START, DATES, FROM, TO, Periods
+from tidyusage.metrics import _duplicates, _grain, _source
+from tidyusage.metrics._charges import code
+from tidyusage.metrics._periods import AT_START, DATES, FROM, TO, Periods
 from tidyusage.prepare import frames, keys
 from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
 
@@ -108,11 +108,11 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
 def _without_superseded(frame: FrameT, found: Columns) -> FrameT:
     """Return a frame without the rows that a newer one of the same id overlaps."""
     is_eager = engines.backend_of(frame) in {"pandas", "polars"} and not engines.is_lazy(frame)
-    suspects = duplicates.suspects(frame, found) if is_eager else None
+    suspects = _duplicates.suspects(frame, found) if is_eager else None
     if is_eager and suspects is None:
         return cast("FrameT", cast("Any", frame)[:])
     fields = (*found.marks, "id", *STAMPS, *DATES, *_CURRENCY)
-    identity = duplicates.wide_keys(found, frames.ROW)
+    identity = _duplicates.wide_keys(found, frames.ROW)
     keys_ = [f"tu__key_{place}" for place, _ in enumerate(identity)]
     named = [f"{sql} as {key}" for sql, key in zip(identity, keys_, strict=True)]
     are_uniform = suspects is not None and suspects.are_uniform
@@ -122,13 +122,13 @@ dated as (
   select * replace ({dates})
   from typed
 ),
-{grain.windows("dated")},
+{_grain.windows("dated")},
 identified as (
   select *,
     {", ".join(named)}
   from windows
 ),
-{duplicates.compared_sql("identified", keys_, frames.ROW, are_uniform=are_uniform)}"""
+{_duplicates.compared_sql("identified", keys_, frames.ROW, are_uniform=are_uniform)}"""
     return frames.chosen(
         frame,
         found,
@@ -136,7 +136,7 @@ identified as (
         fields,
         of="compared_rows",
         where="not tu__is_superseded",
-        aliased=duplicates.own_columns(found),
+        aliased=_duplicates.own_columns(found),
     )
 
 
@@ -211,7 +211,7 @@ def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive"
             "lag": _NUMBER,
         },
         {own[name]: found.known.get(name) for name in ("id", "product.id")},
-        kinds=source.kinds(found, [name for name in wanted if name in source.DTYPES]),
+        kinds=_source.kinds(found, [name for name in wanted if name in _source.DTYPES]),
         keys={spelled: name for name, spelled in own.items()},
     )
     return run_query(frame, query)

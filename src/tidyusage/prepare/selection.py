@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from tidyusage._utils.sql import literal, quote, trimmed
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, is_number
-from tidyusage.metrics import source
-from tidyusage.metrics.query import TOOL, Usage
+from tidyusage.metrics import _source
+from tidyusage.metrics._usage import TOOL, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tidyusage.engines.columns import Columns
-    from tidyusage.metrics.source import Dimension
+    from tidyusage.metrics._source import Dimension
     from tidyusage.typing import Where
 
 
@@ -57,7 +57,7 @@ def dimensions(found: Columns, names: Iterable[str]) -> tuple[Dimension, ...]:
 
 def column(field: Dimension) -> str:
     """Return the SQL of a dimension in a row of ``usage``."""
-    return quote(field.path or field.name) if field.column else source.null(field.path)
+    return quote(field.path or field.name) if field.column else _source.null(field.path)
 
 
 def is_absent(text: str) -> str:
@@ -75,7 +75,7 @@ def _test(field: Dimension, value: Any) -> str:
         return is_absent(column(field))
     text = f"cast({column(field)} as varchar)"
     if field.path == "user.email" and isinstance(value, str):
-        text, value = source.spelled(column(field)), value.strip(" ").lower()
+        text, value = _source.spelled(column(field)), value.strip(" ").lower()
     if isinstance(value, str):
         return f"coalesce({text} = {literal(value)}, false)"
     if isinstance(value, bool):

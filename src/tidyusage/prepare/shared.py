@@ -11,9 +11,9 @@ from tidyusage._utils.sql import clauses, quote
 from tidyusage.engines import frames
 from tidyusage.engines.query import GUARD
 from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
-from tidyusage.metrics import missing_charges, person
-from tidyusage.metrics.overlap import checked
-from tidyusage.metrics.query import NUMBER, TEXT
+from tidyusage.metrics import _missing_charges, _person
+from tidyusage.metrics._overlap import checked
+from tidyusage.metrics._usage import NUMBER, TEXT
 from tidyusage.prepare.bearing import Bearing
 from tidyusage.prepare.frames import rewritten, wide
 from tidyusage.prepare.persons import with_person
@@ -140,14 +140,14 @@ def allocate_shared(
             "There is nothing to spread shared rows over.",
             "Name it, as in allocate_shared(df, {'user.id': None}, 'user.id').",
         )
-    if person.COLUMN in {*to, *(where if isinstance(where, Mapping) else ()), *(within or ())}:
+    if _person.COLUMN in {*to, *(where if isinstance(where, Mapping) else ()), *(within or ())}:
         frame = with_person(frame, people=people)
     frame = checked(frame, overlap, frames.columns(frame), equals_only=True)
     found = wide(frame)
     bearing = Bearing.of(found, by, charge, token_convention, assume_currency)
     if bearing.is_cost:
         missing = bearing.asked.missing_charges(charge)
-        frame = missing_charges.checked(frame, missing, frames.columns(frame))
+        frame = _missing_charges.checked(frame, missing, frames.columns(frame))
     spreading = Spreading.of(found, where, to, within, bearing=bearing, end=end)
     marks = kinds(found, where) | {SPREAD: "boolean", SHARE: "number"}
     is_silent = frames.backend_of(frame) in {"duckdb", "pyspark"}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, listed, literal, partition, prefixed, quote, same, trimmed
 from tidyusage.errors import OptionError, UnknownFieldError
-from tidyusage.metrics import source
-from tidyusage.metrics.policy import code, cost
-from tidyusage.metrics.time import DATES, Periods
+from tidyusage.metrics import _source
+from tidyusage.metrics._charges import code, cost
+from tidyusage.metrics._periods import DATES, Periods
 from tidyusage.prepare import parts
 from tidyusage.prepare.frames import ROW
 from tidyusage.prepare.selection import column, dimensions, is_absent, selected
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tidyusage.engines.columns import Columns
-    from tidyusage.metrics.source import Dimension
+    from tidyusage.metrics._source import Dimension
     from tidyusage.prepare.bearing import Bearing
     from tidyusage.typing import End, Where
 
@@ -281,6 +281,6 @@ def _spelled(path: str, text: str) -> str:
 def _field(found: Columns, path: str) -> str:
     """Return the SQL of a field of a row of ``usage``, null where the frame has no such column."""
     if path not in found.known:
-        return source.null(path)
-    is_number = source.DTYPES[path] == "number"
+        return _source.null(path)
+    is_number = _source.DTYPES[path] == "number"
     return f"cast({quote(path)} as double)" if is_number else quote(path)

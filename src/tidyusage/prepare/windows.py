@@ -15,8 +15,8 @@ from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.date_range import parse_date_range
 from tidyusage.engines import frames as engines
 from tidyusage.errors import UndatedWarning, counted, known_options, warn
-from tidyusage.metrics import source
-from tidyusage.metrics.time import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
+from tidyusage.metrics import _source
+from tidyusage.metrics._periods import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
 from tidyusage.prepare import frames, parts
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ order by {frames.ROW}, {BEGIN}"""
 def _dated(found: Columns) -> str:
     """Return the step that has what a window is read from, null where absent."""
     absent = {*DATES, PRODUCT} - {*found.known}
-    nulls = "".join(f", {source.null(name)} as {quote(name)}" for name in sorted(absent))
+    nulls = "".join(f", {_source.null(name)} as {quote(name)}" for name in sorted(absent))
     typed = [f"cast({name} as timestamp) as {name}" for name in DATES if name in found.known]
     replaced = f" replace ({', '.join(typed)})" if typed else ""
     return f"dated as (\n  select *{replaced}{nulls}\n  from usage\n)"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage._utils.sql import literal, quote
 from tidyusage.engines import frames
 from tidyusage.errors import UnknownFieldError
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT
 from tidyusage.metrics.users import active_users, active_users_query
 from tidyusage.plot.periods import WORDS
 from tidyusage.reporting.asked import fact
@@ -18,7 +18,7 @@ from tidyusage.reporting.members import USERS, folded
 
 if TYPE_CHECKING:
     from tidyusage.engines.query import Query
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.reporting.asked import Row
     from tidyusage.reporting.cubes import Cubes
 

@@ -10,16 +10,16 @@ from tidyusage._utils import bounded
 from tidyusage.engines import frames
 from tidyusage.engines.query import run_query
 from tidyusage.errors import UnknownFieldError
-from tidyusage.metrics.missing_charges import ALREADY_CHECKED
-from tidyusage.metrics.money import Money
-from tidyusage.metrics.query import usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics._missing_charges import ALREADY_CHECKED
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._usage import usage
+from tidyusage.metrics.cost import Money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tidyusage.engines.query import Query
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 CALENDAR: Final = ("tz", "end", "fiscal_year_start", "week_start")
 Row = dict[str, Any]

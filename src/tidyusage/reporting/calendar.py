@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from tidyusage.errors import OptionError, one_of
-from tidyusage.metrics.time import fiscal_label
+from tidyusage.metrics._periods import fiscal_label
 from tidyusage.plot.periods import MONTHS, after
 
 if TYPE_CHECKING:

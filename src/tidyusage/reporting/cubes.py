@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage.metrics._missing_days import incomplete_query
+from tidyusage.metrics._usage import INTEGER, TEXT
 from tidyusage.metrics.acceptance import acceptance_query
-from tidyusage.metrics.missing_days import incomplete_query
-from tidyusage.metrics.money import cost_query
-from tidyusage.metrics.query import INTEGER, TEXT
+from tidyusage.metrics.cost import cost_query
+from tidyusage.metrics.cost_per_token import cost_per_token_query
 from tidyusage.metrics.tokens import cache_hit_query, tokens_query
-from tidyusage.metrics.unit_cost import cost_per_token_query
 from tidyusage.reporting.members import MODELS, USERS, Dimension, Members, folded, named, ranked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tidyusage.engines.query import Query
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.reporting.asked import Asked, Row
     from tidyusage.reporting.calendar import Period
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.sql import clauses, literal, ordered, partition, quote
 from tidyusage.engines.query import GUARD
-from tidyusage.metrics.person import COLUMN, KEY
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT
+from tidyusage.metrics._person import COLUMN, KEY
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidyusage.engines.query import Query
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 # Where a group stands that no name has, and one that is among the rest.
 NONE: Final = -1

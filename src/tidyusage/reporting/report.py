@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from tidyusage.engines.cache import read_once
 from tidyusage.errors import ExportError, OptionError, known_options, one_of
 from tidyusage.export.whole import replaced
-from tidyusage.metrics import spread
-from tidyusage.metrics.person import checked as checked_people
-from tidyusage.metrics.query import usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics import _spread
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._person import checked as checked_people
+from tidyusage.metrics._usage import usage
 from tidyusage.reporting import calendar
 from tidyusage.reporting.asked import CALENDAR, Asked
 from tidyusage.reporting.figures import figures
@@ -142,7 +142,7 @@ def report(
     _check(frame, options, freq, overlap, title=title, users=users)
     require_vega()
     made = datetime.now(UTC)
-    with read_once(frame) as rows, spread.warn_once():
+    with read_once(frame) as rows, _spread.warn_once():
         found = figures(Asked(rows, options, freq), overlap, users=users)
     html = page(found, _TITLE if title is None else title, made)
     with replaced(target) as partial, open(partial, "w", encoding="utf-8") as file:

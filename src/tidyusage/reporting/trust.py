@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from tidyusage.checks import findings
 from tidyusage.engines.columns import columns
 from tidyusage.errors import UnknownFieldError
+from tidyusage.metrics._overlap import REPEATED_HINT, repeated_rows, speak
 from tidyusage.metrics.explain import rules as rules_of
-from tidyusage.metrics.overlap import REPEATED_HINT, repeated_rows, speak
 from tidyusage.prepare.grain import pairs_query
 from tidyusage.reporting.asked import fact, rows
 

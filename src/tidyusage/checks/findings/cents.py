@@ -13,10 +13,10 @@ from tidyusage._utils.sql import quote, same, values
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.checks.findings.tokens import COSTS, costed
-from tidyusage.metrics.policy import code
+from tidyusage.metrics._charges import code
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 # What tokens cost beside fresh input.  These ratios hold for Anthropic's and OpenAI's lists, within
 # a factor of two; the cheapest and the dearest sort of one model are fifty apart.

@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import literal, quote
-from tidyusage.metrics.policy import BILLED, cost
+from tidyusage.metrics._charges import BILLED, cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.typing import Severity
 
 RESULTS: Final[Mapping[str, pa.DataType]] = {

@@ -16,11 +16,11 @@ from tidyusage.checks.findings.check import (
     spelled,
 )
 from tidyusage.checks.findings.money import CHARGES, ENTRIES, entries
-from tidyusage.metrics.money import CURRENCY
-from tidyusage.metrics.policy import code
+from tidyusage.metrics._charges import code
+from tidyusage.metrics.cost import CURRENCY
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _CODE: Final = "charges.currency"
 _NEEDS: Final = (catalogue.CHARGE_AMOUNTS,)

@@ -17,14 +17,14 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.metrics import missing_days
-from tidyusage.metrics.missing_days import KEYS as _KEYS
-from tidyusage.metrics.missing_days import SERIES
-from tidyusage.metrics.money import CURRENCY
-from tidyusage.metrics.policy import BILLED, code, fields_of
+from tidyusage.metrics import _missing_days as missing_days
+from tidyusage.metrics._charges import BILLED, code, fields_of
+from tidyusage.metrics._missing_days import KEYS as _KEYS
+from tidyusage.metrics._missing_days import SERIES
+from tidyusage.metrics.cost import CURRENCY
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _TOKENS: Final = ("usage.tokens.total", "usage.tokens.input", "usage.tokens.output")
 _DATES: Final = ("start_date", "end_date")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage.checks.findings.check import Check, figure, found, sentence, spelled
-from tidyusage.metrics import duplicates
+from tidyusage.metrics import _duplicates
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _IDENTITY: Final = "tu__key_0, tu__key_1, tu__id"
 
@@ -18,7 +18,7 @@ def _superseded(asked: Usage) -> str:
 
     They read the frame itself, in which long has a row for each measure.
     """
-    return duplicates.steps(asked.columns)
+    return _duplicates.steps(asked.columns)
 
 
 def _repeated_id(asked: Usage) -> str:

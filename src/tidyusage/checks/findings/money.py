@@ -15,10 +15,10 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.metrics.tolerance import places_sql, rounding_sql
+from tidyusage.metrics._tolerance import places_sql, rounding_sql
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _PARTS: Final = ("on_demand", "committed", "usage_based", "platform_fee", "included")
 _TYPES: Final = ("total", "net", "discount", *_PARTS)

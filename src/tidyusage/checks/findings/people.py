@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import literal, quote, trimmed
 from tidyusage.checks.findings.check import Check, counted, found, sentence, spelled
-from tidyusage.metrics import person
+from tidyusage.metrics import _person
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
-_FIELDS: Final = ("id", *person.FIELDS)
+_FIELDS: Final = ("id", *_person.FIELDS)
 
 
 def _users(_: Usage) -> str:
@@ -21,19 +21,19 @@ def _users(_: Usage) -> str:
     ways = {name: trimmed(f'"user.{name}"') for name in ("id", "email", "name")}
     parts = ", ".join(f"nullif({sql}, '') as user_{name}" for name, sql in ways.items())
     return f"""raw_users as (
-  select {", ".join(map(quote, person.FIELDS))}, count(*) as tu__count, max("id") as id
+  select {", ".join(map(quote, _person.FIELDS))}, count(*) as tu__count, max("id") as id
   from usage
   where coalesce("user.id", "user.email", "user.name") is not null
-  group by {", ".join(map(quote, person.FIELDS))}
+  group by {", ".join(map(quote, _person.FIELDS))}
 ),
-{person.steps("raw_users")},
+{_person.steps("raw_users")},
 named_users as (
-  select {parts}, "product.id" as product, tu__count, raw_users.id, {person.PERSON}
+  select {parts}, "product.id" as product, tu__count, raw_users.id, {_person.PERSON}
   from raw_users
-  left join persons on {person.matched("raw_users")}
+  left join persons on {_person.matched("raw_users")}
 ),
 users as (
-  select user_id, user_name, product, tu__count, id, {person.PERSON}, user_email as text,
+  select user_id, user_name, product, tu__count, id, {_person.PERSON}, user_email as text,
     case when user_email like '%@%' then lower(user_email) end as email
   from named_users
 )"""
@@ -41,19 +41,19 @@ users as (
 
 def _api_key_users(asked: Usage) -> str:
     columns = {"user_id": "user.id", "user_name": "user.name", "text": "user.email"}
-    key, words = (person.KEY,), (person.KEY, *person.WORDS)
+    key, words = (_person.KEY,), (_person.KEY, *_person.WORDS)
     tests = {name: _matches(name, key) if name == "user_id" else "false" for name in columns}
     no_mail = {name: _matches(name, words) for name in columns}
     cases = " ".join(
         f"when {tests[name]} or email is null and {no_mail[name]} then {spelled(asked, path)}"
         for name, path in columns.items()
     )
-    is_machine = f"when {_matches('email', (person.MACHINE,))} then {spelled(asked, 'user.email')}"
+    is_machine = f"when {_matches('email', (_person.MACHINE,))} then {spelled(asked, 'user.email')}"
     # An id that shows a machine's address elsewhere
     is_machine += f" when user_id is not null then {spelled(asked, 'user.id')}"
     shown = " ".join(f"when {spelled(asked, path)} then {name}" for name, path in columns.items())
     secret = (
-        f"case when {_matches('shown', (person.KEY,))} then left(shown, 8) || '…' else shown end"
+        f"case when {_matches('shown', (_person.KEY,))} then left(shown, 8) || '…' else shown end"
     )
     said = found(
         id_="case when sum(tu__count) = 1 then max(id) end",
@@ -71,7 +71,7 @@ def _api_key_users(asked: Usage) -> str:
     return f"""keys as (
   select *, case {cases} {is_machine} end as place
   from users
-  where {person.PERSON} is null
+  where {_person.PERSON} is null
 ),
 shown_keys as (
   select *, case place {shown} end as shown
@@ -163,7 +163,7 @@ def _number_in_several_products(asked: Usage) -> str:
     return f"""number_in_several_products as (
   select {said}
   from users
-  where {person.PERSON} = user_id and regexp_full_match(user_id, '[0-9]+')
+  where {_person.PERSON} = user_id and regexp_full_match(user_id, '[0-9]+')
   group by user_id
   having count(distinct coalesce(product, '')) > 1
 )"""

@@ -21,13 +21,13 @@ from tidyusage.checks.findings.check import RESULTS
 from tidyusage.checks.findings.money import CHARGES, ENTRIES
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, known_options, nearest
-from tidyusage.metrics import duplicates as repeated
-from tidyusage.metrics.query import usage
+from tidyusage.metrics import _duplicates as repeated
+from tidyusage.metrics._usage import usage
 
 if TYPE_CHECKING:
     from tidyusage.checks.findings.check import Check
     from tidyusage.engines.query import Query
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.typing import FrameT, Overlap
 
 CHECKS: Final = {

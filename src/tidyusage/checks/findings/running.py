@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from tidyusage._utils.sql import quote, same
 from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
 from tidyusage.checks.findings.days import CHARGED, DAILY, daily
-from tidyusage.metrics.missing_days import SERIES
+from tidyusage.metrics._missing_days import SERIES
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _GROUP: Final = (*SERIES, "metric_name", "currency")
 _KEYS: Final = ", ".join(map(quote, _GROUP))

@@ -14,13 +14,13 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.metrics.conventions import AUTO, decided
-from tidyusage.metrics.conventions import FIELDS as TOKENS
-from tidyusage.metrics.money import CURRENCY
-from tidyusage.metrics.policy import BILLED, fields_of
+from tidyusage.metrics._charges import BILLED, fields_of
+from tidyusage.metrics._token_convention import AUTO, decided
+from tidyusage.metrics._token_convention import FIELDS as TOKENS
+from tidyusage.metrics.cost import CURRENCY
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _NAMES: Final = {
     "input": "input",

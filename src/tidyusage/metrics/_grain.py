@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage import catalogue
 from tidyusage._utils.sql import added, clauses, identity, literal, quote
-from tidyusage.metrics import source
-from tidyusage.metrics.policy import code, cost, fields_of
-from tidyusage.metrics.time import DATES, Periods
+from tidyusage.metrics import _source
+from tidyusage.metrics._charges import code, cost, fields_of
+from tidyusage.metrics._periods import DATES, Periods
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -53,17 +53,17 @@ def label(grain: str) -> str:
 
 def needs(columns: Columns) -> tuple[str, ...]:
     """Return the frame's columns that are read."""
-    return source.needs(columns, _mark(columns), FIELDS)
+    return _source.needs(columns, _mark(columns), FIELDS)
 
 
 def usage(columns: Columns) -> str:
     """Return the step from a frame to ``usage``, one row a record."""
-    return f"usage as (\n  {source.select(columns, _mark(columns), FIELDS, split=False)}\n)"
+    return f"usage as (\n  {_source.select(columns, _mark(columns), FIELDS, split=False)}\n)"
 
 
 def typed(columns: Columns) -> list[str]:
     """Return the SQL of the fields of a wide frame, of the step that has all its columns."""
-    fields = [f"{source.cast(columns, field)} as {quote(field)}" for field in FIELDS]
+    fields = [f"{_source.cast(columns, field)} as {quote(field)}" for field in FIELDS]
     return [*fields, *(f"{quote(mark.name)} as {mark.key}" for mark in _mark(columns))]
 
 
@@ -127,7 +127,7 @@ def figures(prefix: str = "") -> str:
 def tokens(fields: Container[str] = FIELDS) -> str:
     """Return the SQL of a record's tokens: its total, else its parts; of the fields there are."""
     names = {
-        path.removeprefix("usage.tokens."): quote(path) if path in fields else source.null(path)
+        path.removeprefix("usage.tokens."): quote(path) if path in fields else _source.null(path)
         for path in TOKENS
     }
     lifetimes = [names.pop(f"cache_write_ephemeral_{life}") for life in ("5m", "1h")]
@@ -164,9 +164,9 @@ def inside(inner: str, outer: str) -> str:
     and {outer}.tu__to - {outer}.tu__from > {inner}.tu__to - {inner}.tu__from"""
 
 
-def _mark(columns: Columns) -> tuple[source.Dimension, ...]:
+def _mark(columns: Columns) -> tuple[_source.Dimension, ...]:
     """Return the column that marks residuals, if the frame has it."""
-    mark = source.Dimension(UNATTRIBUTED, UNATTRIBUTED, alias="tu__residual")
+    mark = _source.Dimension(UNATTRIBUTED, UNATTRIBUTED, alias="tu__residual")
     return (mark,) if UNATTRIBUTED in columns.own else ()
 
 

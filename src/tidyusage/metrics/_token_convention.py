@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from tidyusage._utils.sql import is_about, listed, literal, quote
 from tidyusage.errors import OptionError, one_of
-from tidyusage.metrics.time import WEIGHT
+from tidyusage.metrics._periods import WEIGHT
 from tidyusage.typing import Convention
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.typing import Conventions
 
 AUTO: Final = "auto"

@@ -10,8 +10,8 @@ from tidyusage._utils.sql import FRAME, clauses, literal, quote, trimmed, values
 from tidyusage.engines.dialects import lists as lists_
 from tidyusage.engines.dialects.lists import DERIVED, MOST, Lists
 from tidyusage.layouts.convert_sql import COUNTS, count_entry
-from tidyusage.metrics import person
-from tidyusage.metrics.time import WEIGHT
+from tidyusage.metrics import _person
+from tidyusage.metrics._periods import WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +52,7 @@ _KINDS: Final = {
 }
 # Columns of the caller's own that metrics know by name.
 CUT: Final = "tu__cut"
-OWN: Final = {person.OWN: person.COLUMN, CUT: "window_cut"}
+OWN: Final = {_person.OWN: _person.COLUMN, CUT: "window_cut"}
 _EMAIL: Final = "user.email"
 # Fields that long holds as the unit of certain metrics.
 _UNITS: Final = {"charges.currency": "charges.%", "usage.unit": "usage.quantity"}
@@ -105,7 +105,7 @@ class Dimension:
     @property
     def is_person(self) -> bool:
         """Whether it is the person behind a record's user."""
-        return self.path == person.COLUMN
+        return self.path == _person.COLUMN
 
     @property
     def typed_as(self) -> str | None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from tidyusage._utils.sql import listed, ordered
 from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options
-from tidyusage.metrics.query import INTEGER, NUMBER, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._usage import INTEGER, NUMBER, Usage, usage
 from tidyusage.metrics.users import active_of, fields_of, limits, people_of, said_of_crossing
 
 if TYPE_CHECKING:

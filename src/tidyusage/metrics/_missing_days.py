@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import grouped, listed, ordered, quote, same
-from tidyusage.metrics.source import RECORD
-from tidyusage.metrics.time import DATES, PERIOD
+from tidyusage.metrics._periods import DATES, PERIOD
+from tidyusage.metrics._source import RECORD
 
 if TYPE_CHECKING:
     from tidyusage.engines.query import Query
-    from tidyusage.metrics.query import Usage
-    from tidyusage.metrics.time import Periods
+    from tidyusage.metrics._periods import Periods
+    from tidyusage.metrics._usage import Usage
 
 SERIES: Final = ("product.id", "organization.id")
 KEYS: Final = ", ".join(map(quote, SERIES))

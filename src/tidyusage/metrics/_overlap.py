@@ -20,8 +20,8 @@ from tidyusage.engines.columns import Columns, columns
 from tidyusage.engines.dialects.translate import Table
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OverlapError, OverlapWarning, one_of, warn
-from tidyusage.metrics import duplicates, grain, mixed, rollup, source
-from tidyusage.metrics.time import DATES
+from tidyusage.metrics import _duplicates, _grain, _mixed_grains, _overlap_sql, _source
+from tidyusage.metrics._periods import DATES
 from tidyusage.typing import Overlap
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from tidyusage.metrics.duplicates import Duplicates
+    from tidyusage.metrics._duplicates import Duplicates
 
 _SHOWN: Final = 3
 _SAID: Final = "tu__said"
@@ -91,8 +91,8 @@ def found(frame: Any, columns_: Columns, *, has_pairs: bool = True) -> Found:
     Grains are compared without the rows that repeat others, so that users who were pulled twice
     still make up their organization's row.
     """
-    suspects = duplicates.suspects(frame, columns_)
-    products = mixed.products(frame, columns_) if has_pairs else []
+    suspects = _duplicates.suspects(frame, columns_)
+    products = _mixed_grains.products(frame, columns_) if has_pairs else []
     if suspects is None and not products:
         return Found()
     table, known = _read(frame, columns_)
@@ -120,7 +120,7 @@ def repeated_rows(frame: Any) -> Duplicates | None:
         return _repeated(frame, known) if _may_repeat(frame, known) else None
     if frames.is_lazy(frame):
         frame = cast("pl.LazyFrame", frame).select(_needs(known)).collect()
-    suspects = duplicates.suspects(frame, known)
+    suspects = _duplicates.suspects(frame, known)
     if suspects is None:
         return None
     table, known = _read(frame, known)
@@ -152,16 +152,16 @@ def _collected(frame: Any, query: answers.Query) -> pa.Table:
 
 def _repeated(frame: Any, known: Columns, *, are_uniform: bool = False) -> Duplicates | None:
     """Return what the superseded rows of a frame add, by the exact definition."""
-    sql = f"with {duplicates.steps(known, are_uniform=are_uniform)}\n{duplicates.SUPERSEDED}"
-    query = answers.Query(sql, duplicates.needs(known), duplicates.TYPES, {})
-    return duplicates.added(_collected(frame, query))
+    sql = f"with {_duplicates.steps(known, are_uniform=are_uniform)}\n{_duplicates.SUPERSEDED}"
+    query = answers.Query(sql, _duplicates.needs(known), _duplicates.TYPES, {})
+    return _duplicates.added(_collected(frame, query))
 
 
 def _pairs(table: pa.Table, known: Columns, products: list[str | None]) -> list[dict[str, Any]]:
     """Return the pairs of grains that overlap, a row a pair and figure."""
     query = answers.Query(
         f"with {steps(known, products)}\n{_PAIRS}",
-        grain.needs(known),
+        _grain.needs(known),
         _TYPES,
         {},
     )
@@ -170,13 +170,13 @@ def _pairs(table: pa.Table, known: Columns, products: list[str | None]) -> list[
 
 def _needs(known: Columns) -> list[str]:
     """Return the frame's columns that the check reads."""
-    return list(dict.fromkeys((*grain.needs(known), *duplicates.needs(known))))
+    return list(dict.fromkeys((*_grain.needs(known), *_duplicates.needs(known))))
 
 
 def steps(known: Columns, products: Iterable[str | None] | None = None) -> str:
     """Return the steps from a frame to ``overlapping``, of some products or of all."""
-    pairs = rollup.overlaps(has_reports=bool(known.marks))
-    parts = (grain.usage(known), grain.named(known, products), grain.figures(), pairs)
+    pairs = _overlap_sql.overlaps(has_reports=bool(known.marks))
+    parts = (_grain.usage(known), _grain.named(known, products), _grain.figures(), pairs)
     return ",\n".join(parts)
 
 
@@ -186,7 +186,7 @@ _TYPES: Final[dict[str, pa.DataType]] = {
     **dict.fromkeys(("sum", "residual"), pa.float64()),
 }
 _PAIRS: Final = f"""select tu__product as product, tu__metric as metric,
-  {grain.label("coarse")} as coarser, {grain.label("fine")} as finer,
+  {_grain.label("coarse")} as coarser, {_grain.label("fine")} as finer,
   tu__finer_metric as finer_metric, tu__report as report, tu__finer_report as finer_report,
   relation, unit,
   overlapping.finer as sum, overlapping.coarser - overlapping.finer as residual
@@ -200,7 +200,7 @@ def _read(frame: Any, found_: Columns) -> tuple[pa.Table, Columns]:
     columns_ = {name: frames.column(frame, name) for name in wanted}
     table = pa.table({name: c for name, c in columns_.items() if c is not None})
     holds = column_checks.of_arrow(table.schema)
-    belongs = source.kinds(found_, (*grain.FIELDS, "id", *duplicates.STAMPS))
+    belongs = _source.kinds(found_, (*_grain.FIELDS, "id", *_duplicates.STAMPS))
     known = {
         path: name
         for path, name in found_.known.items()
@@ -271,12 +271,12 @@ def _said(known: Columns, *, equals_only: bool) -> str:
     """Return the query of one text: what a frame counts twice; null if nothing."""
     products = "string_agg(distinct tu__product, ', ' order by tu__product)"
     where = " where relation = 'equals'" * equals_only
-    return f"""with {duplicates.steps(known)},
+    return f"""with {_duplicates.steps(known)},
 {steps(known)},
 repeated_text as (
   select said as repeated
   from (
-    {duplicates.fact_sql()}
+    {_duplicates.fact_sql()}
   ) as tu__repeated
 ),
 grains_text as (

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.sql import literal
-from tidyusage.metrics import conventions, estimates, policy, prices
-from tidyusage.metrics.measures import countable
-from tidyusage.metrics.money import Money
-from tidyusage.metrics.person import PERSON
-from tidyusage.metrics.policy import code
-from tidyusage.metrics.topics import Topic
+from tidyusage.metrics import _charges, _token_convention, estimates
+from tidyusage.metrics import _prices as prices
+from tidyusage.metrics._charges import code
+from tidyusage.metrics._measures import countable
+from tidyusage.metrics._person import PERSON
+from tidyusage.metrics._topics import Topic
+from tidyusage.metrics.cost import Money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _BILLED_WORDS: Final = {
     "net": "by net, where it is there",
@@ -30,10 +31,10 @@ def money_topic(chosen: Mapping[str, Any]) -> Topic:
     money = _money(chosen)
     charge = money.charge
     rule = "tu__rule"
-    kinds = policy.kinds(charge)
-    words = dict(_BILLED_WORDS) if policy.BILLED in kinds else {}
+    kinds = _charges.kinds(charge)
+    words = dict(_BILLED_WORDS) if _charges.BILLED in kinds else {}
     for kind in kinds:
-        if kind != policy.BILLED:
+        if kind != _charges.BILLED:
             words.setdefault(kind, f"by {kind}, as charge= asks")
     rules = {
         "priced": ("have a cost, and are used", "tu__cost is not null"),
@@ -46,12 +47,12 @@ def money_topic(chosen: Mapping[str, Any]) -> Topic:
     }
     in_ = f", in {money.rates.to}, at given rates" if money.rates else ""
     title = f"Cost of a record: one of its charges, which are views of one amount{in_}"
-    title += "; tax and credit are apart" if policy.BILLED in kinds else ""
+    title += "; tax and credit are apart" if _charges.BILLED in kinds else ""
 
     def steps(_: Usage) -> tuple[str, str]:
         ruled = f"""{money.amounts()},
 ruled as (
-  select *, {policy.rule(charge)} as {rule}
+  select *, {_charges.rule(charge)} as {rule}
   from amounts
 )"""
         return ruled, "ruled"
@@ -72,11 +73,11 @@ def pairs_topic(chosen: Mapping[str, Any]) -> Topic:
     title = "Cost of a token: the sum of costs over the sum of tokens"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        convention = chosen.get("token_convention", conventions.AUTO)
-        decided = conventions.decided(asked, convention, "tu__cost", source="amounts")
+        convention = chosen.get("token_convention", _token_convention.AUTO)
+        decided = _token_convention.decided(asked, convention, "tu__cost", source="amounts")
         return f"{money.amounts()},\n{decided}", "decided"
 
-    return Topic("pairs", title, rules, steps, lambda _: (*conventions.FIELDS, *money.fields))
+    return Topic("pairs", title, rules, steps, lambda _: (*_token_convention.FIELDS, *money.fields))
 
 
 def cost_per_topic(chosen: Mapping[str, Any]) -> Topic:
@@ -135,7 +136,7 @@ def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
     title = "Estimate: tokens of each sort at its price, apart from what was billed"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        convention = chosen.get("token_convention", conventions.AUTO)
+        convention = chosen.get("token_convention", _token_convention.AUTO)
         of = _prices(chosen)
         return estimates.estimate_steps(asked, of, money, scope, convention), "users"
 
@@ -147,7 +148,7 @@ def estimate_topic(chosen: Mapping[str, Any]) -> Topic:
 
 def _money(chosen: Mapping[str, Any]) -> Money:
     """Return the policy that a metric's options choose."""
-    charge = chosen.get("charge", policy.BILLED)
+    charge = chosen.get("charge", _charges.BILLED)
     return Money.of(charge, chosen.get("rates"), chosen.get("to"), chosen.get("assume_currency"))
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tidyusage._utils.sql import grouped, listed, ordered, partition, quote
 from tidyusage.engines.query import run_query
 from tidyusage.errors import known_options
-from tidyusage.metrics import conventions
+from tidyusage.metrics import _token_convention
 from tidyusage.metrics import users as users_
-from tidyusage.metrics.money import Money
-from tidyusage.metrics.person import PERSON
-from tidyusage.metrics.policy import code
-from tidyusage.metrics.query import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics._charges import code
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._person import PERSON
+from tidyusage.metrics._usage import INSTANT, INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.cost import Money
 
 if TYPE_CHECKING:
     from tidyusage.engines.query import Query
@@ -170,7 +170,7 @@ def summary_query(asked: Usage, money: Money, convention: Conventions, periods: 
     begin = "date_trunc('day', tu__from)"
     days = f"generate_series({begin}, tu__to - interval '1 microsecond', interval '1 day')"
     sql = f"""{money.amounts()},
-{conventions.decided(asked, convention, *columns, source="amounts")},
+{_token_convention.decided(asked, convention, *columns, source="amounts")},
 touched as (
   select {listed(*keys)}unnest({days}) as tu__day
   from (select distinct {listed(*keys)}tu__from, tu__to from decided) as tu__windows
@@ -195,7 +195,7 @@ select {listed(*keys)}figure, unit, value, records,
 from covered
 order by {ordered(*keys, "tu__place", "value desc", "unit")}"""
     fields = (
-        *conventions.FIELDS,
+        *_token_convention.FIELDS,
         *money.fields,
         *users_.fields_of(asked, by_record=True),
         *("product.id", "model.id"),

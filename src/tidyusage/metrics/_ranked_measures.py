@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import listed
 from tidyusage.errors import OptionError
-from tidyusage.metrics import conventions
-from tidyusage.metrics.measures import NAMES, additive
-from tidyusage.metrics.money import Money, QueryOptions, currencies
-from tidyusage.metrics.query import NUMBER, TEXT, Usage
+from tidyusage.metrics import _token_convention
+from tidyusage.metrics._measures import NAMES, additive
+from tidyusage.metrics._usage import NUMBER, TEXT, Usage
+from tidyusage.metrics.cost import Money, QueryOptions, currencies
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -48,9 +48,9 @@ class Measured:
             self.fields = money.fields
             steps, value, currency, source = money.amounts(), "tu__cost", "tu__currency", "amounts"
         elif measure == TOKENS:
-            asked.require(conventions.FIELDS[:-1], metric)
-            self.fields = conventions.FIELDS
-            steps, value, source = conventions.decided(asked, convention), "tokens", "decided"
+            asked.require(_token_convention.FIELDS[:-1], metric)
+            self.fields = _token_convention.FIELDS
+            steps, value, source = _token_convention.decided(asked, convention), "tokens", "decided"
         else:
             found = additive(asked, measure, others=(COST, TOKENS))
             self.name, self.fields, steps, value = found.name, found.fields, "", found.sql

@@ -10,11 +10,11 @@ from tidyusage import schema
 from tidyusage._utils.sql import listed, literal, ordered, partition, quote, share
 from tidyusage.engines.query import GUARD, run_query
 from tidyusage.errors import UnknownFieldError, known_options
-from tidyusage.metrics.policy import BILLED, amounts_of, code, cost, fields_of, kinds
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.rates import UNRATED, currency_code
-from tidyusage.metrics.rates import Rates as Exchange
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics._charges import BILLED, amounts_of, code, cost, fields_of, kinds
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._rates import UNRATED, currency_code
+from tidyusage.metrics._rates import Rates as Exchange
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

@@ -7,16 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.sql import quote
-from tidyusage.metrics import conventions, users
+from tidyusage.metrics import _token_convention, users
+from tidyusage.metrics._measures import countable
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._person import PERSON
 from tidyusage.metrics.acceptance import KINDS
-from tidyusage.metrics.measures import countable
-from tidyusage.metrics.person import PERSON
-from tidyusage.metrics.time import Periods
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.typing import Freq
 
 
@@ -39,7 +39,7 @@ class Topic:
 
 def tokens_topic(chosen: Mapping[str, Any]) -> Topic:
     """Return the topic of how a record's tokens are counted."""
-    convention = chosen.get("token_convention", conventions.AUTO)
+    convention = chosen.get("token_convention", _token_convention.AUTO)
     is_in = "input is not null and tu__cached > 0"
     rules = {
         "counted": ("have tokens, and are used", "tokens is not null"),
@@ -56,10 +56,10 @@ def tokens_topic(chosen: Mapping[str, Any]) -> Topic:
     title = f"Tokens of a record: its total, else its parts; token_convention={convention!r}"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        return conventions.decided(asked, convention), "decided"
+        return _token_convention.decided(asked, convention), "decided"
 
     within = ("total", "parts", "inside", "beside", "shown")
-    return Topic("tokens", title, rules, steps, lambda _: conventions.FIELDS, within)
+    return Topic("tokens", title, rules, steps, lambda _: _token_convention.FIELDS, within)
 
 
 def cache_topic(chosen: Mapping[str, Any]) -> Topic:
@@ -72,10 +72,10 @@ def cache_topic(chosen: Mapping[str, Any]) -> Topic:
     title = "Cache hit rate: cache_read over fresh input + cache_read + cache_write"
 
     def steps(asked: Usage) -> tuple[str, str]:
-        convention = chosen.get("token_convention", conventions.AUTO)
-        return conventions.decided(asked, convention), "decided"
+        convention = chosen.get("token_convention", _token_convention.AUTO)
+        return _token_convention.decided(asked, convention), "decided"
 
-    return Topic("cache", title, rules, steps, lambda _: conventions.FIELDS)
+    return Topic("cache", title, rules, steps, lambda _: _token_convention.FIELDS)
 
 
 def users_topic(_: Mapping[str, Any]) -> Topic:

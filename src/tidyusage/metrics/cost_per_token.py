@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, get_args
 from tidyusage._utils.sql import listed, ordered, quote
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, is_number, known_options, one_of
-from tidyusage.metrics import conventions
-from tidyusage.metrics.money import Money, any_present, currencies
-from tidyusage.metrics.query import INTEGER, NUMBER, TEXT, Usage, usage
-from tidyusage.metrics.time import Periods
+from tidyusage.metrics import _token_convention
+from tidyusage.metrics._periods import Periods
+from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
+from tidyusage.metrics.cost import Money, any_present, currencies
 from tidyusage.typing import Tokens
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ def cost_per_token_query(
     *,
     per: float = 1,
     tokens: Tokens = "total",
-    convention: Conventions = conventions.AUTO,
+    convention: Conventions = _token_convention.AUTO,
     name: str = "cost_per_token",
 ) -> Query:
     """Return the query of `cost_per_token`; ``name`` is the column of the unit cost."""
     money.require(asked, "cost_per_token")
-    asked.require(conventions.FIELDS[:-1], "cost_per_token")
+    asked.require(_token_convention.FIELDS[:-1], "cost_per_token")
     keys = asked.keys
     separate, within = {
         "total": ("tu__separate", "tu__within"),
@@ -162,7 +162,7 @@ def cost_per_token_query(
     both = f"cost is not null and {separate} is not null"
     amount = ("tu__cost as cost", "tu__currency as currency")
     sql = f"""{money.amounts()},
-{conventions.counted(asked, *amount, source="amounts")},
+{_token_convention.counted(asked, *amount, source="amounts")},
 grouped as (
   select {listed(*keys)}currency, provider, tu__own, tu__apart, {asked.votes} as tu__count,
     sum(case when {both} then {asked.share("cost")} end) as cost,
@@ -172,7 +172,7 @@ grouped as (
   from counted
   group by {listed(*keys)}currency, provider, tu__own, tu__apart
 ),
-{conventions.decision(convention, source="grouped")},
+{_token_convention.decision(convention, source="grouped")},
 sums as (
   select {listed(*keys)}currency, sum(cost) as cost, sum(records) as records,
     sum(case when tu__inclusive = 1 then tu__within else tu__separate end) as tokens
@@ -187,7 +187,7 @@ sums as (
         name: NUMBER,
         "records": INTEGER,
     }
-    return asked.query(sql, (*conventions.FIELDS, *money.fields), types, **money.options)
+    return asked.query(sql, (*_token_convention.FIELDS, *money.fields), types, **money.options)
 
 
 def unit_costs(asked: Usage, money: Money, quantity: str, name: str, per: float) -> str:

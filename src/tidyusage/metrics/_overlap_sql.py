@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import literal, prefixed, quote, same
-from tidyusage.metrics.grain import (
+from tidyusage.metrics._grain import (
     CELL,
     FIGURES,
     FINER_METRIC,
@@ -22,7 +22,7 @@ from tidyusage.metrics.grain import (
     inside,
     masks,
 )
-from tidyusage.metrics.tolerance import SHARE, places_sql, rounding_sql
+from tidyusage.metrics._tolerance import SHARE, places_sql, rounding_sql
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias

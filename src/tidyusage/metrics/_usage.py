@@ -23,18 +23,18 @@ from tidyusage.engines.dialects.translate import Table
 from tidyusage.engines.query import Query
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, nearest
 from tidyusage.layouts.convert_sql import COUNTS
-from tidyusage.metrics import missing_charges, person, policy, source, spread
-from tidyusage.metrics.missing_charges import MissingCharges
-from tidyusage.metrics.overlap import checked
-from tidyusage.metrics.source import RECORD, Dimension, Folded
-from tidyusage.metrics.time import PART, PERIOD, WEIGHT
+from tidyusage.metrics import _charges, _missing_charges, _person, _source, _spread
+from tidyusage.metrics._missing_charges import MissingCharges
+from tidyusage.metrics._overlap import checked
+from tidyusage.metrics._periods import PART, PERIOD, WEIGHT
+from tidyusage.metrics._source import RECORD, Dimension, Folded
 from tidyusage.typing import Freq
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tidyusage.engines.columns import Columns
-    from tidyusage.metrics.time import Periods
+    from tidyusage.metrics._periods import Periods
     from tidyusage.typing import Charge, Overlap
 
 NUMBER: Final = schema.ARROW["number"]
@@ -88,7 +88,7 @@ class Usage:
         names = [dimension.name for dimension in found]
         if twice := [name for name in names if names.count(name) > 1]:
             raise OptionError(f"The dimension {twice[0]!r} is named twice.", "Name it once.")
-        given = person.checked(people)
+        given = _person.checked(people)
         return cls(columns, found, periods, whole, lists, overlap, given)
 
     @property
@@ -152,27 +152,27 @@ class Usage:
     @property
     def has_persons(self) -> bool:
         """Whether the frame has a column of its own that says who a record's person is."""
-        return person.COLUMN in self.columns.own
+        return _person.COLUMN in self.columns.own
 
     @property
     def person_fields(self) -> tuple[str, ...]:
         """The columns that tell a record's person."""
-        return (*person.FIELDS, *([person.OWN] if self.has_persons else []))
+        return (*_person.FIELDS, *([_person.OWN] if self.has_persons else []))
 
     @property
     def user_fields(self) -> tuple[str, ...]:
         """The columns that name people; a frame needs at least one of them to count people."""
-        return (*person.FIELDS[1:3], *([person.OWN] if self.has_persons else []))
+        return (*_person.FIELDS[1:3], *([_person.OWN] if self.has_persons else []))
 
     @property
     def cut_fields(self) -> tuple[str, ...]:
         """The column that says which windows are parts of a longer one, if the frame has it."""
-        return (source.CUT,) if source.OWN[source.CUT] in self.columns.own else ()
+        return (_source.CUT,) if _source.OWN[_source.CUT] in self.columns.own else ()
 
     def holds(self, path: str) -> bool:
         """Tell whether the frame may hold a field."""
-        if path in source.OWN:
-            return source.OWN[path] in self.columns.own
+        if path in _source.OWN:
+            return _source.OWN[path] in self.columns.own
         path = COUNTS if path in DERIVED else path
         return self.columns.layout == "long" or path in self.columns.known
 
@@ -217,7 +217,7 @@ class Usage:
                 "Rename that column of the frame.",
             )
         brought = tuple(name for name in DERIVED if name in fields and self._brings(name))
-        needs = source.needs(self.columns, self.by, read)
+        needs = _source.needs(self.columns, self.by, read)
         return Query(
             f"with {self._steps(fields, self.lists, of_days)},\n{sql}",
             needs,
@@ -231,7 +231,7 @@ class Usage:
             else None,
             nullable,
             guard,
-            source.kinds(self.columns, read),
+            _source.kinds(self.columns, read),
             {dimension.name: dimension.key for dimension in self.by},
             partial(self._look, charge=charge),
             notice=notice,
@@ -241,16 +241,16 @@ class Usage:
         """Return the charge columns that the frame lacks, and the query of whether they matter."""
         # In a long frame an absent metric means that there is no such amount.
         is_wide = self.columns.layout == "wide"
-        tests = policy.missing_columns(charge, self.columns.known) if is_wide else {}
+        tests = _charges.missing_columns(charge, self.columns.known) if is_wide else {}
         if not tests:
             return None
-        types = dict.fromkeys(missing_charges.count_columns(tests), INTEGER)
+        types = dict.fromkeys(_missing_charges.count_columns(tests), INTEGER)
         query = Usage(self.columns, (), lists=self.lists).query(
-            missing_charges.counts_sql(tests), policy.fields_of(charge), types
+            _missing_charges.counts_sql(tests), _charges.fields_of(charge), types
         )
         names = tuple(schema.rename(name, self.columns.sep) for name in tests)
         return MissingCharges(
-            names, query, charge == policy.BILLED and policy.NET in self.columns.known
+            names, query, charge == _charges.BILLED and _charges.NET in self.columns.known
         )
 
     def _look(self, frame: Any, needs: Iterable[str], charge: Charge | None) -> Any:
@@ -258,10 +258,10 @@ class Usage:
         needs = tuple(needs)
         frame = checked(frame, self.overlap, needs)
         if self.periods is not None and not self.whole:
-            frame = spread.checked(frame, self.columns, self.periods, needs)
-        if charge is None or missing_charges.is_checked(self.overlap):
+            frame = _spread.checked(frame, self.columns, self.periods, needs)
+        if charge is None or _missing_charges.is_checked(self.overlap):
             return frame
-        return missing_charges.checked(frame, self.missing_charges(charge), needs)
+        return _missing_charges.checked(frame, self.missing_charges(charge), needs)
 
     def _brings(self, derived: str) -> bool:
         """Tell whether Polars is to bring a derived field of a wide frame's lists."""
@@ -271,7 +271,7 @@ class Usage:
         """Tell whether Polars' SQL can run it, with the derived fields brought to it."""
         of_long = self.columns.layout == "long" and {ACCEPTED, REJECTED} & set(fields)
         has_lists = (COUNTS in fields or of_long) and self.holds(COUNTS)
-        has_lists = has_lists or source.CHARGES in fields
+        has_lists = has_lists or _source.CHARGES in fields
         has_zone = self.periods is not None and not self.periods.is_plain
         return not self.is_split and not has_lists and not has_zone
 
@@ -281,7 +281,7 @@ class Usage:
         if of_days and self.columns.layout == "wide" and not self._names_persons(fields):
             # A step that is read twice is held in memory; reading the frame twice costs less.
             split = self.has_lists
-            rows = source.select(self.columns, self.by, of_days, split=split, lists=lists)
+            rows = _source.select(self.columns, self.by, of_days, split=split, lists=lists)
             days = f",\nday_records as (\n  {rows}\n)"
         elif of_days:
             read = tuple(dict.fromkeys((*fields, *of_days)))
@@ -299,20 +299,20 @@ class Usage:
 
     def _names_persons(self, fields: Iterable[str]) -> bool:
         """Tell whether each record's person is asked for, by a dimension or by a metric."""
-        return person.PERSON in fields or any(dimension.is_person for dimension in self.by)
+        return _person.PERSON in fields or any(dimension.is_person for dimension in self.by)
 
     def _records(self, step: str, fields: tuple[str, ...], lists: Lists) -> str:
         """Return the steps to one with the dimensions and fields, one row a record."""
-        read = tuple(field for field in fields if field != person.PERSON)
+        read = tuple(field for field in fields if field != _person.PERSON)
         if not self._names_persons(fields):
-            rows = source.select(self.columns, self.by, read, split=self.is_split, lists=lists)
+            rows = _source.select(self.columns, self.by, read, split=self.is_split, lists=lists)
             return f"{step} as (\n  {rows}\n)"
         read = tuple(dict.fromkeys((*read, *self.person_fields)))
-        rows = source.select(self.columns, self.by, read, split=self.is_split, lists=lists)
+        rows = _source.select(self.columns, self.by, read, split=self.is_split, lists=lists)
         own = self.has_persons
-        who = f"persons.{person.PERSON}"
+        who = f"persons.{_person.PERSON}"
         columns = [f"user_records.{quote(field)}" for field in read]
-        columns += [f"{who} as {person.PERSON}"] * (person.PERSON in fields)
+        columns += [f"{who} as {_person.PERSON}"] * (_person.PERSON in fields)
         for dimension in self.by:
             key = quote(dimension.key)
             value = dimension.folded.sql(who) if dimension.folded else who
@@ -322,12 +322,12 @@ class Usage:
         return f"""user_records as (
   {rows}
 ),
-{person.steps("user_records", self.people, own=own)},
+{_person.steps("user_records", self.people, own=own)},
 {step} as (
   select
     {clauses(columns)}
   from user_records
-  left join persons on {person.matched("user_records", own=own)}
+  left join persons on {_person.matched("user_records", own=own)}
 )"""
 
 
@@ -363,7 +363,7 @@ def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
         names = ", ".join(map(repr, name)) if is_list else "'model.id'"
         hint = f"Pass names one by one, as text: {names}."
         raise OptionError(f"Expected the name of a dimension, got {name!r}.", hint)
-    if name == person.COLUMN:
+    if name == _person.COLUMN:
         own = name if name in columns.own else None
         return Dimension(name, own, name, alias=f"tu__person_{place}")
     if name in columns.own:
@@ -380,7 +380,7 @@ def _dimension(columns: Columns, name: str | Folded, place: int) -> Dimension:
     if name == TOOL:
         return _of_child(columns, TOOL, TOOL, "tool_actions")
     paths = (*_PATHS, *(path.removeprefix("usage.") for path in _PATHS), *_RESOURCES)
-    known = [*columns.own, *paths, TOOL, person.COLUMN]
+    known = [*columns.own, *paths, TOOL, _person.COLUMN]
     hint = f"Pass it as freq={name!r}." if name in get_args(Freq) else nearest(name, known)
     raise UnknownFieldError(f"Unknown dimension {name!r}.", hint)
 

@@ -14,7 +14,7 @@ from tidyusage.engines.columns import columns
 from tidyusage.engines.dialects.translate import Table
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import SpreadWarning, warn
-from tidyusage.metrics.time import DATES, PRODUCT
+from tidyusage.metrics._periods import DATES, PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tidyusage.engines.columns import Columns
-    from tidyusage.metrics.time import Periods
+    from tidyusage.metrics._periods import Periods
 
 _DAY: Final = 86_400_000_000  # microseconds
 # Whether a warning was given already, within a function that asks several metrics.

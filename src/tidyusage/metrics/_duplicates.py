@@ -29,10 +29,10 @@ import pyarrow as pa
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import FRAME, clauses, quote
 from tidyusage.engines import frames
-from tidyusage.metrics import grain, source
-from tidyusage.metrics.policy import code
-from tidyusage.metrics.source import Dimension
-from tidyusage.metrics.time import DATES
+from tidyusage.metrics import _grain, _source
+from tidyusage.metrics._charges import code
+from tidyusage.metrics._periods import DATES
+from tidyusage.metrics._source import Dimension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 ROW: Final = "tu__position"
 STAMPS: Final = ("updated_at", "created_at")
 _COPY: Final = "tu__copy"
-_FIELDS: Final = (*grain.FIELDS, "id", *STAMPS)
+_FIELDS: Final = (*_grain.FIELDS, "id", *STAMPS)
 # Columns by which the rows of an allocated frame differ; see `prepare.allocate`, `prepare.shared`.
 _PART: Final = "part"
 _SHARE: Final = "share"
@@ -197,7 +197,7 @@ def needs(columns: Columns) -> tuple[str, ...]:
     """Return the frame's columns that `steps` read."""
     own = (name for name in _conditional(columns) if name)
     parts = tuple(part.column for part in _parts(columns) if part.column)
-    return tuple(dict.fromkeys((*grain.needs(columns), *_ids(columns), *parts, *own)))
+    return tuple(dict.fromkeys((*_grain.needs(columns), *_ids(columns), *parts, *own)))
 
 
 def _ids(columns: Columns) -> list[str]:
@@ -226,7 +226,7 @@ def steps(columns: Columns, *, are_uniform: bool = False) -> str:
     numbered = replace(columns, known=known)
     extra = _extra(numbered)
     by = (Dimension(ROW, ROW), *_brought(numbered))
-    rows = source.select(numbered, by, _FIELDS, split=False).replace(FRAME, "tu__numbered")
+    rows = _source.select(numbered, by, _FIELDS, split=False).replace(FRAME, "tu__numbered")
     marks = [quote(name) for name in catalogue.SOURCE_COLUMNS]
     identity = [*marks, quote("id"), *extra]
     keys = [f"tu__key_{place}" for place, _ in enumerate(identity)]
@@ -244,8 +244,8 @@ def steps(columns: Columns, *, are_uniform: bool = False) -> str:
 repeat_usage as (
   {rows}
 ),
-{grain.named(columns, rows="repeat_usage", has_residuals=True, prefix="repeat_")},
-{grain.figures("repeat_")},
+{_grain.named(columns, rows="repeat_usage", has_residuals=True, prefix="repeat_")},
+{_grain.figures("repeat_")},
 identified as (
   select {ROW}, "id" as tu__id, tu__product, start_date, tu__from, tu__to,
     {", ".join(map(quote, STAMPS))},
@@ -416,7 +416,7 @@ def _parts(columns: Columns) -> list[Dimension]:
 
 def _conditional(columns: Columns) -> list[str]:
     """Return the own columns by which only some rows are identified, and those that mark them."""
-    own = [name for name in (grain.UNATTRIBUTED,) if name in columns.own]
+    own = [name for name in (_grain.UNATTRIBUTED,) if name in columns.own]
     if _ALLOCATED not in columns.own:
         return own
     targets = [columns.known[name] for name in _TARGETS if name in columns.known]
@@ -435,12 +435,12 @@ def _extra(columns: Columns, currency: str = "tu__currency") -> list[str]:
     """Return the SQL of what identifies a row beside its account, report and id."""
     brought = {each.column: each.key for each in _brought(columns)}
     keys = [part.key for part in _parts(columns)]
-    if grain.UNATTRIBUTED in brought:
-        test = f"coalesce(try_cast({brought[grain.UNATTRIBUTED]} as boolean), false)"
+    if _grain.UNATTRIBUTED in brought:
+        test = f"coalesce(try_cast({brought[_grain.UNATTRIBUTED]} as boolean), false)"
         keys.append(f"case when {test} then {currency} end")
     if _ALLOCATED in brought:
         test = f"coalesce(try_cast({brought[_ALLOCATED]} as boolean), false)"
-        taken = {_ALLOCATED, _ALLOCATED_SHARE, grain.UNATTRIBUTED}
+        taken = {_ALLOCATED, _ALLOCATED_SHARE, _grain.UNATTRIBUTED}
         names = [key for column, key in brought.items() if column not in taken]
         keys += [f"case when {test} then cast({key} as varchar) end" for key in names]
     return keys

@@ -20,15 +20,15 @@ from tidyusage.errors import (
     nearest,
     warn,
 )
-from tidyusage.metrics.conventions import FIELDS as TOKENS
-from tidyusage.metrics.rates import instant, instant_sql
-from tidyusage.metrics.time import DATES, is_instant_sql
+from tidyusage.metrics._periods import DATES, is_instant_sql
+from tidyusage.metrics._rates import instant, instant_sql
+from tidyusage.metrics._token_convention import FIELDS as TOKENS
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator
 
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
     from tidyusage.typing import FrameT
     from tidyusage.typing import Prices as PricesLike
 

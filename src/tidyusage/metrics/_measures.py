@@ -10,7 +10,7 @@ from tidyusage._utils.sql import added, quote
 from tidyusage.errors import OptionError, UnknownFieldError, nearest
 
 if TYPE_CHECKING:
-    from tidyusage.metrics.query import Usage
+    from tidyusage.metrics._usage import Usage
 
 _REQUESTS: Final = "usage.requests.total"
 
