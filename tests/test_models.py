@@ -15,7 +15,7 @@ import tidyusage as tu
 from conftest import columns, rows
 from strategies import draws
 from tidyusage.errors import FrameError, ModelWarning, OptionError, UnknownFieldError
-from tidyusage.prepare import names
+from tidyusage.prepare import _name_rules
 
 
 def _dictionary(table):
@@ -146,7 +146,7 @@ def test_a_name_matches_exactly_or_not_at_all(name, model, rule):
 
 
 def test_every_name_of_the_table_is_its_own():
-    table = names.known()
+    table = _name_rules.known()
     assert set(table.values()) <= set(table)
     assert {name: table[name] for name in table.values()} == {name: name for name in table.values()}
 
@@ -323,7 +323,9 @@ def test_a_relation_keeps_the_order_of_its_rows():
 
 @settings(max_examples=draws(8), deadline=None)
 @given(
-    st.lists(st.none() | st.text(max_size=6) | st.sampled_from(sorted(names.known())), max_size=15)
+    st.lists(
+        st.none() | st.text(max_size=6) | st.sampled_from(sorted(_name_rules.known())), max_size=15
+    )
 )
 def test_libraries_agree_and_known_names_are_fixed(drawn):
     frame = usage([None if name is None else name.replace("\x00", "") for name in drawn])
@@ -332,7 +334,7 @@ def test_libraries_agree_and_known_names_are_fixed(drawn):
         ours = models(tu.rename_models(frame))
         for flavour in ("polars", "pyarrow", "duckdb"):
             assert models(tu.rename_models(FLAVOURS[flavour](frame))) == ours
-        table = names.known()
+        table = _name_rules.known()
         for old, new in zip(models(frame), ours, strict=True):
             assert new == table.get(old, new)
             assert table.get(new, new) == new

@@ -15,7 +15,7 @@ from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import Query, run_query
 from tidyusage.layouts.convert_sql import COUNTS
 from tidyusage.metrics._usage import INTEGER, TEXT
-from tidyusage.prepare import frames
+from tidyusage.prepare import _rewrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +56,7 @@ class Facts:
     @classmethod
     def of(cls, frame: object) -> Facts:
         """Look at a frame; raise if it is no wide one."""
-        found = frames.wide(frame)
+        found = _rewrite.wide(frame)
         schema = _schema(frame)
         named = {**found.known, **{name: name for name in found.own}}
         return cls(found, {path: schema.field(name).type for path, name in named.items()})

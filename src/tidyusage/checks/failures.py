@@ -14,7 +14,7 @@ from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.engines import frames, pandas_dtypes
 from tidyusage.engines import spark as sparks
 from tidyusage.errors import UsageError
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 
 quiet.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first

@@ -18,7 +18,7 @@ from tidyusage.checks.rule import Rule, marked
 from tidyusage.checks.rules import rules
 from tidyusage.engines.columns import Columns, columns, layout_types
 from tidyusage.engines.query import Query
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,7 +14,7 @@ from tidyusage.engines import frames, pandas_dtypes, relations
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import run_query
 from tidyusage.errors import FrameError, known_options
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,14 +1,14 @@
 """What is done to a frame before it is measured; each gives back a frame of the same library."""
 
 from tidyusage.prepare.allocate import allocate
+from tidyusage.prepare.allocate_shared import allocate_shared
 from tidyusage.prepare.at_grain import at_grain
-from tidyusage.prepare.complete import complete_until
-from tidyusage.prepare.grain import grains, overlaps
-from tidyusage.prepare.models import model_names, rename_models
-from tidyusage.prepare.persons import with_person
-from tidyusage.prepare.restate import latest, restatements
-from tidyusage.prepare.shared import allocate_shared
+from tidyusage.prepare.complete_until import complete_until
+from tidyusage.prepare.grains import grains, overlaps
+from tidyusage.prepare.model_names import model_names, rename_models
+from tidyusage.prepare.restatements import latest, restatements
 from tidyusage.prepare.windows import between, daily
+from tidyusage.prepare.with_person import with_person
 
 __all__ = [
     "allocate",

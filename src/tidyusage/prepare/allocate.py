@@ -11,9 +11,9 @@ from tidyusage.engines.columns import columns
 from tidyusage.engines.query import GUARD
 from tidyusage.errors import FrameError, OptionError, UnknownFieldError, known_options, one_of
 from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT
-from tidyusage.prepare import parts
-from tidyusage.prepare.frames import ROW, rewritten, wide
-from tidyusage.prepare.weights import GIVEN, NAMED, Weights, attached
+from tidyusage.prepare import _parts
+from tidyusage.prepare._rewrite import ROW, rewritten, wide
+from tidyusage.prepare._weights import GIVEN, NAMED, Weights, attached
 
 if TYPE_CHECKING:
     import polars as pl
@@ -136,7 +136,7 @@ def _allocable(frame: object) -> Columns:
 
 def _divided(frame: FrameT, found: Columns, weights: Weights) -> FrameT:
     """Return a frame's records, divided by weights."""
-    divided = parts.measures(found, "tu__share", "tu__count > 1")
+    divided = _parts.measures(found, "tu__share", "tu__count > 1")
     own = {path: quote(path) for path in (*found.known, *found.own) if path != GIVEN}
     entry = "case when tu__entry is null then resources else [tu__entry] end"
     members = {name: _member(name) for name in _RESOURCE}
@@ -187,7 +187,7 @@ shares as (
 )"""
     # Where all are 0, or none is there, the guard speaks.
     most = "case when tu__most > 0 then tu__most end"
-    scaled = f"list_transform(tu__weights, lambda tu__w: {parts.scaled('tu__w', most)})"
+    scaled = f"list_transform(tu__weights, lambda tu__w: {_parts.scaled('tu__w', most)})"
     share = "list_transform(tu__scaled, lambda tu__w: tu__w / tu__all)"
     return f"""weighed as (
   select *, {count}, {weights.sql} as tu__weights

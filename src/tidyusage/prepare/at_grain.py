@@ -14,11 +14,11 @@ from tidyusage.metrics import _grain, _mixed_grains
 from tidyusage.metrics._grain import GROUP, METRIC, SCOPE, UNATTRIBUTED
 from tidyusage.metrics._overlap import checked
 from tidyusage.metrics._periods import DATES, window_end_sql
-from tidyusage.prepare import frames, members
-from tidyusage.prepare.frames import ROW
-from tidyusage.prepare.grain import with_known_costs
-from tidyusage.prepare.reports import GUARD_WORDS, one_report
-from tidyusage.prepare.residual import CHANGED, residuals
+from tidyusage.prepare import _members, _rewrite
+from tidyusage.prepare._reports import GUARD_WORDS, one_report
+from tidyusage.prepare._residual import CHANGED, residuals
+from tidyusage.prepare._rewrite import ROW
+from tidyusage.prepare.grains import with_known_costs
 from tidyusage.typing import Grain
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     2    2     bob                15.0         False
     """
     one_of("which", which, get_args(Grain))
-    found = frames.wide(frame)
+    found = _rewrite.wide(frame)
     frame = checked(frame, "warn", engines.columns(frame), has_pairs=False)
     frame = with_known_costs(frame, found, engines.columns(frame))
     # First the lengths of windows within each grain, so that grains are compared at one length;
@@ -129,17 +129,17 @@ from lengths"""
 
 def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:
     """Return a frame in which no two lengths of a grain, or no two grains, overlap."""
-    found = frames.wide(frame)
+    found = _rewrite.wide(frame)
     columns = [*found.known, *(name for name in found.own if name != UNATTRIBUTED)]
     is_marked = UNATTRIBUTED in found.own
     dropped = "coarser_rows" if which == "finest" else "finer_rows"
-    parts = [members.overlapping(found, of), members.spots(), members.members(), _kept(dropped)]
+    parts = [_members.overlapping(found, of), _members.spots(), _members.members(), _kept(dropped)]
     parts += [_clashes() if of == "grains" else _none("clashes")]
     parts += [_lost() if which == "coarsest" else _none("lost")]
     steps = ",\n".join(parts)
     if which == "coarsest":
         sql = f"{steps}\n{_select([*columns, UNATTRIBUTED] if is_marked else columns, 'kept')}"
-        return frames.rewritten(frame, found, sql, guard=GUARD_WORDS)
+        return _rewrite.rewritten(frame, found, sql, guard=GUARD_WORDS)
     mark = f"coalesce(try_cast({quote(UNATTRIBUTED)} as boolean), false)" if is_marked else "false"
     sql = f"""{steps},
 {residuals(found, columns)},
@@ -152,7 +152,7 @@ answer as (
 )
 {_select([*columns, UNATTRIBUTED], "answer")}"""
     added = {} if is_marked else {UNATTRIBUTED: pa.bool_()}
-    return frames.rewritten(frame, found, sql, changed=CHANGED, added=added, guard=GUARD_WORDS)
+    return _rewrite.rewritten(frame, found, sql, changed=CHANGED, added=added, guard=GUARD_WORDS)
 
 
 def _kept(dropped: str) -> str:

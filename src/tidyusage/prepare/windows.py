@@ -17,7 +17,7 @@ from tidyusage.engines import frames as engines
 from tidyusage.errors import UndatedWarning, counted, known_options, warn
 from tidyusage.metrics import _source
 from tidyusage.metrics._periods import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
-from tidyusage.prepare import frames, parts
+from tidyusage.prepare import _parts, _rewrite
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -101,7 +101,7 @@ def between(
       id                  end_date  charges.net  window_cut
     0  a 2026-02-01 00:00:00+00:00         20.0        True
     """
-    found, days = frames.wide(frame), Periods("1d", tz, end)
+    found, days = _rewrite.wide(frame), Periods("1d", tz, end)
     limits = parse_date_range(since, until, tz)
     lower, upper = _bound(limits.since), _bound(limits.until)
     inside = f"date_diff('microsecond', {BEGIN}, {UNTIL})"
@@ -179,7 +179,7 @@ def daily(frame: FrameT, *, end: Ends = "exclusive", tz: str = "UTC") -> FrameT:
     1  a 2026-10-13 00:00:00+00:00    26.333333
     2  a 2026-10-14 00:00:00+00:00    26.333333
     """
-    found, days = frames.wide(frame), Periods("1d", tz, end)
+    found, days = _rewrite.wide(frame), Periods("1d", tz, end)
     return _cut(frame, found, days, days.pieces("dated", "tu__day"))
 
 
@@ -188,7 +188,7 @@ def _cut(frame: FrameT, found: Columns, days: Periods, pieces: str) -> FrameT:
     added: dict[str, pa.DataType] = {WINDOW_CUT: pa.bool_()}
     if START in found.known and END not in found.known:
         added = {END: schema.ARROW["timestamp"], **added}
-    divided = parts.measures(found, PART, _IS_CUT)
+    divided = _parts.measures(found, PART, _IS_CUT)
     was_cut = WINDOW_CUT in found.own
     names = [*found.known, *(name for name in found.own if name != WINDOW_CUT)]
     names += [name for name in added if name != WINDOW_CUT]
@@ -205,9 +205,9 @@ cut as (
 select
     {clauses(rows)}
 from cut
-order by {frames.ROW}, {BEGIN}"""
+order by {_rewrite.ROW}, {BEGIN}"""
     changed = (*DATES, *divided)
-    return frames.rewritten(frame, found, sql, changed=changed, added=added, without={WINDOW_CUT})
+    return _rewrite.rewritten(frame, found, sql, changed=changed, added=added, without={WINDOW_CUT})
 
 
 def _dated(found: Columns) -> str:

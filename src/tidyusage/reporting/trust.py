@@ -11,7 +11,7 @@ from tidyusage.engines.columns import columns
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics._overlap import REPEATED_HINT, repeated_rows, speak
 from tidyusage.metrics.explain import rules as rules_of
-from tidyusage.prepare.grain import pairs_query
+from tidyusage.prepare.grains import pairs_query
 from tidyusage.reporting.asked import fact, rows
 
 if TYPE_CHECKING:

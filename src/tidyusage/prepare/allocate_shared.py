@@ -14,11 +14,11 @@ from tidyusage.errors import AllocationWarning, OptionError, known_options, warn
 from tidyusage.metrics import _missing_charges, _person
 from tidyusage.metrics._overlap import checked
 from tidyusage.metrics._usage import NUMBER, TEXT
-from tidyusage.prepare.bearing import Bearing
-from tidyusage.prepare.frames import rewritten, wide
-from tidyusage.prepare.persons import with_person
-from tidyusage.prepare.selection import kinds
-from tidyusage.prepare.spreading import AMOUNT, LEFT, SHARE, SPREAD, Spreading
+from tidyusage.prepare._allocation_key import Bearing
+from tidyusage.prepare._rewrite import rewritten, wide
+from tidyusage.prepare._selection import kinds
+from tidyusage.prepare._spreading import AMOUNT, LEFT, SHARE, SPREAD, Spreading
+from tidyusage.prepare.with_person import with_person
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

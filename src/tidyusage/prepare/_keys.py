@@ -7,7 +7,7 @@ from typing import Final, get_args
 from tidyusage._utils.sql import clauses, identity, quote, trimmed
 from tidyusage.errors import one_of
 from tidyusage.metrics._periods import DATES, Periods
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 from tidyusage.typing import Identity
 
 KEY: Final = "tu__key"

@@ -11,16 +11,16 @@ from tidyusage.errors import OptionError, UnknownFieldError
 from tidyusage.metrics import _source
 from tidyusage.metrics._charges import code, cost
 from tidyusage.metrics._periods import DATES, Periods
-from tidyusage.prepare import parts
-from tidyusage.prepare.frames import ROW
-from tidyusage.prepare.selection import column, dimensions, is_absent, selected
+from tidyusage.prepare import _parts
+from tidyusage.prepare._rewrite import ROW
+from tidyusage.prepare._selection import column, dimensions, is_absent, selected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tidyusage.engines.columns import Columns
     from tidyusage.metrics._source import Dimension
-    from tidyusage.prepare.bearing import Bearing
+    from tidyusage.prepare._allocation_key import Bearing
     from tidyusage.typing import End, Where
 
 SPREAD: Final = "allocated"
@@ -123,7 +123,7 @@ weights as (
   group by {borne}
 ),
 scaled as (
-  select *, {parts.scaled("tu__weight", f"max(tu__weight) over ({of_cell})")} as tu__scaled
+  select *, {_parts.scaled("tu__weight", f"max(tu__weight) over ({of_cell})")} as tu__scaled
   from weights
   where tu__weight > 0
 ),
@@ -174,7 +174,7 @@ spread as (
     @property
     def measures(self) -> dict[str, str]:
         """The SQL of the measures by path, in a row of ``spread``."""
-        return parts.measures(self.found, "tu__share", "tu__of is not null")
+        return _parts.measures(self.found, "tu__share", "tu__of is not null")
 
     @property
     def columns(self) -> dict[str, str]:

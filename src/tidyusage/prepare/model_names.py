@@ -23,7 +23,7 @@ from tidyusage.errors import (
     warn,
 )
 from tidyusage.metrics._usage import INTEGER, TEXT, usage
-from tidyusage.prepare import names, texts
+from tidyusage.prepare import _name_rules, _texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,8 +88,8 @@ def rename_models(frame: FrameT, aliases: Aliases | None = None, *, dated: bool 
     ['claude-sonnet-4-5', 'claude-sonnet-4-5', 'gpt-5', 'default']
     """
     given = _given(aliases)
-    steps = names.steps(given, dated=dated)
-    return texts.replaced(frame, _column(frame), partial(_renamed, steps=steps), steps)
+    steps = _name_rules.steps(given, dated=dated)
+    return _texts.replaced(frame, _column(frame), partial(_renamed, steps=steps), steps)
 
 
 @known_options
@@ -134,7 +134,7 @@ def model_names(frame: FrameT, aliases: Aliases | None = None, *, dated: bool = 
     _column(frame)
     asked = usage(frame, (MODEL,))
     (key,) = asked.dimensions
-    rules = names.steps(_given(aliases), dated=dated, keys=("records",))
+    rules = _name_rules.steps(_given(aliases), dated=dated, keys=("records",))
     sql = f"""names as (
   select cast({key} as varchar) as name, count(*) as records
   from usage

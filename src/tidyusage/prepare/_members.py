@@ -8,7 +8,7 @@ from tidyusage._utils.sql import clauses, prefixed, quote, same
 from tidyusage.metrics import _grain, _overlap_sql, _source
 from tidyusage.metrics._charges import OTHER_CHARGES
 from tidyusage.metrics._grain import CELL, FINER_METRIC, METRIC, SCOPE
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

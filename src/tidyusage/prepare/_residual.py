@@ -14,7 +14,7 @@ from tidyusage.metrics._charges import cost
 from tidyusage.metrics._grain import METRIC, SCOPE
 from tidyusage.metrics._periods import DATES
 from tidyusage.metrics._tolerance import places_sql, rounding_sql
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tidyusage._utils.sql import clauses, literal, quote
 from tidyusage.errors import OptionError, known_options
 from tidyusage.metrics._periods import AT_START, DATES, PRODUCT, Periods
-from tidyusage.prepare import frames
+from tidyusage.prepare import _rewrite
 
 if TYPE_CHECKING:
     from tidyusage.typing import Ends, FrameT, Instant, Lag
@@ -67,7 +67,7 @@ def complete_until(
     >>> tu.complete_until(df, "3d", as_of="2026-02-01")["end_date"].max()
     Timestamp('2026-01-29 00:00:00+0000', tz='UTC')
     """
-    found, days = frames.wide(frame), Periods("1d", end=end)
+    found, days = _rewrite.wide(frame), Periods("1d", end=end)
     bound = _bound(_lags(lag), _instant(as_of))
     # A window without dates has no end, and a product without a lag no bound.
     steps = f"""bounded as (
@@ -75,7 +75,7 @@ def complete_until(
   from usage
 )"""
     is_whole = "tu__to is null or tu__bound is null or tu__to <= tu__bound"
-    return frames.chosen(frame, found, steps, (*DATES, PRODUCT), of="bounded", where=is_whole)
+    return _rewrite.chosen(frame, found, steps, (*DATES, PRODUCT), of="bounded", where=is_whole)
 
 
 def _bound(lags: Mapping[str, dt.timedelta], as_of: dt.datetime) -> str:

@@ -16,8 +16,8 @@ from tidyusage.layouts import convert_sql
 from tidyusage.metrics import _duplicates, _grain, _source
 from tidyusage.metrics._charges import code
 from tidyusage.metrics._periods import AT_START, DATES, FROM, TO, Periods
-from tidyusage.prepare import frames, keys
-from tidyusage.prepare.keys import KEY, STAMPS, VERSION, VERSIONS
+from tidyusage.prepare import _keys, _rewrite
+from tidyusage.prepare._keys import KEY, STAMPS, VERSION, VERSIONS
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns
@@ -95,14 +95,14 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
       id  charges.net
     0  a          7.0
     """
-    keys.fields_of(key)  # raises for an unknown key
-    found = frames.wide(frame)
+    _keys.fields_of(key)  # raises for an unknown key
+    found = _rewrite.wide(frame)
     if key == "id":
         return _without_superseded(frame, found)
-    fields = keys.fields_of(key, found.marks)
-    steps = f"{_typed(found, fields)},\n{keys.versions(key, 'typed', found.marks)}"
+    fields = _keys.fields_of(key, found.marks)
+    steps = f"{_typed(found, fields)},\n{_keys.versions(key, 'typed', found.marks)}"
     is_newest = f"{VERSION} = {VERSIONS}"
-    return frames.chosen(frame, found, steps, fields, of="versions", where=is_newest)
+    return _rewrite.chosen(frame, found, steps, fields, of="versions", where=is_newest)
 
 
 def _without_superseded(frame: FrameT, found: Columns) -> FrameT:
@@ -112,7 +112,7 @@ def _without_superseded(frame: FrameT, found: Columns) -> FrameT:
     if is_eager and suspects is None:
         return cast("FrameT", cast("Any", frame)[:])
     fields = (*found.marks, "id", *STAMPS, *DATES, *_CURRENCY)
-    identity = _duplicates.wide_keys(found, frames.ROW)
+    identity = _duplicates.wide_keys(found, _rewrite.ROW)
     keys_ = [f"tu__key_{place}" for place, _ in enumerate(identity)]
     named = [f"{sql} as {key}" for sql, key in zip(identity, keys_, strict=True)]
     are_uniform = suspects is not None and suspects.are_uniform
@@ -128,8 +128,8 @@ identified as (
     {", ".join(named)}
   from windows
 ),
-{_duplicates.compared_sql("identified", keys_, frames.ROW, are_uniform=are_uniform)}"""
-    return frames.chosen(
+{_duplicates.compared_sql("identified", keys_, _rewrite.ROW, are_uniform=are_uniform)}"""
+    return _rewrite.chosen(
         frame,
         found,
         steps,
@@ -193,8 +193,8 @@ def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive"
       id       metric unit  before  after  change  lag
     0  a  charges.net  USD     5.0    7.0     2.0  3.0
     """
-    keys.fields_of(key)  # raises for what is none
-    found, days = frames.wide(frame), Periods("1d", end=end)
+    _keys.fields_of(key)  # raises for what is none
+    found, days = _rewrite.wide(frame), Periods("1d", end=end)
     wanted = tuple(name for name in (*_WIDE, *found.marks) if name in found.known)
     own = {name: schema.rename(name, found.sep) for name in ("id", "product.id", "start_date")}
     query = Query(
@@ -236,7 +236,7 @@ def _usage(found: Columns) -> str:
         f"cast({quote(name)} as timestamp) as {quote(name)}" for name in (*STAMPS, *DATES)
     )
     return f"""usage as (
-  select * replace ({times}), row_number() over () - 1 as {frames.ROW}
+  select * replace ({times}), row_number() over () - 1 as {_rewrite.ROW}
   from {rows}
 )"""
 
@@ -245,7 +245,7 @@ def _steps(key: Identity, days: Periods, marks: tuple[str, ...]) -> str:
     """Return the steps from ``usage`` to the rows of the answer."""
     own = (KEY, VERSION, VERSIONS)
     currency = code("unit")
-    return f"""{keys.versions(key, marks=marks)},
+    return f"""{_keys.versions(key, marks=marks)},
 restated as materialized (
   select *
   from versions

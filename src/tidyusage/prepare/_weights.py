@@ -13,7 +13,7 @@ from tidyusage._utils.sql import FRAME, literal, quote
 from tidyusage.engines import frames
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, nearest
 from tidyusage.layouts.convert import resources
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns

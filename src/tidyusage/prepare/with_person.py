@@ -14,8 +14,8 @@ from tidyusage.engines.columns import Columns, columns
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import FrameError, UnknownFieldError, known_options
 from tidyusage.metrics import _person, _source
-from tidyusage.prepare import frames
-from tidyusage.prepare.frames import ROW
+from tidyusage.prepare import _rewrite
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     import duckdb
@@ -157,7 +157,7 @@ def _steps(found: Columns, people: People | None, own: tuple[str, ...] = ()) -> 
         written = f"case lower({text}) {cases} else {text} end, " if people else f"{text}, "
     columns_ = ", ".join(f"usage.{name}" for name in kept)
     more = (*own, *_own(found))
-    return f"""with {frames.usage(found, _person.FIELDS, more)},
+    return f"""with {_rewrite.usage(found, _person.FIELDS, more)},
 {_person.steps("usage", people)},
 told as (
   select {columns_}, coalesce({written}persons.{_person.PERSON}) as {_person.PERSON}

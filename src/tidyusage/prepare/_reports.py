@@ -15,10 +15,10 @@ from tidyusage.layouts.convert_sql import CHARGES, COUNTS
 from tidyusage.metrics import _grain, _overlap_sql
 from tidyusage.metrics._charges import OTHER_CHARGES
 from tidyusage.metrics._grain import CELL, METRIC, SCOPE, TOKENS
-from tidyusage.prepare import frames
-from tidyusage.prepare.frames import ROW
-from tidyusage.prepare.members import linked, overlapping
-from tidyusage.prepare.residual import CHANGED
+from tidyusage.prepare import _rewrite
+from tidyusage.prepare._members import linked, overlapping
+from tidyusage.prepare._residual import CHANGED
+from tidyusage.prepare._rewrite import ROW
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns
@@ -38,7 +38,7 @@ def one_report(frame: FrameT, which: Grain) -> FrameT:
     others stay with what these do not tell, if anything; with "coarsest", a cost or tokens that do
     so raise, as those that a roll-up has not.
     """
-    found = frames.wide(frame)
+    found = _rewrite.wide(frame)
     if not found.marks:
         return frame
     columns = [*found.known, *found.own]
@@ -58,7 +58,7 @@ def one_report(frame: FrameT, which: Grain) -> FrameT:
 select {rows}{f", (select said from lost) as {GUARD}" if lost else ""}
 from answer
 order by {ROW}"""
-    return frames.rewritten(frame, found, sql, changed=CHANGED, guard=GUARD_WORDS if lost else "")
+    return _rewrite.rewritten(frame, found, sql, changed=CHANGED, guard=GUARD_WORDS if lost else "")
 
 
 def _met() -> str:
