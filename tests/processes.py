@@ -16,7 +16,7 @@ CONTEXT.set_forkserver_preload(
         "export_process",
         "landing_process",
         "tidyusage.api.collect",
-        "tidyusage.checks.validate",
+        "tidyusage.quality.validate",
         "tidyusage.cli",
         "tidyusage.export.delta",
         "adbc_driver_postgresql.dbapi",

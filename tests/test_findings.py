@@ -21,7 +21,6 @@ from findings_cases import CASES, charged, cost, tokens, user
 from flavours import flattened
 from strategies import draws
 from tidyusage._utils.iso4217 import ISO_4217, WITHDRAWN
-from tidyusage.checks.findings.report import CHECKS
 from tidyusage.engines import frames
 from tidyusage.errors import (
     FrameError,
@@ -30,6 +29,7 @@ from tidyusage.errors import (
     OverlapWarning,
     UnknownOptionError,
 )
+from tidyusage.quality.findings.report import CHECKS
 from tidyusage.testing import sample_records
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,6 @@ import pytest
 import tidyusage as tu
 from test_cli import COMMAND, EXAMPLE, run
 from tidyusage._utils import bounded, connections, interrupts, progress
-from tidyusage.checks import validate
 from tidyusage.errors import (
     ChargeTypeWarning,
     DuplicateWarning,
@@ -34,6 +33,7 @@ from tidyusage.errors import (
     UnknownKeyWarning,
 )
 from tidyusage.export import whole
+from tidyusage.quality import validate
 
 pytestmark = pytest.mark.slow  # limits of memory, Ctrl-C, processes
 LAYOUTS = ["wide", "long", "charges", "resources", "tool_actions"]

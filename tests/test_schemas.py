@@ -14,10 +14,10 @@ from conftest import rows
 from flavours import example
 from test_validate import APART, CASES, FLAVOURS, LAYOUTS, cases, table
 from tidyusage import schema, schemas
-from tidyusage.checks import quiet
-from tidyusage.checks.rules import rules
+from tidyusage.quality import _pandera_import
+from tidyusage.quality.rules import rules
 
-quiet.load()
+_pandera_import.load()
 import pandera.pandas as pa  # noqa: E402 - its own import warns
 import pandera.polars as pp  # noqa: E402
 from pandera.config import config_context  # noqa: E402
@@ -298,7 +298,7 @@ print("at the end")
 def test_pandera_is_imported_without_spark_warnings_or_an_early_end(spark):
     """Importing pandera.pyspark without grpcio ends the interpreter, and its status is 0."""
     code = QUIET.replace("import pyspark\n", spark)
-    environment = {k: v for k, v in os.environ.items() if k not in quiet._SET}
+    environment = {k: v for k, v in os.environ.items() if k not in _pandera_import._SET}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,

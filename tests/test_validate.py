@@ -16,12 +16,12 @@ from conftest import columns, rows
 from flavours import FEW, flattened
 from flavours import FLAVOURS as EVERY
 from strategies import batches, draws
-from tidyusage import checks, schema
-from tidyusage.checks import quiet
+from tidyusage import quality, schema
 from tidyusage.engines import frames
+from tidyusage.quality import _pandera_import
 from tidyusage.testing import sample_records
 
-quiet.load()
+_pandera_import.load()
 from pandera.errors import SchemaErrors  # noqa: E402 - its own import warns
 
 DATA = Path(__file__).parent / "data"
@@ -294,7 +294,7 @@ def test_every_rule_has_a_case():
         tried = {(column, check) for column, check, *_ in CASES[layout][1]}
         rules = {
             (rule.column, rule.name)
-            for rule in checks.rules.rules(layout)
+            for rule in quality.rules.rules(layout)
             if not rule.groups and rule.name != "not_negative"
         }
         assert rules - tried <= {  # these are the same in all layouts, or have a test of their own

@@ -10,7 +10,6 @@ from tidyusage import accessor as _accessor
 from tidyusage import errors, plot, schemas
 from tidyusage.accessor import usage
 from tidyusage.api import fetch_usage, iter_usage
-from tidyusage.checks import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.export import export_usage
 from tidyusage.io.read import load_example, read_usage
 from tidyusage.io.records import flatten_usage
@@ -49,6 +48,7 @@ from tidyusage.prepare import (
     restatements,
     with_person,
 )
+from tidyusage.quality import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.reporting import report
 from tidyusage.tables import table
 

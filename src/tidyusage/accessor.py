@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import polars as pl
 
-from tidyusage import checks, export, metrics, plot, prepare, reporting
+from tidyusage import export, metrics, plot, prepare, quality, reporting
 from tidyusage._utils.foreign import unwrapped
 from tidyusage.engines import frames, pandas_dtypes
 from tidyusage.errors import FrameError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     name.removesuffix("_usage"): getattr(package, name)
-    for package in (checks, export, metrics, prepare, reporting)
+    for package in (export, metrics, prepare, quality, reporting)
     for name in package.__all__
 }
 

@@ -67,8 +67,8 @@ def validate(
     temp_directory: TempDirectory = None,
 ) -> None:
     """Check records against the schema's rules; print what breaks one, and end with exit code 1."""
-    from tidyusage.checks import validate_usage
     from tidyusage.errors import UsageError
+    from tidyusage.quality import validate_usage
 
     with plainly():
         how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
@@ -105,12 +105,12 @@ def findings(
     temp_directory: TempDirectory = None,
 ) -> None:
     """Show what is legal in the records, but suspect."""
-    from tidyusage import checks
+    from tidyusage import quality
 
     with plainly():
         how = reading(rejects, currency, duplicates, unknown, memory_limit, temp_directory)
         frame = within(records(sources, how), since, until)
-        found: pa.Table = answered(checks.findings(frame, only=only))
+        found: pa.Table = answered(quality.findings(frame, only=only))
         if not found.num_rows and format_ == "table":
             typer.echo(f"Nothing is suspect in {counted(height(frame))}.", err=True)
         elif format_ == "table":

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
-from tidyusage.checks import rules
 from tidyusage.errors import known_options, one_of
+from tidyusage.quality import rules
 from tidyusage.typing import Layout, Separator
 
 if TYPE_CHECKING:
@@ -241,9 +241,9 @@ def tool_actions(backend: Library = "pandas", *, sep: Separator = ".") -> Any:
 def _schema(layout: Layout, backend: str, sep: str, currencies: Iterable[str]) -> Any:
     _check(backend, sep)
     further = rules.codes(currencies)
-    from tidyusage.checks import contracts
+    from tidyusage.quality import pandera_schemas
 
-    return contracts.build(layout, backend, cast("Separator", sep), further)
+    return pandera_schemas.build(layout, backend, cast("Separator", sep), further)
 
 
 def _check(backend: str, sep: str) -> None:
@@ -286,9 +286,9 @@ def model(layout: Layout = "wide", backend: Library = "pandas", *, sep: Separato
     one_of("layout", layout, get_args(Layout))
     _check(backend, sep)
     name = next(name for name, of in _MODELS.items() if of == (layout, backend))
-    from tidyusage.checks import contracts
+    from tidyusage.quality import pandera_schemas
 
-    return contracts.model(layout, backend, sep, name, __name__)
+    return pandera_schemas.model(layout, backend, sep, name, __name__)
 
 
 def __getattr__(name: str) -> Any:

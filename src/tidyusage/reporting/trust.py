@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tidyusage.checks import findings
 from tidyusage.engines.columns import columns
 from tidyusage.errors import UnknownFieldError
 from tidyusage.metrics._overlap import REPEATED_HINT, repeated_rows, speak
 from tidyusage.metrics.explain import rules as rules_of
 from tidyusage.prepare.grains import pairs_query
+from tidyusage.quality import findings
 from tidyusage.reporting.asked import fact, rows
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import quote, same
-from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
-from tidyusage.checks.findings.days import CHARGED, DAILY, daily
 from tidyusage.metrics._missing_days import SERIES
+from tidyusage.quality.findings.check import Check, counted, figure, found, named, sentence
+from tidyusage.quality.findings.days import CHARGED, DAILY, daily
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage

@@ -9,22 +9,22 @@ import pandas as pd
 import polars as pl
 
 from tidyusage import catalogue, schema
-from tidyusage.checks import quiet
-from tidyusage.checks.judge import verdict
-from tidyusage.checks.panderas import (
+from tidyusage.engines import frames
+from tidyusage.engines.columns import Columns, layout_types
+from tidyusage.engines.query import run_query
+from tidyusage.quality import _pandera_import
+from tidyusage.quality._pandera_classes import (
     PandasSchema,
     PolarsSchema,
     RowCheck,
     pandas_dtype,
     polars_dtype,
 )
-from tidyusage.checks.rule import Rule, marked
-from tidyusage.checks.rules import rules
-from tidyusage.engines import frames
-from tidyusage.engines.columns import Columns, layout_types
-from tidyusage.engines.query import run_query
+from tidyusage.quality._rule import Rule, marked
+from tidyusage.quality.rules import rules
+from tidyusage.quality.rules_sql import verdict
 
-quiet.load()
+_pandera_import.load()
 import pandera.pandas as pa_pandas  # noqa: E402 - loaded quietly first
 import pandera.polars as pa_polars  # noqa: E402
 

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from tidyusage._utils import bounded
 from tidyusage._utils.progress import bar
-from tidyusage.checks.judge import CASE, CHECK, COLUMN, REASONS, Judged
-from tidyusage.checks.rules import codes
 from tidyusage.engines import frames, pandas_dtypes, relations
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import run_query
 from tidyusage.errors import FrameError, known_options
 from tidyusage.prepare._rewrite import ROW
+from tidyusage.quality.rules import codes
+from tidyusage.quality.rules_sql import CASE, CHECK, COLUMN, REASONS, Judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -206,7 +206,7 @@ def _asked(frame: Any, query: Query) -> pa.Table:
 
 def _invalid(frame: Any, judged: Judged, failing: Any, every: Any = None) -> Exception:
     """Return the error of what failed; pandera is not imported before."""
-    from tidyusage.checks.failures import InvalidUsageError
+    from tidyusage.quality._pandera_errors import InvalidUsageError
 
     return InvalidUsageError(frame, judged, failing, every)
 

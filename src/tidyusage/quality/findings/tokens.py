@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import is_about, quote
-from tidyusage.checks.findings.check import (
+from tidyusage.metrics._charges import BILLED, fields_of
+from tidyusage.metrics._token_convention import AUTO, decided
+from tidyusage.metrics._token_convention import FIELDS as TOKENS
+from tidyusage.metrics.cost import CURRENCY
+from tidyusage.quality.findings.check import (
     Check,
     cost_in_currency,
     figure,
@@ -14,10 +18,6 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.metrics._charges import BILLED, fields_of
-from tidyusage.metrics._token_convention import AUTO, decided
-from tidyusage.metrics._token_convention import FIELDS as TOKENS
-from tidyusage.metrics.cost import CURRENCY
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage

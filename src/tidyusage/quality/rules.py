@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import is_about, literal, quote, values
-from tidyusage.checks.rule import Rule
 from tidyusage.errors import OptionError
 from tidyusage.layouts.convert_sql import CHARGES, COUNTS
+from tidyusage.quality._rule import Rule
 
 if TYPE_CHECKING:
     from tidyusage.catalogue import Field

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import given, literal, ordered, values
-from tidyusage.checks.facts import FACT, PRODUCT, TYPE, Facts, dtypes
 from tidyusage.engines import frames
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import OptionError, is_count, is_number, known_options
 from tidyusage.metrics._usage import NUMBER, TEXT
+from tidyusage.quality._pull_facts import FACT, PRODUCT, TYPE, Facts, dtypes
 
 if TYPE_CHECKING:
     from tidyusage.typing import Frame, FrameT

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.checks.findings.check import Check, figure, found, sentence, spelled
 from tidyusage.metrics import _duplicates
+from tidyusage.quality.findings.check import Check, figure, found, sentence, spelled
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage

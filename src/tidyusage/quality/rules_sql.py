@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from tidyusage import schema
 from tidyusage._utils.sql import FRAME, clauses, literal, quote
-from tidyusage.checks.dtypes import arrow_types, unfit
-from tidyusage.checks.rule import Rule, marked
-from tidyusage.checks.rules import rules
 from tidyusage.engines.columns import Columns, columns, layout_types
 from tidyusage.engines.query import Query
 from tidyusage.prepare._rewrite import ROW
+from tidyusage.quality._dtypes import arrow_types, unfit
+from tidyusage.quality._rule import Rule, marked
+from tidyusage.quality.rules import rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import quote, same, values
-from tidyusage.checks.findings.check import Check, counted, figure, found, named, sentence
-from tidyusage.checks.findings.days import CHARGED, DAILY, daily
-from tidyusage.checks.findings.tokens import COSTS, costed
 from tidyusage.metrics._charges import code
+from tidyusage.quality.findings.check import Check, counted, figure, found, named, sentence
+from tidyusage.quality.findings.days import CHARGED, DAILY, daily
+from tidyusage.quality.findings.tokens import COSTS, costed
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage

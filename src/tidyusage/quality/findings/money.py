@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import FRAME, literal, quote, trimmed
-from tidyusage.checks.findings.check import (
+from tidyusage.metrics._tolerance import places_sql, rounding_sql
+from tidyusage.quality.findings.check import (
     Check,
     counted,
     figure,
@@ -15,7 +16,6 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.metrics._tolerance import places_sql, rounding_sql
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage

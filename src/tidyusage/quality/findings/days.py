@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidyusage.checks.findings.check import (
+from tidyusage.metrics import _missing_days as missing_days
+from tidyusage.metrics._charges import BILLED, code, fields_of
+from tidyusage.metrics._missing_days import KEYS as _KEYS
+from tidyusage.metrics._missing_days import SERIES
+from tidyusage.metrics.cost import CURRENCY
+from tidyusage.quality.findings.check import (
     Check,
     cost_in_currency,
     figure,
@@ -17,11 +22,6 @@ from tidyusage.checks.findings.check import (
     sentence,
     spelled,
 )
-from tidyusage.metrics import _missing_days as missing_days
-from tidyusage.metrics._charges import BILLED, code, fields_of
-from tidyusage.metrics._missing_days import KEYS as _KEYS
-from tidyusage.metrics._missing_days import SERIES
-from tidyusage.metrics.cost import CURRENCY
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.sql import given, listed, ordered, quote
-from tidyusage.checks import invoice
-from tidyusage.checks.facts import PRODUCT
 from tidyusage.engines import frames
 from tidyusage.engines.query import run_query
 from tidyusage.errors import OptionError, UnknownFieldError, is_number, known_options
@@ -19,6 +17,8 @@ from tidyusage.metrics._ranked_measures import COST, TOKENS, Measured, check_by
 from tidyusage.metrics._tolerance import LEAST_PLACES, places_sql, rounding_sql
 from tidyusage.metrics._usage import INTEGER, NUMBER, TEXT, Usage, usage
 from tidyusage.metrics.cost import Money, QueryOptions
+from tidyusage.quality import invoice
+from tidyusage.quality._pull_facts import PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import literal, quote, trimmed
-from tidyusage.checks.findings.check import Check, counted, found, sentence, spelled
 from tidyusage.metrics import _person
+from tidyusage.quality.findings.check import Check, counted, found, sentence, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

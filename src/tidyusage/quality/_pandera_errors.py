@@ -9,14 +9,14 @@ import pyarrow as pa
 from tidyusage import schemas
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, quote
-from tidyusage.checks import quiet
-from tidyusage.checks.judge import CASE, CHECK, COLUMN, Judged
 from tidyusage.engines import frames, pandas_dtypes
 from tidyusage.engines import spark as sparks
 from tidyusage.errors import UsageError
 from tidyusage.prepare._rewrite import ROW
+from tidyusage.quality import _pandera_import
+from tidyusage.quality.rules_sql import CASE, CHECK, COLUMN, Judged
 
-quiet.load()
+_pandera_import.load()
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors  # noqa: E402 - loaded quietly first
 
 if TYPE_CHECKING:

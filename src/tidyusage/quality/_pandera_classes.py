@@ -16,11 +16,11 @@ import polars as pl
 import pyarrow as pa
 
 from tidyusage import catalogue, schema
-from tidyusage.checks import dtypes, quiet
 from tidyusage.engines import frames
 from tidyusage.errors import OptionError
+from tidyusage.quality import _dtypes, _pandera_import
 
-quiet.load()
+_pandera_import.load()
 import pandera.pandas as pa_pandas  # noqa: E402 - loaded quietly first
 import pandera.polars as pa_polars  # noqa: E402
 from pandera.backends.pandas.checks import PandasCheckBackend  # noqa: E402
@@ -156,7 +156,7 @@ def pandas_dtype(wanted: pa.DataType) -> type:
         def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:
             if data_container is None:
                 return bool(super().check(pandera_dtype))
-            return dtypes.fits(dtypes.of_series(data_container), wanted)
+            return _dtypes.fits(_dtypes.of_series(data_container), wanted)
 
         def __str__(self) -> str:
             return str(native)
@@ -175,7 +175,7 @@ def polars_dtype(wanted: pa.DataType) -> type:
 
         def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:  # noqa: ARG002 - pandera's
             found = getattr(pandera_dtype, "type", pandera_dtype)
-            return dtypes.fits(dtypes.of_polars(found), wanted)
+            return _dtypes.fits(_dtypes.of_polars(found), wanted)
 
         def __str__(self) -> str:
             return str(native)

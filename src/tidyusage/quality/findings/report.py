@@ -7,7 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tidyusage._utils.sql import clauses, literal
-from tidyusage.checks.findings import (
+from tidyusage.engines.query import run_query
+from tidyusage.errors import OptionError, known_options, nearest
+from tidyusage.metrics import _duplicates as repeated
+from tidyusage.metrics._usage import usage
+from tidyusage.quality.findings import (
     cents,
     currency,
     days,
@@ -17,17 +21,13 @@ from tidyusage.checks.findings import (
     running,
     tokens,
 )
-from tidyusage.checks.findings.check import RESULTS
-from tidyusage.checks.findings.money import CHARGES, ENTRIES
-from tidyusage.engines.query import run_query
-from tidyusage.errors import OptionError, known_options, nearest
-from tidyusage.metrics import _duplicates as repeated
-from tidyusage.metrics._usage import usage
+from tidyusage.quality.findings.check import RESULTS
+from tidyusage.quality.findings.money import CHARGES, ENTRIES
 
 if TYPE_CHECKING:
-    from tidyusage.checks.findings.check import Check
     from tidyusage.engines.query import Query
     from tidyusage.metrics._usage import Usage
+    from tidyusage.quality.findings.check import Check
     from tidyusage.typing import FrameT, Overlap
 
 CHECKS: Final = {

@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING, Final
 from tidyusage import catalogue
 from tidyusage._utils.iso4217 import ISO_4217, WITHDRAWN
 from tidyusage._utils.sql import quote, values
-from tidyusage.checks.findings.check import (
-    Check,
-    counted,
-    found,
-    named,
-    sentence,
-    spelled,
-)
-from tidyusage.checks.findings.money import CHARGES, ENTRIES, entries
 from tidyusage.metrics._charges import code
 from tidyusage.metrics.cost import CURRENCY
+from tidyusage.quality.findings.check import Check, counted, found, named, sentence, spelled
+from tidyusage.quality.findings.money import CHARGES, ENTRIES, entries
 
 if TYPE_CHECKING:
     from tidyusage.metrics._usage import Usage
