@@ -64,6 +64,6 @@ def _command(words, environment, folder, paths):
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.argv = ["tidyusage", *words]
-    from tidyusage.cli import app
+    from tidyusage.cli.main import app
 
     app()

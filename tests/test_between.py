@@ -10,8 +10,8 @@ import pytest
 import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
-from tidyusage.date_range import parse_date_range
 from tidyusage.errors import FrameError, OptionError, UndatedWarning
+from tidyusage.prepare._date_range import parse_date_range
 
 UTC = dt.UTC
 

@@ -8,7 +8,7 @@ import pytest
 
 import tidyusage as tu
 from processes import command
-from tidyusage import console
+from tidyusage.cli import console
 from tidyusage.errors import printable
 
 RECORDS = [

@@ -197,7 +197,7 @@ def test_ids_of_digits_stay_as_they_are(tmp_path):
 def test_commands_read_what_they_wrote(tmp_path, name):
     from typer.testing import CliRunner
 
-    from tidyusage.cli import app
+    from tidyusage.cli.main import app
 
     path = tmp_path / name
     tu.export_usage(tu.load_example(), path)

@@ -50,7 +50,7 @@ from tidyusage.prepare import (
 )
 from tidyusage.quality import drift, filter_usage, findings, reconcile, validate_usage
 from tidyusage.reporting import report
-from tidyusage.tables import table
+from tidyusage.tables.build import table
 
 _accessor.register()
 

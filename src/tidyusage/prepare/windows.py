@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from tidyusage import schema
 from tidyusage._utils.sql import clauses, literal, quote
-from tidyusage.date_range import parse_date_range
 from tidyusage.engines import frames as engines
 from tidyusage.errors import UndatedWarning, counted, known_options, warn
 from tidyusage.metrics import _source
 from tidyusage.metrics._periods import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
 from tidyusage.prepare import _parts, _rewrite
+from tidyusage.prepare._date_range import parse_date_range
 
 if TYPE_CHECKING:
     import datetime as dt

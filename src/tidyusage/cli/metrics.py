@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_h
 
 import typer
 
-from tidyusage.console import answered, plainly, records, show_answer
+from tidyusage.cli.console import answered, plainly, records, show_answer
 from tidyusage.errors import OptionError
 from tidyusage.typing import (
     AcceptanceKind,

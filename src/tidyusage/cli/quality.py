@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from tidyusage.console import BAD_DATA, answered, height, plainly, records, show_answer
-from tidyusage.errors import counted
-from tidyusage.questions import (
+from tidyusage.cli.console import BAD_DATA, answered, height, plainly, records, show_answer
+from tidyusage.cli.metrics import (
     Currency,
     Format,
     Keys,
@@ -22,6 +21,7 @@ from tidyusage.questions import (
     reading,
     within,
 )
+from tidyusage.errors import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

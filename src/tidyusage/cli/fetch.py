@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tidyusage.console import plainly
+from tidyusage.cli.console import plainly
 from tidyusage.typing import Every, Partial, RemoteData  # noqa: TC001 - typer reads them
 
 _EXAMPLES = (

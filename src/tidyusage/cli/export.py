@@ -8,9 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from tidyusage.console import plainly, records, source
-from tidyusage.errors import counted
-from tidyusage.questions import (
+from tidyusage.cli.console import plainly, records, source
+from tidyusage.cli.metrics import (
     Currency,
     Keys,
     MemoryLimit,
@@ -23,6 +22,7 @@ from tidyusage.questions import (
     reading,
     within,
 )
+from tidyusage.errors import counted
 from tidyusage.typing import CreditSign, Mode, Overlap, Tables  # noqa: TC001 - typer reads them
 
 # From here on records are read into a file.

@@ -7,7 +7,6 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from tidyusage import formats
 from tidyusage._utils import html
 from tidyusage.engines import frames
 from tidyusage.errors import (
@@ -17,6 +16,7 @@ from tidyusage.errors import (
     known_options,
     require_packages,
 )
+from tidyusage.tables import formats
 
 if TYPE_CHECKING:
     import great_tables

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import typer
 
-from tidyusage.console import plainly, records
-from tidyusage.questions import (
+from tidyusage.cli.console import plainly, records
+from tidyusage.cli.metrics import (
     Currency,
     FiscalYearStart,
     Keys,

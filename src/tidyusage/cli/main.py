@@ -1,4 +1,4 @@
-"""The command line: what the functions do, from the shell."""
+"""The application, and its command `flatten`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidyusage import __version__, checkups, exporting, fetching, pages, questions
+from tidyusage import __version__
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.atomic import replacing
 from tidyusage._utils.sql import FRAME, literal, quote
-from tidyusage.console import height, plainly, records, show
+from tidyusage.cli import export, fetch, metrics, quality, report
+from tidyusage.cli.console import height, plainly, records, show
+from tidyusage.cli.metrics import MemoryLimit, TempDirectory, reading
 from tidyusage.engines import frames
 from tidyusage.errors import counted
 from tidyusage.io.paths import expand
-from tidyusage.questions import (
-    MemoryLimit,
-    TempDirectory,
-    reading,
-)
 from tidyusage.typing import (  # noqa: TC001 - typer reads them
     Duplicates,
     Layout,
@@ -160,11 +157,8 @@ def _copy(rows: duckdb.DuckDBPyRelation, output: str, partial: str) -> None:
     rows.query(FRAME, f"copy ({query}) to {literal(partial)} ({options})")
 
 
-questions.add_to(app)
-checkups.add_to(app)
-fetching.add_to(app)
-exporting.add_to(app)
-pages.add_to(app)
-
-if __name__ == "__main__":
-    app()
+metrics.add_to(app)
+quality.add_to(app)
+fetch.add_to(app)
+export.add_to(app)
+report.add_to(app)

@@ -1,0 +1,5 @@
+"""`python -m tidyusage.cli` is the command `tidyusage`."""
+
+from tidyusage.cli import app
+
+app()

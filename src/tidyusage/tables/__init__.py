@@ -1,0 +1,1 @@
+"""Answers as tables for a notebook or a page."""
