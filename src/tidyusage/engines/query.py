@@ -64,7 +64,7 @@ class Query:
     bring: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
     nullable: tuple[str, ...] = ()
     guard: str = ""
-    column_checks: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     look: Callable[..., Any] | None = None
     of_rows: bool = False

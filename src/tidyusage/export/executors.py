@@ -54,7 +54,7 @@ _NOTHING: Final = "'__HIVE_DEFAULT_PARTITION__'"
 class Asked:
     """Answers queries over one of several frames as a connection of DuckDB does, by Spark."""
 
-    spark: Mapping[str, Any]
+    frames: Mapping[str, Any]
     found: Any = None
 
     def sql(self, query: str) -> Asked:

@@ -38,7 +38,7 @@ class Reading(NamedTuple):
     """
 
     table: pa.Table
-    diagnose: list[Reject]
+    rejects: list[Reject]
     faulty: frozenset[int] = frozenset()
     is_sifted: bool = False
 
