@@ -13,7 +13,8 @@ import duckdb
 import polars as pl
 
 import tidyusage as tu
-from tidyusage.export import database, delta, whole
+from tidyusage._utils import whole
+from tidyusage.export import database, delta
 
 WRITTEN = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"}
 

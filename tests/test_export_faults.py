@@ -31,8 +31,9 @@ import processes
 import tidyusage as tu
 from export_process import frame
 from servers import postgres
+from tidyusage._utils import whole
 from tidyusage.errors import ExportError, FrameError, OptionError
-from tidyusage.export import delimited, delta, excel, hyper, parquet, whole
+from tidyusage.export import delimited, delta, excel, hyper, parquet
 from tidyusage.export import postgres as postgres_writer
 
 pytestmark = pytest.mark.slow  # kills, full disks, cut connections, two exports at once

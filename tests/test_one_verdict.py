@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tidyusage as tu
-from tidyusage.io import diagnose, inputs, json_text, serialize
+from tidyusage._utils import json_lines
+from tidyusage.io import diagnose, inputs, json_text
 
 NUMBERS = {
     # Text that is a number: blanks around it, a sign, digits, a point, an exponent.
@@ -189,8 +190,8 @@ def test_an_object_beside_others_is_written_as_alone():
         {"id": 1e16},
         {"id": datetime(2026, 1, 1, tzinfo=UTC)},
     ]
-    alone = [serialize.lines([record])[0] for record in plain]
-    assert serialize.lines([*odd, *plain])[len(odd) :] == alone
+    alone = [json_lines.lines([record])[0] for record in plain]
+    assert json_lines.lines([*odd, *plain])[len(odd) :] == alone
 
 
 def test_dicts_may_nest_as_deep_as_text(tmp_path):

@@ -20,7 +20,7 @@ import pytest
 
 import tidyusage as tu
 from test_cli import COMMAND, EXAMPLE, run
-from tidyusage._utils import bounded, connections, interrupts, progress
+from tidyusage._utils import bounded, connections, interrupts, progress, whole
 from tidyusage.errors import (
     ChargeTypeWarning,
     DuplicateWarning,
@@ -32,7 +32,6 @@ from tidyusage.errors import (
     SourceError,
     UnknownKeyWarning,
 )
-from tidyusage.export import whole
 from tidyusage.quality import validate
 
 pytestmark = pytest.mark.slow  # limits of memory, Ctrl-C, processes

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from tidyusage._utils.timestamps import TIMESTAMP
 from tidyusage.errors import OptionError, is_count
-from tidyusage.io.parse_sql import TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.sql import literal, quote
+from tidyusage._utils.whole import LOG, failed, telling
 from tidyusage.export import manifest, upsert
 from tidyusage.export.usage import WIDE
-from tidyusage.export.whole import LOG, failed, telling
 from tidyusage.metrics import sql as warehouse
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from tidyusage._utils.sql import listed, quote, same
+from tidyusage._utils.whole import failed, replaced, sweep
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, folder, manifest, upsert
 from tidyusage.export.partitions import Partitions
 from tidyusage.export.table import Column
-from tidyusage.export.whole import failed, replaced, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

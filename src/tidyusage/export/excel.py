@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import literal, quote
+from tidyusage._utils.whole import failed
 from tidyusage.errors import ExportError
 from tidyusage.export import cells
-from tidyusage.export.whole import failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tidyusage import schema
 from tidyusage._utils.sql import FRAME
+from tidyusage._utils.whole import together
 from tidyusage.engines import column_checks, columns, spark
 from tidyusage.errors import ExportError, FrameError, OptionError
 from tidyusage.export import charge_columns, folder, manifest, partitions, upsert
@@ -29,7 +30,6 @@ from tidyusage.export.plan import (
     warn_of_positive_credits,
 )
 from tidyusage.export.table import USAGE, Table, Usage
-from tidyusage.export.whole import together
 from tidyusage.layouts import convert
 from tidyusage.metrics import _source
 from tidyusage.metrics._overlap import repeated_rows, tell_repeated

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from tidyusage._utils.progress import bar
+from tidyusage._utils.whole import telling
 from tidyusage.engines import frames
 from tidyusage.engines.columns import columns
 from tidyusage.errors import known_options
@@ -15,7 +16,6 @@ from tidyusage.export.pseudonyms import Key
 from tidyusage.export.secret import hides
 from tidyusage.export.stage import staged
 from tidyusage.export.target import Target
-from tidyusage.export.whole import telling
 
 if TYPE_CHECKING:
     from tidyusage.typing import (

@@ -10,10 +10,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, Final
 
+from tidyusage._utils.whole import linked
 from tidyusage.errors import ExportError
 from tidyusage.export import manifest, parquet, upsert
 from tidyusage.export.partitions import Partitions
-from tidyusage.export.whole import linked
 
 if TYPE_CHECKING:
     import duckdb

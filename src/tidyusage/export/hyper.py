@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from tidyusage._utils import bounded
 from tidyusage._utils.sql import quote
+from tidyusage._utils.whole import failed
 from tidyusage.errors import ExportError
 from tidyusage.export import cells, upsert
-from tidyusage.export.whole import failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tidyusage._utils.whole import Files
     from tidyusage.export.manifest import Manifest
     from tidyusage.export.table import Table
     from tidyusage.export.target import Target
-    from tidyusage.export.whole import Files
     from tidyusage.typing import Mode
 
 

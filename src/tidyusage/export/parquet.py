@@ -10,9 +10,9 @@ from pyarrow import parquet
 
 from tidyusage._utils import connections
 from tidyusage._utils.sql import literal, quote
+from tidyusage._utils.whole import failed
 from tidyusage.export import upsert
 from tidyusage.export.held import in_polars
-from tidyusage.export.whole import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from tidyusage._utils.sql import FRAME, quote
+from tidyusage._utils.whole import together
 from tidyusage.engines import relations
 from tidyusage.engines.columns import Columns
 from tidyusage.errors import (
@@ -33,7 +34,6 @@ from tidyusage.export.extras import require_extra
 from tidyusage.export.job import Job
 from tidyusage.export.table import USAGE
 from tidyusage.export.target import Target
-from tidyusage.export.whole import together
 from tidyusage.metrics import _duplicates
 from tidyusage.metrics._overlap import tell_repeated
 from tidyusage.typing import Overlap

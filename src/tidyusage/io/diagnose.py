@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tidyusage import catalogue
+from tidyusage._utils.timestamps import TIMESTAMP
 from tidyusage.catalogue import Field, Tree
 from tidyusage.io import json_text
 from tidyusage.io.json_text import LONGEST, PROBLEM
-from tidyusage.io.parse_sql import COUNT_LEVELS, TIMESTAMP
+from tidyusage.io.parse_sql import COUNT_LEVELS
 from tidyusage.io.rejects import Reject
 
 if TYPE_CHECKING:

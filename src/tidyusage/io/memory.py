@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
+from tidyusage._utils import json_lines
 from tidyusage.catalogue import LISTS
-from tidyusage.io import serialize
 from tidyusage.io.json_text import LONGEST
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Lines:
 
     def open(self) -> IO[bytes]:
         """Open the lines as a file is opened."""
-        batches = (b"\n".join([*serialize.lines(batch), b""]) for batch in self._batches())
+        batches = (b"\n".join([*json_lines.lines(batch), b""]) for batch in self._batches())
         return io.BufferedReader(_Stream(batches))
 
     def are_few(self) -> bool:
@@ -49,7 +49,7 @@ class Lines:
 
     def sample(self, count: int) -> list[bytes]:
         """Return about so many lines from all over."""
-        return serialize.lines(self._records[:: -(-len(self._records) // count) or 1])
+        return json_lines.lines(self._records[:: -(-len(self._records) // count) or 1])
 
     def _batches(self) -> Iterator[Sequence[object]]:
         for start in range(0, len(self._records), _BATCH):
@@ -60,8 +60,8 @@ def _array(records: Sequence[Any]) -> pa.Array[Any]:
     """Return records as one text of Arrow, without a copy."""
     if not _are_fit(records):
         raise ValueError("a record that is no dict, or a list that is none")
-    text = serialize.array(records)
-    if len(text) > LONGEST and max(map(len, serialize.lines(records))) > LONGEST:
+    text = json_lines.array(records)
+    if len(text) > LONGEST and max(map(len, json_lines.lines(records))) > LONGEST:
         raise ValueError("a record that is too long")
     ends = struct.pack("=qq", 0, len(text))
     return pa.LargeStringArray.from_buffers(1, pa.py_buffer(ends), pa.py_buffer(text))

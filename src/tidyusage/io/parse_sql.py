@@ -12,16 +12,13 @@ from typing import ClassVar, Final, cast
 
 from tidyusage import catalogue
 from tidyusage._utils.sql import clauses, literal, quote
+from tidyusage._utils.timestamps import TIMESTAMP, timestamp_sql
 from tidyusage.catalogue import CHARGE_TYPES, LISTS, Field, Tree
 from tidyusage.io.json_text import RECORD_KEYS
 from tidyusage.schema import RESULT
 
 FAULT: Final = "fault"
 FAULT_AT: Final = "fault_at"
-TIMESTAMP: Final = (
-    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
-    r"([Tt ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?"
-)
 # How deep tool_actions may nest: the tool, then up to three keys that make the action.
 COUNT_LEVELS: Final = 4
 # Vendors call an action a count or not.
@@ -131,7 +128,7 @@ from typed
 
     def timestamp(self, x: str) -> str:
         """Return the instant of a date's text; without a zone it is UTC, whatever the session's."""
-        return timestamp(x)
+        return timestamp_sql(x)
 
     def wrong(self, field: Field) -> str:
         """Return the test of a faulty value; it may be null where the value is."""
@@ -263,16 +260,6 @@ from typed
 def oddly_written(x: str) -> str:
     """Return the test of text that DuckDB casts to a number although it is not written as one."""
     return f"contains({x}, '_') or contains({x}, '+-')"
-
-
-def timestamp(x: str) -> str:
-    """Return the instant of a date's text; text without a zone is UTC, whatever the session's."""
-    return f"""case
-      when ends_with({x}, 'Z') then try_cast(upper({x}) as timestamptz)
-      when length({x}) = 10 then try_cast({x} || ' 00:00:00Z' as timestamptz)
-      when regexp_matches({x}, '[Zz]$|[+-]\\d\\d(:?\\d\\d)?$')
-        then try_cast(upper({x}) as timestamptz)
-      else try_cast(upper({x}) || 'Z' as timestamptz) end"""
 
 
 def before(field: Field) -> str:

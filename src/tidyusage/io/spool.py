@@ -15,11 +15,11 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from tidyusage import catalogue, schema
-from tidyusage._utils import connections
+from tidyusage._utils import connections, json_lines
 from tidyusage._utils.sql import FRAME, literal
 from tidyusage.engines import frames
 from tidyusage.errors import FrameError, OptionError, SourceError
-from tidyusage.io import archives, compression, serialize
+from tidyusage.io import archives, compression, objects
 from tidyusage.io.api_pages import Pages
 from tidyusage.io.inputs import BOM, Text, is_parquet, starts_with_bom, text
 from tidyusage.io.memory import Lines
@@ -100,7 +100,7 @@ def spooled(records: Any, folder: str) -> Text:
         return spool_text(bytes(records) if isinstance(records, bytearray) else records, folder)
     if frames.backend_of(records):
         return spool_frame(records, folder)
-    if serialize.can_be_read_again(records):
+    if objects.can_be_read_again(records):
         return in_memory(records, folder)
     return spool_objects(records, folder)
 
@@ -142,12 +142,12 @@ def spool_objects(records: object, folder: str) -> Text:
     """Write dicts, or objects that stand for them, one a line."""
     path = _new(folder)
     pages = Pages()
-    items = serialize.items(records, pages)
+    items = objects.items(records, pages)
     with open(path, "wb", buffering=0) as stream:
         for number, batch in enumerate(iter(lambda: list(islice(items, _BATCH)), [])):
             if number == 0:
                 _require_nested_record(batch[0])
-            stream.write(b"\n".join([*serialize.lines(batch), b""]))
+            stream.write(b"\n".join([*json_lines.lines(batch), b""]))
     pages.tell()
     return dataclasses.replace(text(path, "records", indexed=True), shape="lines")
 

@@ -19,14 +19,14 @@ from uuid import UUID
 import pyarrow as pa
 
 from tidyusage import schema
-from tidyusage._utils import connections
+from tidyusage._utils import connections, json_lines
 from tidyusage._utils.sql import FRAME, clauses, literal, quote, values
+from tidyusage._utils.timestamps import TIMESTAMP, timestamp_sql
 from tidyusage.engines import frames
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.columns import Columns, columns, types, with_own
 from tidyusage.engines.dialects.spark_functions import INSTANT
 from tidyusage.errors import FrameError, UnknownKeyWarning, known_options, named, warn
-from tidyusage.io import parse_sql, serialize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -257,7 +257,7 @@ def _text(value: Any, name: str, actual: str) -> str | None:
     if isinstance(value, str):
         return value
     if pa.types.is_nested(type_):
-        return serialize.lines([value])[0].decode()
+        return json_lines.lines([value])[0].decode()
     if isinstance(value, date) and pa.types.is_timestamp(type_):
         return value.isoformat()
     if type_ != pa.string() and isinstance(value, bool | int | float | Decimal):
@@ -311,7 +311,7 @@ def _json(text: str) -> str:
     except ValueError:
         plain = _PRINTED.sub(lambda m: m["text"] or ("}, {" if m["gap"] else "None"), text)
         try:
-            return serialize.lines([ast.literal_eval(plain)])[0].decode()
+            return json_lines.lines([ast.literal_eval(plain)])[0].decode()
         except (ValueError, SyntaxError, MemoryError, RecursionError):
             return text
     return text
@@ -476,8 +476,8 @@ class Source:
         time = f"regexp_replace({text}, {literal(_ZONE_APART)}, '')"
         zone = f"replace(replace(substr({text}, length({time}) + 1), ' ', ''), 'UTC', 'Z')"
         plain = f"({time} || {zone})"
-        value = f"{INSTANT}({plain})" if self.is_spark else parse_sql.timestamp(plain)
-        valid = f"{plain} >= '0001' and regexp_full_match({plain}, {literal(parse_sql.TIMESTAMP)})"
+        value = f"{INSTANT}({plain})" if self.is_spark else timestamp_sql(plain)
+        valid = f"{plain} >= '0001' and regexp_full_match({plain}, {literal(TIMESTAMP)})"
         return (
             f"case when {text} is null then null when {valid} and ({value}) is not null "
             f"then {value} else {self._is_not_a_date(text)} end"

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from tidyusage import schemas
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, quote
 from tidyusage.engines import frames, pandas_dtypes
 from tidyusage.engines import spark as sparks
 from tidyusage.errors import UsageError
 from tidyusage.prepare._rewrite import ROW
-from tidyusage.quality import _pandera_import
+from tidyusage.quality import _pandera_import, pandera_schemas
 from tidyusage.quality.rules_sql import CASE, CHECK, COLUMN, Judged
 
 _pandera_import.load()
@@ -133,7 +132,7 @@ def _schema(frame: Any, judged: Judged) -> Any:
     backend = frames.backend_of(frame)
     if backend not in {"pandas", "polars"}:
         return None
-    return getattr(schemas, judged.columns.layout)(backend, sep=judged.columns.sep)
+    return pandera_schemas.build(judged.columns.layout, backend, judged.columns.sep, ())
 
 
 def _frame(frame: Any, judged: Judged, dtypes: list[dict[str, str]], failing: Any) -> Any:

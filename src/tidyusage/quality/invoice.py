@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tidyusage._utils import connections
 from tidyusage._utils.sql import FRAME, literal, quote, trimmed
+from tidyusage._utils.timestamps import TIMESTAMP, timestamp_sql
 from tidyusage.engines import column_checks, frames
 from tidyusage.engines import spark as sparks
 from tidyusage.errors import FrameError, OptionError, RecordError, UnknownFieldError, nearest
@@ -172,8 +173,8 @@ def _date(column: str, types: pa.Schema, *, month: bool) -> tuple[str, str, str]
     is_month = f"coalesce(regexp_full_match({text}, {literal(_MONTH)}), false)"
     is_month = is_month if month else "false"
     whole = f"case when {is_month} then {text} || '-01' else {text} end"
-    is_iso = f"regexp_full_match({whole}, {literal(parse_sql.TIMESTAMP)})"
-    parsed = f"timezone('UTC', {parse_sql.timestamp(f'({whole})')})"
+    is_iso = f"regexp_full_match({whole}, {literal(TIMESTAMP)})"
+    parsed = f"timezone('UTC', {timestamp_sql(f'({whole})')})"
     hint = "Write dates as 2026-01-31, or months as 2026-01." if month else "Write 2026-01-31."
     fault = _fault(column, text, "is no date", hint)
     is_none = f"{text} is not null and (not {is_iso} or {parsed} is null)"

@@ -6,9 +6,9 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
+from tidyusage._utils.whole import replaced
 from tidyusage.engines.cache import read_once
 from tidyusage.errors import ExportError, OptionError, known_options, one_of
-from tidyusage.export.whole import replaced
 from tidyusage.metrics import _spread
 from tidyusage.metrics._periods import Periods
 from tidyusage.metrics._person import checked as checked_people

@@ -1,27 +1,20 @@
-"""Python objects as JSON: dicts, and what stands for them."""
+"""Python objects as lines of JSON: dicts, dataclasses, pydantic, attrs and msgspec objects."""
 
 from __future__ import annotations
 
 import json
 import marshal
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 import orjson
-
-from tidyusage.errors import FrameError
-from tidyusage.io.json_text import LEVELS, is_page
-
-if TYPE_CHECKING:
-    from tidyusage.io.api_pages import Pages
 
 # How marshal writes an infinity, of either sign, as 8 bytes and as NumPy's 4.
 _INFINITIES: Final = (
@@ -33,43 +26,6 @@ _INFINITIES: Final = (
 
 
 _MINUTE: Final = timedelta(minutes=1)
-
-
-def items(records: object, pages: Pages) -> Iterator[object]:
-    """Yield the records of whatever holds them: one record, several, or API pages."""
-    if isinstance(records, Mapping) or _is_object(records):
-        return _unpaged(records, pages)
-    if not isinstance(records, Iterable):
-        raise FrameError(
-            f"Expected Usage records, got {type(records).__name__}.",
-            "Give dicts, JSON text, or a frame; use read_usage() for files.",
-        )
-    return chain.from_iterable(_unpaged(record, pages) for record in records)
-
-
-def _is_object(value: object) -> bool:
-    """Tell whether a value is a record as an object: pydantic, dataclass, attrs or msgspec."""
-    kind = type(value)
-    return hasattr(kind, "model_dump") or any(
-        hasattr(kind, mark)
-        for mark in ("__dataclass_fields__", "__attrs_attrs__", "__struct_fields__")
-    )
-
-
-def can_be_read_again(records: object) -> bool:
-    """Tell whether records are a list of them, and not of API pages."""
-    return isinstance(records, list | tuple) and not (records and is_page(records[0]))
-
-
-def _unpaged(value: Any, pages: Pages, level: int = 0) -> Iterator[object]:
-    """Yield the records of an API page, by the rule of `io.json_text`, or the one given."""
-    if not is_page(value) or level >= LEVELS:
-        yield value
-        return
-    pages.see(value)
-    found = value["result"] or ()
-    for inner in found.values() if isinstance(found, Mapping) else found:
-        yield from _unpaged(inner, pages, level + 1)
 
 
 def array(records: Sequence[object]) -> bytes:
