@@ -1,4 +1,4 @@
-"""Nested Usage records become tidy pandas and Polars frames."""
+"""Turn nested Usage records into tidy pandas and Polars frames."""
 
 from importlib.metadata import version as _version
 from sys import modules as _modules

@@ -1,4 +1,4 @@
-"""`.usage` on pandas and Polars frames, `usage(…)` of all: each function of a frame as a method."""
+"""The `.usage` accessor for pandas and Polars frames, and `usage(frame)` for all other frames."""
 
 from __future__ import annotations
 

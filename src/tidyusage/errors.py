@@ -1,4 +1,4 @@
-"""What can go wrong, and the words for it.
+"""Errors and warnings, and the helpers that write their messages.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The catalogue as types: what DuckDB reads, and what each layout holds in every library."""
+"""The catalogue as types: what DuckDB reads, and the columns of each layout in every library."""
 
 import json
 from functools import cache

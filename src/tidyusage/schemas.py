@@ -1,4 +1,4 @@
-"""pandera schemas of every layout, made from the catalogue, to check with and to extend.
+"""pandera schemas for every layout, built from the catalogue, to validate with and to extend.
 
 `wide`, `long`, `charges`, `resources` and `tool_actions` return schema objects; the classes
 `PandasWide`, `PolarsWide` and so on are models to subclass, and to name in annotations that

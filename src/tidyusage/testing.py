@@ -1,4 +1,4 @@
-"""Sample records, drawn from the catalogue: for tests, benchmarks and demonstrations."""
+"""Sample records for tests, benchmarks and demonstrations, drawn from the catalogue."""
 
 from __future__ import annotations
 

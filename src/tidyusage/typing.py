@@ -1,4 +1,4 @@
-"""The types of the public face: frames that go in and come out, and the values of options."""
+"""Public types: the frames that functions take and return, and the values of options."""
 
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike

@@ -1,4 +1,4 @@
-"""Files that are complete or absent: they are written under another name, then renamed."""
+"""Write a file completely or not at all: it is written under another name, then renamed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DuckDB of its own that holds so much memory and no more, and spills into a folder."""
+"""DuckDB with a memory limit, and temporary folders that it spills into."""
 
 from __future__ import annotations
 

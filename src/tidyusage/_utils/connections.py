@@ -1,4 +1,4 @@
-"""A DuckDB of our own: how it is set, what it may hold, and how it is stopped."""
+"""Open DuckDB connections: settings, cancellation and progress."""
 
 from __future__ import annotations
 

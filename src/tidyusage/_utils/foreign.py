@@ -1,4 +1,4 @@
-"""Frames that are another library's in disguise: pandas subclasses, narwhals, Arrow streams."""
+"""Unwrap frames of other libraries: pandas subclasses, narwhals frames and Arrow streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML of what is shown: names letter by letter, what is missing, bars of shares."""
+"""HTML for tables and explanations: escaped names, missing values, share bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How values reach a page: as text that no browser takes for markup."""
+"""Embed text and JSON in HTML pages so that browsers never read it as markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while an engine works: it is told at once, and does not first end what it is at.
+"""Handle Ctrl-C while an engine runs: it stops at once.
 
 DuckDB 2.0 looks for signals between tasks of the thread that asks, of which one may take minutes.
 So another thread hears of the signal, and has the query end.

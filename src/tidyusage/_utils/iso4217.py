@@ -1,4 +1,4 @@
-"""The codes of ISO 4217 for money, with those withdrawn since 2020, and their decimals."""
+"""ISO 4217 currency codes, including those withdrawn since 2020, and their decimals."""
 
 from __future__ import annotations
 

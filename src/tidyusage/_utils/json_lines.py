@@ -1,4 +1,4 @@
-"""Python objects as lines of JSON: dicts, dataclasses, pydantic, attrs and msgspec objects."""
+"""Write Python objects as JSON lines: dicts, dataclasses, pydantic, attrs and msgspec objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine: which process left what behind, and whether its disk is full."""
+"""Host name, running processes and full disks."""
 
 from __future__ import annotations
 

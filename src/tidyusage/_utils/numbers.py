@@ -1,4 +1,4 @@
-"""What the columns of answers hold, and how their figures are written for a reader."""
+"""The kind of figure in each result column, and how to format it for people."""
 
 from __future__ import annotations
 

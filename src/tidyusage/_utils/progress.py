@@ -1,4 +1,4 @@
-"""How far a long run has come: a bar on a terminal or in a notebook, and none elsewhere."""
+"""Progress bars for long runs, on a terminal or in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How names and values reach SQL: through these functions and no other way."""
+"""Quote identifiers and values for SQL; nothing else may put them into a query."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final

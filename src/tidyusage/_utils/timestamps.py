@@ -1,4 +1,4 @@
-"""The text of dates: what is one, and its instant in SQL."""
+"""The text form of dates: a pattern, and SQL that parses it."""
 
 from typing import Final
 

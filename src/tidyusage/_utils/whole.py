@@ -1,4 +1,4 @@
-"""Files and folders that appear when they are whole, and never half-written.
+"""Write several files or folders completely or not at all.
 
 What is being written has a name of its own beside its place, and takes it in one step of the file
 system.  What a killed export left there is removed by the next one of the same target.

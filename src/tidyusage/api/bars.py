@@ -1,4 +1,4 @@
-"""How far a fetch has come: a bar in a notebook or on a terminal, and none elsewhere."""
+"""The progress bar of a fetch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request of the service: authorised, within its limits, tried again where that helps."""
+"""Send one request: authentication, rate limits and retries."""
 
 from __future__ import annotations
 

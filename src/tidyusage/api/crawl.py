@@ -1,4 +1,4 @@
-"""Several queries at once, their pages one after another as they come.
+"""Fetch several queries concurrently and yield their pages in order.
 
 The requests run in a thread with a loop of its own, so that it works in a notebook, whose own
 loop is busy, and ends at once when whoever asks for pages stops.

@@ -1,4 +1,4 @@
-"""What the service says when it refuses, in words that help."""
+"""Turn the API's error responses into helpful errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fetch_usage`: from the API to a frame, or into a folder."""
+"""`fetch_usage`: fetch records into a frame or a folder."""
 
 from __future__ import annotations
 

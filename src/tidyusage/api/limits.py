@@ -1,4 +1,4 @@
-"""How often the service may be asked: kept without being told."""
+"""The API's rate limits."""
 
 from __future__ import annotations
 

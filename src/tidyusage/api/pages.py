@@ -1,4 +1,4 @@
-"""From page to page: what a page holds, and when there is no next one."""
+"""Pagination: read a page's records and find the next page."""
 
 from __future__ import annotations
 

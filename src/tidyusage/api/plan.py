@@ -1,4 +1,4 @@
-"""What is to be fetched, from where, and how: the options of a fetch, checked once."""
+"""Check the options of a fetch."""
 
 from __future__ import annotations
 

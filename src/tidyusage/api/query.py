@@ -1,4 +1,4 @@
-"""What is asked of the service: one account, one report, one range of days, and filters."""
+"""The parameters of a query: account, report, date range and filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What range to ask for: all of it at first, then what is new and what may have been restated."""
+"""Choose the date range to fetch: everything at first, then new and restated days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far into its range an answer reaches: some vendors answer its first day or month alone."""
+"""Detect responses that cover only the first day or month of the requested range."""
 
 from __future__ import annotations
 

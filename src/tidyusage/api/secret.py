@@ -1,4 +1,4 @@
-"""The token: where it comes from, and that nothing shows it."""
+"""API token lookup. Tokens are masked in reprs, logs and tracebacks."""
 
 from __future__ import annotations
 

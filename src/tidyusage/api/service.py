@@ -1,4 +1,4 @@
-"""Where the service is: an address to which a token may safely be sent."""
+"""The API's address, and whether it is safe to send a token to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`iter_usage`: records from the API, one by one."""
+"""`iter_usage`: iterate over records from the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: what the functions do, from the shell."""
+"""The command line."""
 
 from tidyusage.cli.main import app
 

@@ -1,4 +1,4 @@
-"""What commands read, and what they print: tables, and errors in plain words."""
+"""Read the input of commands and print their results, warnings and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports as a command: `export` reads records, and writes them where BI tools read them."""
+"""The command `export`."""
 
 from __future__ import annotations
 

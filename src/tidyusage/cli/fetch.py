@@ -1,4 +1,4 @@
-"""The API as a command: `fetch` lands pages in a folder that the other commands read."""
+"""The command `fetch`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application, and its command `flatten`."""
+"""The command-line application, and its command `flatten`."""
 
 from __future__ import annotations
 

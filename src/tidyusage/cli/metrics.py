@@ -1,4 +1,4 @@
-"""The metrics as commands: each reads records, and prints its answer."""
+"""The metrics as commands."""
 
 from __future__ import annotations
 

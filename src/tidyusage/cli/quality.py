@@ -1,4 +1,4 @@
-"""Whether records can be trusted, as commands: `validate` and `findings`."""
+"""The commands `validate` and `findings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages as a command: `report` reads records, and writes a page for those who do not code."""
+"""The command `report`."""
 
 from __future__ import annotations
 

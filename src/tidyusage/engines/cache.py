@@ -1,4 +1,4 @@
-"""A frame that is read once, however many questions it is asked."""
+"""Materialize a lazy frame once when a function queries it several times."""
 
 from __future__ import annotations
 

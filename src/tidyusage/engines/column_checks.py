@@ -1,4 +1,4 @@
-"""What kind of values a column holds, so that a wrong one is named before SQL stumbles over it."""
+"""Check the type of a column's values before SQL fails on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of a frame's columns is which field, whatever separator spells it."""
+"""Map a frame's columns to fields, in either spelling of their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place that knows frames: what runs the SQL, and how an answer gets its caller's kind."""
+"""Detect a frame's library, convert it to Arrow, run SQL over it, and convert results back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pandas' flavours of dtypes: an answer has the one that its frame has."""
+"""Give a result the pandas dtypes (NumPy, nullable or Arrow) of the frame it was made from."""
 
 from __future__ import annotations
 

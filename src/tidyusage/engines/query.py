@@ -1,4 +1,4 @@
-"""A metric's query runs where the frame lives, and its answer comes back in the frame's kind.
+"""Run a metric's query where the frame lives, and return the result as the frame's library.
 
 Only the columns that are needed cross a border.  What SQL sees is the same everywhere: missing is
 null, not NaN; instants are UTC without a zone, so that no session's zone matters; categories are

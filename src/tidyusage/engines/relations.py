@@ -1,4 +1,4 @@
-"""A relation's columns as queries see them, and back in its types."""
+"""The columns of a DuckDB relation, as queries see them and back in their own types."""
 
 from __future__ import annotations
 

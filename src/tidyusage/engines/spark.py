@@ -1,4 +1,4 @@
-"""A Spark frame under a query in DuckDB's words: its columns as the query sees them, and back.
+"""Run DuckDB SQL over a Spark frame.
 
 sqlglot writes the query in Spark's words.  Nothing runs before the frame is asked for its rows, and
 what then runs are Spark's own expressions.

@@ -1,4 +1,4 @@
-"""The Spark session in which records are read: the caller's, or the one that is active."""
+"""Find the Spark session to read with: the caller's, or the active one."""
 
 from __future__ import annotations
 

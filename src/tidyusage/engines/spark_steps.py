@@ -1,4 +1,4 @@
-"""The steps of a query, and where it is cut: Spark plans a step anew wherever another names it.
+"""Cut long queries for Spark, which plans a step again wherever another one refers to it.
 
 Steps that name others several times each multiply, and a plan of ten thousand steps fills the
 driver's memory.  So a query of very many runs in parts: what several steps share is computed once,

@@ -1,4 +1,4 @@
-"""The dimension of dates: whole years of days in UTC, as BI tools want them."""
+"""The date dimension: one row per day, whole years, in UTC."""
 
 from __future__ import annotations
 

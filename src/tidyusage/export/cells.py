@@ -1,4 +1,4 @@
-"""How a column is written where a target has no type for it, or takes text for more than text."""
+"""Write values for which a target has no type, or whose text it would misread."""
 
 from __future__ import annotations
 

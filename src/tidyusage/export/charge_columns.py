@@ -1,4 +1,4 @@
-"""Which columns an export that computes costs needs: what raises, and what is warned of.
+"""Check the charge columns that an export needs to compute costs.
 
 Wide and long exports only write rows, so they need no column; their manifest leaves out the sums
 that cannot be known (`Usage.lacks_currency`).

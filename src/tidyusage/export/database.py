@@ -1,4 +1,4 @@
-"""A DuckDB file: tables with comments, views of the metrics, and all of it in one transaction."""
+"""Write a DuckDB file: tables with comments, and views of the metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV as RFC 4180 has it, in which no cell is a formula to a spreadsheet."""
+"""Write CSV by RFC 4180, in which no cell is a formula to a spreadsheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of Delta Lake tables; each takes what is written in one commit."""
+"""Write a folder of Delta Lake tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A workbook: a sheet a table, typed cells, and a sheet that says what each column is."""
+"""Write an Excel workbook: a sheet per table, typed cells, and a sheet that describes columns."""
 
 from __future__ import annotations
 

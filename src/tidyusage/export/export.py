@@ -1,4 +1,4 @@
-"""`export_usage`: a frame on its way to where others read it."""
+"""`export_usage`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FOCUS 1.2: one row a charge, as FinOps tools read cost; and what cannot be such a row."""
+"""FOCUS 1.2: one row per charge, and the charges that cannot be expressed in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From usage to charges as FOCUS has them: the steps that both of its tables are made of."""
+"""SQL from usage records to charges in FOCUS terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a FOCUS dataset: those of the specification, then our own with an ``x_``."""
+"""The columns of a FOCUS dataset: the specification's, then ours with the prefix ``x_``."""
 
 from __future__ import annotations
 

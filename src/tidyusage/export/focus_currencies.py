@@ -1,4 +1,4 @@
-"""Currencies: those of nations, by ISO 4217, and virtual ones such as credits."""
+"""National currencies by ISO 4217, and virtual ones such as credits."""
 
 from __future__ import annotations
 

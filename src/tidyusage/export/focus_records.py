@@ -1,4 +1,4 @@
-"""What a record of usage tells FOCUS: its account, period, service, money, place and quantity."""
+"""Account, period, service, money, region and quantity of a record in FOCUS terms."""
 
 from __future__ import annotations
 
@@ -141,9 +141,9 @@ def _list_cost() -> str:
 def missing_columns(known: Container[str]) -> dict[str, str]:
     """Return the charge columns that a wide frame lacks and that could change its charges.
 
-    Each comes with a SQL test of whether it could change those of a row, as
-    `policy.missing_columns` does for the cost: tax and credits are rows of their own, and the list
-    cost of a record with a net amount depends on its total, `included` and `discount`.
+    Each comes with a SQL test of whether it could change those of a row, as it does for the cost in
+    `_charges.missing_columns`: tax and credits are rows of their own, and the list cost of a record
+    with a net amount depends on its total, `included` and `discount`.
     """
     tests = _charges.missing_columns(_charges.BILLED, known)
     net, total = quote("charges.net"), quote("charges.total")

@@ -1,4 +1,4 @@
-"""Which service FOCUS calls a product: who provides it, and in which category it stands."""
+"""The FOCUS service name, provider and category of each product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frame that is the wide table already: its rows need not go through a query."""
+"""Export a frame that already is the wide table, without a query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Tableau extract: a table each, with Hyper's own types and nulls, and instants in UTC."""
+"""Write a Tableau extract, with Hyper's own types and instants in UTC."""
 
 from __future__ import annotations
 

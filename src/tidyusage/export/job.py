@@ -1,4 +1,4 @@
-"""One export: the tables, where they go, and what is to become of those that are there."""
+"""One export: its tables, its target, and what to do with existing tables."""
 
 from __future__ import annotations
 

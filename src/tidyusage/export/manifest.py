@@ -1,4 +1,4 @@
-"""What an export was: rows, sums of money and of tokens, by which a load can be checked."""
+"""The manifest of an export: rows and sums of money and tokens, to verify a load with."""
 
 from __future__ import annotations
 

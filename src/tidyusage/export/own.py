@@ -1,4 +1,4 @@
-"""A caller's own columns, in the few types that exports have."""
+"""Convert the caller's own columns to the types that exports support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet: compressed, sorted, with units and descriptions in Arrow's metadata of the fields."""
+"""Write Parquet: compressed, sorted, with units and descriptions in the field metadata."""
 
 from __future__ import annotations
 

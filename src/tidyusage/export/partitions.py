@@ -1,4 +1,4 @@
-"""By what the files of a table are told apart: columns of it, or the time of its records."""
+"""Partition a table's files by its columns or by the time of its records."""
 
 from __future__ import annotations
 

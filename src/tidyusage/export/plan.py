@@ -1,4 +1,4 @@
-"""What an export is to be: looked at before anything is read, and then carried out."""
+"""Check the options of an export, then run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL through ADBC: rows go in by COPY, and all of an export is one transaction."""
+"""Write to PostgreSQL through ADBC: COPY, in a single transaction."""
 
 from __future__ import annotations
 

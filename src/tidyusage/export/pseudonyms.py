@@ -1,4 +1,4 @@
-"""The key, and what is made with it: pseudonyms, and text without what names a user."""
+"""Pseudonyms: the key, keyed hashes, and text without user names."""
 
 from __future__ import annotations
 

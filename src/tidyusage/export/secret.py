@@ -1,4 +1,4 @@
-"""Options that hold a secret: made into what hides it before any frame holds them."""
+"""Turn options that contain secrets into objects that do not show them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sheet whose text is text: XlsxWriter's own takes what looks like its markup for it."""
+"""An Excel sheet that writes text which looks like XlsxWriter's own markup."""
 
 from __future__ import annotations
 

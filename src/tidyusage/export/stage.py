@@ -1,4 +1,4 @@
-"""A frame of any library becomes the view that exports are queries of, in a DuckDB of our own."""
+"""Turn a frame of any library into the DuckDB view that exports query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an export writes: tables, each a query over the usage, and what a reader must know of it."""
+"""A table of an export: its query, columns and description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an export goes, and of which kind that is: the target's own name says it."""
+"""Parse an export's target: its kind and place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays of a table when rows are added to it, or put in the place of old ones."""
+"""Append to or update existing tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables as they are in frames: wide, one row a record, and long, one row a measure."""
+"""The wide and long tables of an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What API pages say of themselves: that more follow, or that not all is in them."""
+"""What API pages say about themselves: that more pages follow, or that data is incomplete."""
 
 from __future__ import annotations
 

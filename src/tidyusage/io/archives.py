@@ -1,4 +1,4 @@
-"""Zip archives: their data files, unpacked into a folder of ours."""
+"""Unpack the data files of zip archives into a temporary folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts become the frame that was asked for, and what is odd about them is said."""
+"""Build the requested frame from text inputs, and warn about oddities."""
 
 from __future__ import annotations
 

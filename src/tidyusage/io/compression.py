@@ -1,4 +1,4 @@
-"""Compressed files: how they are recognised, unpacked and checked.
+"""Compressed files: detect, unpack and verify them.
 
 DuckDB reads gzip and zstd itself, but notices neither a zstd stream that ends early nor a wrong
 gzip checksum (2.0).  So each compressed file is unpacked once, block by block, before it is read:

@@ -1,4 +1,4 @@
-"""Why a record cannot be read: the slow, exact path for what the fast path refused.
+"""Explain why a record cannot be read: the slow, exact path for records the fast path refused.
 
 Records are judged by the catalogue, one by one, with their place, the path of the fault, what was
 expected and what was found.  Clean data never comes here.

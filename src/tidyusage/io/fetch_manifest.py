@@ -1,4 +1,4 @@
-"""The manifest of a landing folder: which fetches it holds, and whether they are whole.
+"""The manifest of a landing folder: its fetches, and whether each is complete.
 
 It is a journal, `_manifest.ndjson`: one line an event, only ever added to, so that a fetch that is
 killed leaves at most its last line unfinished.  Events: ``begin`` (a run, with its query),

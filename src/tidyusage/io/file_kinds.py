@@ -1,4 +1,4 @@
-"""What a file without Usage records is, such as an archive, a picture or text in UTF-16."""
+"""Recognize files without Usage records, such as archives, pictures or UTF-16 text."""
 
 from __future__ import annotations
 

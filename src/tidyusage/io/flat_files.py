@@ -1,4 +1,4 @@
-"""Wide and long frames in CSV and Parquet files, which come back as they were through `restore`."""
+"""Read wide and long frames from CSV and Parquet files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the caller has becomes JSON text that DuckDB reads.
+"""Turn the caller's input into JSON text for DuckDB.
 
 Files stay where they are, all else is spooled.  Whatever comes in goes one road, so that one set
 of guards judges it: a dict, a frame's row and a line of a file are refused for the same reasons,

@@ -1,4 +1,4 @@
-"""JSON text as files hold it: its shape, and where its records begin and end.
+"""Scan JSON text: its shape, and where records begin and end.
 
 Shapes: ``lines`` (one record a line), ``array``, ``objects`` (one or several records, each over
 several lines), ``pages`` and ``keyed`` (API pages whose ``result`` is an array, or an object keyed

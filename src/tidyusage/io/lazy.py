@@ -1,4 +1,4 @@
-"""A relation of the caller's DuckDB on which nothing is read before it is asked for."""
+"""Return a lazy DuckDB relation on the caller's connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records in memory as a stream of JSON, which DuckDB reads without a file between.
+"""Stream records that are in memory to DuckDB as JSON, without a temporary file.
 
 What DuckDB makes of it is looser than what it makes of a file: of 5 where an object belongs it
 makes an object without members, and of {} where a list belongs, nothing.  The former is marked

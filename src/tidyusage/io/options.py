@@ -1,4 +1,4 @@
-"""The keywords that every reading function shares, checked once."""
+"""Validate the keyword options that all reading functions share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nested records become wide rows: one SQL query, made from the catalogue.
+"""The exact query from nested records to wide rows; it marks faulty records.
 
 The records come in raw: their leaves are still text or JSON (`tidyusage.schema.raw_columns`),
 because DuckDB on its own reads true as the number 1.0, an object as text and "yes" as true.  The
@@ -96,7 +96,7 @@ from typed
         yield catalogue.TOOL_ACTIONS.path, self.wrong_counts()
 
     def wrong_record(self) -> str:
-        """Return the test of an API page among records, by `jsontext.is_page`."""
+        """Return the test of an API page among records, by `json_text.is_page`."""
         result = f"cast({quote(raw_name(RESULT))} as varchar)"
         others = " and ".join(f"{quote(raw_name(key))} is null" for key in sorted(RECORD_KEYS))
         return f"(left({result}, 1) in ('[', '{{') and {others})"

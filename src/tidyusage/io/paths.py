@@ -1,4 +1,4 @@
-"""The files that a path, a folder, a pattern, or several of them name."""
+"""Find the files that a path, folder, pattern or list of them names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quick query: what is plainly right is typed at once, all else asks for a closer look.
+"""The fast query for clean records; it marks records that need the exact query.
 
 Nearly every record is plain: its text is text, its dates end in Z, its charges are whole.  So text
 comes in as VARCHAR, which costs DuckDB half of JSON, and values are cast, so that what cannot be

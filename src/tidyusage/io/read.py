@@ -1,4 +1,4 @@
-"""Files in, tidy frames out."""
+"""`read_usage`: from files to a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts become one Arrow table of wide rows: the fast path, and the way around what it refuses."""
+"""Read text inputs into an Arrow table of wide rows: fast path first, then the exact one."""
 
 from __future__ import annotations
 

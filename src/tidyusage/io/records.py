@@ -1,4 +1,4 @@
-"""Records that are in memory in, tidy frames out."""
+"""`flatten_usage`: from records in memory to a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that were set aside: what is kept of them, and how the caller learns of it."""
+"""Rejected records: what is kept of them, and how the caller is told."""
 
 from __future__ import annotations
 

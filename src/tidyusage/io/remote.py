@@ -1,4 +1,4 @@
-"""Addresses such as ``s3://bucket/usage.ndjson.gz``, whose files fsspec copies to this machine."""
+"""Copy files from addresses such as ``s3://bucket/usage.ndjson.gz`` with fsspec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQL that reads texts: raw records as a table, or as whole JSON."""
+"""SQL that reads JSON text: raw records as a table, or as whole JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python objects, frames and Parquet become lines of JSON in a folder of ours."""
+"""Write Python objects, frames and Parquet files as JSON lines into a temporary folder."""
 
 from __future__ import annotations
 

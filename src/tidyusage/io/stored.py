@@ -1,4 +1,4 @@
-"""Records that are more than memory holds: read once into a file of wide rows, and asked there.
+"""Read more records than fit in memory into a Parquet file, and query them there.
 
 What `io.reader` does with a table in memory is done with a file of Parquet here, in the folder of a
 DuckDB with a limit.  A record's place in that file is its place in the texts.

@@ -1,4 +1,4 @@
-"""Keys that the schema does not know: counted in a sample, or exactly, or kept as a column."""
+"""Keys that the schema does not know: counted in a sample or exactly, or kept as a column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From frame to frame: the layouts without the raw records."""
+"""`to_long`, `to_wide`, `charges` and other conversions between layouts."""
 
 from __future__ import annotations
 

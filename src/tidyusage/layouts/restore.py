@@ -1,4 +1,4 @@
-"""Frames that come back from CSV, Excel, Parquet or a database get the catalogue's dtypes again.
+"""`restore`: give frames from CSV, Excel, Parquet or a database the catalogue's dtypes.
 
 Each column is converted by one SQL expression, which depends on the type the column has now.  It
 follows the rules of reading: what `read_usage` would reject raises here, with column and value.

@@ -1,4 +1,4 @@
-"""The answers that are asked of usage, each one SQL query."""
+"""Metrics, each a single SQL query."""
 
 from tidyusage.metrics.acceptance import acceptance_rate
 from tidyusage.metrics.cost import cost_by

@@ -1,4 +1,4 @@
-"""The policy: the rule that makes one cost of a record's charges."""
+"""Charge policies: which of a record's charges is its cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules behind costs: of records, of one of something, at prices."""
+"""The rules behind costs, unit costs and estimates, for `explain`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grain: which of user, model, surface and resource a record names; and windows within windows."""
+"""Grain: which of user, model, surface and resource a record names; windows within windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures by name: what can be added up over records, and under which name."""
+"""Additive measures and their names."""
 
 from __future__ import annotations
 

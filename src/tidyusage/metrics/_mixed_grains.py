@@ -1,4 +1,4 @@
-"""A quick look at which products have rows of several grains, reports or lengths of windows.
+"""Quick check for products with rows of several grains, reports or window lengths.
 
 What has none of these cannot overlap, and most frames do not: the look takes a fraction of a sum.
 """

@@ -1,4 +1,4 @@
-"""The overlap check: what a metric looks for before it adds.
+"""The overlap check that runs before a metric adds rows up.
 
 It finds rows that repeat an id over overlapping windows (`duplicates`), and rows at several grains
 or of several reports that hold the same usage (`rollup`), and speaks of both at once.

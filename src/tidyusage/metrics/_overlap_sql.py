@@ -1,4 +1,4 @@
-"""Which grains look like roll-ups of others.
+"""SQL that finds grains which look like roll-ups of others.
 
 Sums of a coarser grain are set against those of a finer one in cells: a window, and whom of the
 user, model, surface and resource the coarser rows name.  A window of either side that contains

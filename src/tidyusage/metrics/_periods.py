@@ -1,4 +1,4 @@
-"""Periods: which of them a record's window falls into, and with what share of its seconds."""
+"""Periods (days, weeks, months, …): which ones a window falls into, and with what share."""
 
 from __future__ import annotations
 

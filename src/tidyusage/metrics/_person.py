@@ -1,4 +1,4 @@
-"""The person behind a record's user, as SQL, and which users are not people.
+"""SQL for the person behind a record's user, and for users that are not people.
 
 A person is an e-mail address, trimmed and in lower case.  A record without one takes the single
 address that the frame shows for the same `user.id`.  Plain numbers are ids within one product

@@ -1,4 +1,4 @@
-"""Prices of tokens: a table of them, from the caller or from genai-prices."""
+"""Token prices, from the caller or from genai-prices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A measure that may be ranked: of records and of groups, as SQL."""
+"""Measures that records and groups can be ranked by, as SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rates of exchange: from the currencies of records to one."""
+"""Exchange rates from the currencies of records to one currency."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first step of every metric: a frame's columns under dotted names, one row a record."""
+"""The first step of every metric's query: a frame's columns under dotted names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether figures by period are spread evenly, because windows are longer than the periods."""
+"""Detect windows longer than the requested periods, whose figures are spread evenly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a record's input holds the tokens that the cache read and wrote, and its tokens then."""
+"""Whether a record's input tokens include its cache reads and writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a coarser amount may be from the sum of its parts, because vendors round.
+"""How far a coarser amount may differ from the sum of its rounded parts.
 
 A vendor that reports an organization's cost in cents rounds it once, and rounds or keeps the cost
 of each user on its own.  So the two differ by up to half a cent for each user.  This is the one

@@ -1,4 +1,4 @@
-"""The rules behind each metric: in words, and as the test of a record that they decide."""
+"""The rules behind each metric, for `explain`: their text, and the records they apply to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric's question: the columns it needs, its dimensions, and one SQL text.
+"""Resolve a metric's options: the columns it needs, its dimensions and periods, as SQL.
 
 The text is over a frame called `FRAME`: its first step, ``usage``, brings the columns under their
 dotted names, whatever layout and spelling the frame has; every further step is a definition.

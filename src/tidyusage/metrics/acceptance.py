@@ -1,4 +1,4 @@
-"""Acceptance: how much of what was offered was taken."""
+"""`acceptance_rate`: the accepted share of suggestions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Money: what a record cost, and what groups of records did."""
+"""`cost_by`, and the cost of a record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cost per something: commits, requests, users, seats."""
+"""`cost_per`: cost per commit, request, user or seat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unit cost: what one of something cost."""
+"""`cost_per_token`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates from prices of tokens: what the cache saved, what unbilled usage would have cost."""
+"""`estimate_cost` and `cache_savings`: estimates from token prices."""
 
 from __future__ import annotations
 

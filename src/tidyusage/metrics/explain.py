@@ -1,4 +1,4 @@
-"""How a figure was made: the rules in words, and how many records each of them decided."""
+"""`explain`: the rules behind a figure, and how many records each of them applied to."""
 
 from __future__ import annotations
 

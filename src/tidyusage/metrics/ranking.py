@@ -1,4 +1,4 @@
-"""Rankings and trends of a measure."""
+"""`top` and `trend`."""
 
 from __future__ import annotations
 

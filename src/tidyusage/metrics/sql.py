@@ -1,4 +1,4 @@
-"""The metrics as SQL text, for a warehouse that holds the wide table."""
+"""`sql`: the metrics as SQL text for a warehouse that holds the wide table."""
 
 from __future__ import annotations
 

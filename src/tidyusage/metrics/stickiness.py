@@ -1,4 +1,4 @@
-"""Adoption: how often those who use it at all do so."""
+"""`stickiness`: daily over monthly active users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first look at a frame: what is in it, and of how much of it that can be said."""
+"""`summary`: what a frame contains, and how complete it is."""
 
 from __future__ import annotations
 

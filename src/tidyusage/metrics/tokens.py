@@ -1,4 +1,4 @@
-"""Tokens: how many there were of each sort, and how many the cache served."""
+"""`tokens_by` and `cache_hit_rate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Totals: every measure that may be added, each by its own rule."""
+"""`totals`: every additive measure, each by its own rule."""
 
 from __future__ import annotations
 

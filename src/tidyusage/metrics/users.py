@@ -1,4 +1,4 @@
-"""Users: who they are, who is active, and how many."""
+"""`active_users`."""
 
 from __future__ import annotations
 

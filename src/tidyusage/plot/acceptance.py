@@ -1,4 +1,4 @@
-"""The chart of acceptance."""
+"""`plot.acceptance_rate`."""
 
 from __future__ import annotations
 

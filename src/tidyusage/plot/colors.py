@@ -1,4 +1,4 @@
-"""Colours of groups: one name, one colour, in every chart."""
+"""Colors for groups: the same name has the same color in every chart of a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an answer's rows to a chart: an axis for each currency or kind, a panel for each value."""
+"""Arrange a result's rows into panels and axes, one axis for each currency."""
 
 from __future__ import annotations
 

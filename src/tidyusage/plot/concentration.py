@@ -1,4 +1,4 @@
-"""The chart of who has most of a measure."""
+"""`plot.pareto`."""
 
 from __future__ import annotations
 

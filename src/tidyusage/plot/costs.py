@@ -1,4 +1,4 @@
-"""The chart of cost."""
+"""`plot.cost_by`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which groups a chart shows: the largest, all others as one, and those without a name."""
+"""Choose the groups that a chart shows: the largest, the rest as "other", those without a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart of a measure by user and day."""
+"""`plot.heatmap`."""
 
 from __future__ import annotations
 

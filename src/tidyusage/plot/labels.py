@@ -1,4 +1,4 @@
-"""What a chart says in words: names of groups, of dimensions, of measures and their units."""
+"""Labels for groups, dimensions, measures and units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A measure that adds up, as charts ask for it by name."""
+"""Look up an additive measure for a chart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The axis of time: every period from the first to the last, and which the data covers whole."""
+"""The time axis: all periods from first to last, and which of them are complete."""
 
 from __future__ import annotations
 

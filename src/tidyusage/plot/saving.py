@@ -1,4 +1,4 @@
-"""Charts as files that need no network."""
+"""`plot.save`: write charts as PNG, SVG or standalone HTML."""
 
 from __future__ import annotations
 

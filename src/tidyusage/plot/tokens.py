@@ -1,4 +1,4 @@
-"""The chart of tokens."""
+"""`plot.tokens_by`."""
 
 from __future__ import annotations
 

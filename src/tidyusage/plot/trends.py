@@ -1,4 +1,4 @@
-"""The chart of a measure over time."""
+"""`plot.trend`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chart of active users."""
+"""`plot.active_users`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to a frame before it is measured; each gives back a frame of the same library."""
+"""Prepare a frame before it is measured; each function returns a frame of the same library."""
 
 from tidyusage.prepare.allocate import allocate
 from tidyusage.prepare.allocate_shared import allocate_shared

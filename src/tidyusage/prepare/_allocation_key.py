@@ -1,4 +1,4 @@
-"""In proportion to what shared rows are spread: a measure of the rows that bear them."""
+"""The measure by which shared cost is distributed."""
 
 from __future__ import annotations
 

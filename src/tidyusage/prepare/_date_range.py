@@ -1,4 +1,4 @@
-"""Date ranges as users write them: one period, or two bounds."""
+"""Parse date ranges: one period, or two bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of a frame count in which cell of a roll-up."""
+"""Which rows belong to which cell of a roll-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record in parts: what each part has of the record's measures.
+"""Split a record into parts, each with its share of the measures.
 
 Charges and counts are multiplied by the part's share.  What cannot be added, such as a distinct
 count or a flag, is a statement about the whole record, and is null in a part.

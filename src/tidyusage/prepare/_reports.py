@@ -1,4 +1,4 @@
-"""One report of a figure: where two reports list the same of one grain, the rows of one of them go.
+"""Choose one report where two reports list the same usage at the same grain.
 
 What only they tell, such as lines of code beside another report's tokens, stays.
 """

@@ -1,4 +1,4 @@
-"""What a coarser row has beyond the finer rows that it holds, as a row of its own."""
+"""What a coarser row has beyond its finer rows, as a row of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows are meant: a mapping from fields to values, or a column that says so, as SQL."""
+"""Select rows by a mapping of fields to values or by a boolean column, as SQL."""
 
 from __future__ import annotations
 

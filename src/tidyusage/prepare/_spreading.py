@@ -1,4 +1,4 @@
-"""The SQL that spreads shared rows: who is there to bear them, and with what share."""
+"""SQL that distributes shared rows over the rows that use them."""
 
 from __future__ import annotations
 

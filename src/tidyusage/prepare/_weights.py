@@ -1,4 +1,4 @@
-"""Weights of the resources of a record: a list of numbers, and what may be wrong with it."""
+"""Parse and check the resource weights of a record."""
 
 from __future__ import annotations
 

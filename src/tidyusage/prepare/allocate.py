@@ -1,4 +1,4 @@
-"""Allocation: what a record holds, over the resources that it names."""
+"""`allocate`: distribute a record's measures over its resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared cost: what nobody in particular used, spread over those who used the rest."""
+"""`allocate_shared`: distribute shared cost over those who used the product."""
 
 from __future__ import annotations
 

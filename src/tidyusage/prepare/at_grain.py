@@ -1,4 +1,4 @@
-"""One grain of a frame that holds several: its finest with what is left over, or its roll-ups."""
+"""`at_grain`: reduce a frame to one grain, the finest with residuals or the roll-ups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is too fresh to be whole is cut."""
+"""`complete_until`: drop the most recent periods, for which vendors report data late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which grains a frame holds, and which of them look like roll-ups of others."""
+"""`grains` and `overlaps`: which grains a frame has, and which look like roll-ups of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One name for each model, however vendors write it."""
+"""`rename_models` and `model_names`: one name for each model."""
 
 from __future__ import annotations
 

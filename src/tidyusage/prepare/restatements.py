@@ -1,4 +1,4 @@
-"""Restatements: the newest version of each record, and what changed on the way to it."""
+"""`latest` and `restatements`: the newest version of each record, and what changed before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows cut at bounds: of days, or of a range of dates.
+"""`daily` and `between`: cut windows at days or at a date range.
 
 A piece has the share of its record's charges and counts that its seconds have of the window's;
 what cannot be added is null on it, and `window_cut` marks it.

@@ -1,4 +1,4 @@
-"""The person behind each row's user, written as a column."""
+"""`with_person`: write the person behind each row's user as a column."""
 
 from __future__ import annotations
 

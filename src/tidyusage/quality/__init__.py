@@ -1,4 +1,4 @@
-"""Whether a frame can be trusted: schemas, findings, what changed between two pulls."""
+"""Check whether a frame can be trusted: validation, findings, drift, reconciliation."""
 
 from tidyusage.quality.drift import drift
 from tidyusage.quality.findings.report import findings

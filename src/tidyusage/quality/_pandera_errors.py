@@ -1,4 +1,4 @@
-"""pandera's error with a tidy frame of what failed; importing this imports pandera."""
+"""pandera's error with a tidy frame of failures; importing this imports pandera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two pulls are compared by: the keys and values that a frame holds, and how often."""
+"""The facts that `drift` compares between two pulls: keys, values and their counts."""
 
 from __future__ import annotations
 

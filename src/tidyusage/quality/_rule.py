@@ -1,4 +1,4 @@
-"""What a rule is, and how the SQL of it tells the rows that break it."""
+"""What a validation rule is, and SQL that finds rows which break it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drift: what changed from one pull of the data to the next."""
+"""`drift`: what changed between two pulls of the data."""
 
 from __future__ import annotations
 

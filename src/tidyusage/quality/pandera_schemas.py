@@ -1,4 +1,4 @@
-"""The rules as pandera's schemas and models; importing this imports pandera."""
+"""The validation rules as pandera schemas and models; importing this imports pandera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reconciliation: two sources of the same figures, side by side."""
+"""`reconcile`: compare two sources of the same figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validation: a frame passes as it is, or is told row by row; or is parted into good and bad."""
+"""`validate_usage` and `filter_usage`."""
 
 from __future__ import annotations
 

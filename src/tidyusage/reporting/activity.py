@@ -1,4 +1,4 @@
-"""Who was active when, without a name: different people can be counted over any choice of these."""
+"""Activity per user and day without names, so that the page can count distinct users."""
 
 from __future__ import annotations
 

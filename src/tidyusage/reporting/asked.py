@@ -1,4 +1,4 @@
-"""What a report asks of a frame: every metric with the same options, each of them once."""
+"""Call every metric of a report once, with the same options."""
 
 from __future__ import annotations
 

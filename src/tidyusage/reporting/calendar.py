@@ -1,4 +1,4 @@
-"""The periods of a report: how long each is, what it is called, and how much of it has data."""
+"""The periods of a report: length, label, and how complete they are."""
 
 from __future__ import annotations
 

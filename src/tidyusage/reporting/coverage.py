@@ -1,4 +1,4 @@
-"""How complete the data is: of how many records each figure can be told, product by product."""
+"""How complete the data is, product by product."""
 
 from __future__ import annotations
 

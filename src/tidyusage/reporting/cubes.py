@@ -1,4 +1,4 @@
-"""Figures by period and product: sums that a page may add over any choice of them."""
+"""Figures by period and product that the page can add up."""
 
 from __future__ import annotations
 

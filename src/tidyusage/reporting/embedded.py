@@ -1,4 +1,4 @@
-"""What a page's scripts are given: figures by place, and what each place is called."""
+"""The data that the page's scripts receive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a page tells, as figures; what they are shown as is for others to say."""
+"""All figures of a report, unformatted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML, in which every text is escaped."""
+"""Build HTML in which all text is escaped."""
 
 from __future__ import annotations
 

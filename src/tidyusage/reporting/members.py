@@ -1,4 +1,4 @@
-"""Which products, models and users a page names; all the rest of a dimension is one row."""
+"""The products, models and users that a page names; the rest of a dimension is one row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: its sections as HTML, with all that they need inside."""
+"""Render the report as a single HTML file."""
 
 from __future__ import annotations
 

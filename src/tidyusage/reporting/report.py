@@ -1,4 +1,4 @@
-"""`report`: a frame becomes a page for those who do not code."""
+"""`report`: write a page for people who do not code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures are written: in Python as in a browser, to the last digit."""
+"""Format numbers in Python exactly as the page's scripts do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far figures can be trusted: findings, what is counted twice, and how each was made."""
+"""How far the figures can be trusted: findings, double counting, and explanations."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Answers as tables for a notebook or a page."""
+"""Display tables for notebooks and pages."""

@@ -1,4 +1,4 @@
-"""Answers as tables for a notebook or a page: money, per cent, bars of shares."""
+"""`table`: show a metric's result with currencies, percentages and share bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each column of an answer is shown: which cells are money, shares, periods, names."""
+"""Choose a format for each column of a result: money, share, period or name."""
 
 from __future__ import annotations
 

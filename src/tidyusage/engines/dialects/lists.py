@@ -1,4 +1,4 @@
-"""Lists of a record in SQL: DuckDB's way with them, PostgreSQL's and Spark's.
+"""SQL for the lists within a record, in DuckDB, PostgreSQL and Spark.
 
 Lists of structs in DuckDB and Spark are jsonb in PostgreSQL.  What is made of them alone, such as
 the greatest count of a record's tool actions, is a derived field: each dialect has its text, and

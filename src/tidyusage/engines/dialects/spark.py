@@ -1,4 +1,4 @@
-"""DuckDB's SQL in Spark's, where sqlglot leaves a part as it is or means something else.
+"""Translate DuckDB SQL to Spark where sqlglot does not, or changes its meaning.
 
 What depends on a Spark session's zone is rewritten too: a query sees times without a zone, in UTC.
 """

@@ -1,4 +1,4 @@
-"""What Spark says for functions of DuckDB's, where sqlglot leaves them or means something else."""
+"""Spark's equivalents of DuckDB functions that sqlglot does not translate correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A metric's query as text for somebody's warehouse."""
+"""Translate a metric's query into the SQL of a warehouse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a path names becomes lines in Spark: a record each, with the place where it stands."""
+"""Read files as lines in Spark, each with its file and position."""
 
 from __future__ import annotations
 

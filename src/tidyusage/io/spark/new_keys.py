@@ -1,4 +1,4 @@
-"""Keys that the schema does not know, in Spark: of every record, or of a frame's own type."""
+"""Find keys that the schema does not know, in Spark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of JSON become raw records in Spark: their leaves are text until the query types them.
+"""Parse JSON lines into raw records in Spark; their leaves stay text.
 
 A line is parsed twice: into the record's keys, and whole with every value's type, which tells what
 the first passes over: keys that stand twice, half a surrogate pair, what follows the record.

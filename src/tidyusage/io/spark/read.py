@@ -1,4 +1,4 @@
-"""Records become the frame that was asked for, in Spark: a plan, of which nothing runs yet."""
+"""Build the requested Spark frame; the plan runs when the frame is used."""
 
 from __future__ import annotations
 

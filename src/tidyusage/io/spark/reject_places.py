@@ -1,4 +1,4 @@
-"""Which lines cannot be read, with file, line and reason: one pass by Spark, and a second to count.
+"""Find the file, line and reason of each record that Spark cannot read.
 
 The lines that are refused come to the driver, and are judged there as everywhere else.
 """

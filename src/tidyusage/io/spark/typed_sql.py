@@ -1,4 +1,4 @@
-"""The query from a raw record to its wide row, as Spark reads one.
+"""The query from raw records to wide rows, in Spark.
 
 Spark's `from_json` makes text of whatever stands where text belongs, takes the last of two equal
 keys, and stops reading where a record ends.  `io.spark.raw` has a second look at each line:

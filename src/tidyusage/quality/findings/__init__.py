@@ -1,1 +1,1 @@
-"""What is legal in a frame but suspect, by subject; each check is SQL with a name."""
+"""Findings: data that is legal but suspicious, a module for each subject."""

@@ -1,4 +1,4 @@
-"""Amounts that look like cents where the currency's own unit belongs: a hundred times too much.
+"""Amounts that look like cents where dollars belong.
 
 Costs differ by more than a hundred for good reasons.  What they differ little in is the cost of
 one unit: of tokens, each sort weighed by what it is priced at beside fresh input, or of a quantity

@@ -1,4 +1,4 @@
-"""What a check is: a name, how grave it is, and the SQL of what it finds."""
+"""What a check is: a name, a severity, and SQL that finds its cases."""
 
 from __future__ import annotations
 

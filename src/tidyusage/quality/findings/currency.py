@@ -1,4 +1,4 @@
-"""Amounts of which nobody says in what they are, and such as are no money."""
+"""Amounts without a currency, or with an unknown one."""
 
 from __future__ import annotations
 

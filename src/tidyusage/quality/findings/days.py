@@ -1,4 +1,4 @@
-"""Days that a series lacks, and a last day that is not whole yet.
+"""Missing days, and an incomplete last day.
 
 A series is what one product tells of one organization.  Mon-Fri and the weekend are judged apart:
 many series rest at weekends.

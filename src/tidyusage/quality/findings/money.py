@@ -1,4 +1,4 @@
-"""Charges that contradict each other, leave a question open, or stand twice."""
+"""Charges that contradict each other, are ambiguous, or appear twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users who are no people, and people who are several users."""
+"""Users who are not people, and people with several users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is legal in a frame, and suspect."""
+"""`findings`: run the checks and return their cases as a frame."""
 
 from __future__ import annotations
 

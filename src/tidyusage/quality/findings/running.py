@@ -1,4 +1,4 @@
-"""Amounts that run up from the month's first day, where one takes them for each day's own.
+"""Running totals that look like daily amounts.
 
 Within one month, growth and a running total look alike.  Something must tell them apart: that the
 series begins anew each month, or that tokens do not accumulate while cost does.

@@ -1,4 +1,4 @@
-"""Counts of tokens that contradict each other."""
+"""Token counts that contradict each other."""
 
 from __future__ import annotations
 
