@@ -11,7 +11,7 @@ import tidyusage as tu
 from conftest import columns, rows
 from flavours import FEW, FLAVOURS, frame_of
 from tidyusage.errors import FrameError, OptionError, UndatedWarning
-from tidyusage.prepare._date_range import parse_date_range
+from tidyusage.prepare.windows import parse_date_range
 
 UTC = dt.UTC
 

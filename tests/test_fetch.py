@@ -11,7 +11,7 @@ import pytest
 import api_server
 import tidyusage as tu
 from api_server import TOKEN, page, refusal, serving
-from tidyusage.api import bars, client, limits, pages
+from tidyusage.api import client, collect, limits, pages
 from tidyusage.errors import ApiError, OptionError, PartialWarning
 
 
@@ -595,7 +595,7 @@ def test_limits_are_those_of_all_calls_together(monkeypatch):
 def test_a_bar_tells_pages_records_and_the_day(service, capsys):
     fetch(service, progress=True)
     assert "250 records" in capsys.readouterr().err
-    counter = bars._Counter()
+    counter = collect._Counter()
     for number in (1, 2):
         records = api_server.records(280)[: 100 * number]
         counter.tell(pages.Page(None, number, b"", records, None, False))

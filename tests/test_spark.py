@@ -20,7 +20,7 @@ from conftest import PRICES
 from conftest import rows as rows_of
 from flavours import example, flattened
 from test_grain import roll_up
-from tidyusage.engines import spark_steps
+from tidyusage.engines import spark as sparks
 from tidyusage.engines.dialects import translate
 from tidyusage.errors import FrameError, OptionError, RecordError, UsageError
 
@@ -428,7 +428,7 @@ def test_nothing_runs_before_it_is_asked_for(frames, name, arguments, options):
 
 def test_a_query_of_few_steps_is_planned_as_it_is():
     tree = translate.parsed("with a as (select 1 as x) select * from a", "spark")
-    assert spark_steps.run(tree, lambda query, parts: (query, dict(parts))) == (tree, {})
+    assert sparks.run_in_steps(tree, lambda query, parts: (query, dict(parts))) == (tree, {})
 
 
 def test_a_guard_speaks_when_the_rows_are_asked_for(frames):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Final
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
 
 _TRACK: Final = "rgba(128,128,128,.25)"
 _LONG: Final = 40
@@ -58,3 +60,18 @@ def bar(share: float, words: str, color: str) -> str:
         f'<span style="display:block;width:{width:.1%};height:100%;background:{color}"></span>'
         f'</span><span style="min-width:3.6em">{escaped(words)}</span></span>'
     )
+
+
+# What would end a script, begin a comment in it, or be no JavaScript in old browsers.
+_UNSAFE: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+
+
+def json_text(value: Any) -> str:
+    """Write a value as JSON that may stand in a script element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_UNSAFE)
+
+
+def script_text(code: str) -> str:
+    """Write a library's code so that no string in it ends its script element."""
+    return code.replace("</script", "<\\/script").replace("<!--", "\\x3c!--")

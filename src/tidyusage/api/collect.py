@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from contextlib import contextmanager
 from functools import partial as bound
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from tidyusage.api.bars import bar
+from tidyusage._utils.progress import in_notebook, is_notebook, is_shown, on_terminal
 from tidyusage.api.client import Client
 from tidyusage.api.crawl import Found, Job, pages
 from tidyusage.api.landing import Landing, asked, landing
 from tidyusage.api.pages import LeadsBackError
+from tidyusage.api.query import day, moment
 from tidyusage.api.ranges import left_to_do, split
-from tidyusage.api.reach import Reach
 from tidyusage.api.secret import find
 from tidyusage.errors import ApiError, PartialWarning, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tidyusage.api.bars import Bar
+    from tidyusage.api.pages import Page
     from tidyusage.api.plan import Plan
+    from tidyusage.api.query import Query
     from tidyusage.io.fetch_manifest import Run
+
 
 # What a service says to a cursor that it no longer knows.
 _EXPIRED: Final = frozenset({400, 404, 410, 422})
@@ -172,4 +176,139 @@ def _together(failures: Sequence[ApiError]) -> ApiError:
         "\n".join(hints),
         status=failures[0].status,
         request_id=failures[0].request_id,
+    )
+
+
+class Bar(Protocol):
+    """What is told of every page."""
+
+    def tell(self, page: Page) -> None:
+        """Count a page."""
+
+
+class _Counter:
+    """Counts pages, and remembers the latest day."""
+
+    def __init__(self) -> None:
+        self.pages = 0
+        self.day = ""
+
+    def tell(self, page: Page) -> None:
+        """Count a page."""
+        self.pages += 1
+        self.day = max(self.day, page.last_day() or "")
+
+    @property
+    def words(self) -> str:
+        """What the bar says beside the records."""
+        plural = "" if self.pages == 1 else "s"
+        return f"{self.pages:,} page{plural}" + (f", up to {self.day}" if self.day else "")
+
+
+@contextmanager
+def bar(progress: bool | None) -> Iterator[Bar]:
+    """Show a bar while the block runs: None shows one where somebody looks."""
+    if not is_shown(progress):
+        yield _Counter()
+    elif is_notebook():
+        with _notebook() as shown:
+            yield shown
+    else:
+        with _terminal() as shown:
+            yield shown
+
+
+@contextmanager
+def _notebook() -> Iterator[Bar]:
+    tqdm = in_notebook()
+    if tqdm is None:
+        yield _Counter()
+        return
+    drawn = tqdm(desc="Fetching", unit=" records")
+
+    class Shown(_Counter):
+        def tell(self, page: Page) -> None:
+            super().tell(page)
+            drawn.set_postfix_str(self.words, refresh=False)
+            drawn.update(len(page.parsed))
+
+    with drawn:
+        yield Shown()
+
+
+@contextmanager
+def _terminal() -> Iterator[Bar]:
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}: {task.completed:,.0f} records"),
+        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    with on_terminal(*columns) as drawn:
+        task = drawn.add_task("Fetching", total=None, words="", rate="")
+
+        class Shown(_Counter):
+            def tell(self, page: Page) -> None:
+                super().tell(page)
+                speed = drawn.tasks[0].speed
+                rate = f"{speed:,.0f}/s" if speed else ""
+                drawn.update(task, advance=len(page.parsed), words=self.words, rate=rate)
+
+        yield Shown()
+
+
+_DAY: Final = dt.timedelta(days=1)
+
+
+class Reach:
+    """The last day that the records of each query tell of."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, dt.date] = {}
+
+    def see(self, number: int, page: Page) -> None:
+        """Look at a page of a query from its first page on; warn after its last."""
+        last = max(_days(page.parsed), default=None)
+        if last is not None:
+            self._last[number] = max(last, self._last.get(number, last))
+        if page.next_cursor is None and number in self._last:
+            _tell(page.query, self._last[number])
+
+
+def _days(records: Iterable[Any]) -> Iterable[dt.date]:
+    """Yield the last day of each record that has dates; an end is not inside."""
+    for record in records:
+        if not isinstance(record, dict):
+            continue
+        dates = {"start_date": dt.timedelta(), "end_date": dt.timedelta(microseconds=1)}
+        try:
+            instants = [
+                moment(record[name]) - before
+                for name, before in dates.items()
+                if isinstance(record.get(name), str)
+            ]
+        except ValueError:
+            continue
+        if instants:
+            yield max(instants).date()
+
+
+def _tell(query: Query, last: dt.date) -> None:
+    if query.start is None or query.end is None:
+        return
+    first, end = day(query.start), day(query.end)
+    month = (first.replace(day=1) + 31 * _DAY).replace(day=1)
+    if end > first + _DAY and last <= first:
+        part, every, vendor = "day", "1d", "OpenAI Codex"
+    elif end > month and last < month:
+        part, every, vendor = "month", "1mo", "Confluent and Datadog"
+    else:
+        return
+    warn(
+        f"All records of {query} are of its first {part}. Either nothing was used after it, or the "
+        f"vendor answers one {part} at a time, as {vendor} may: every={every!r} asks for each.",
+        PartialWarning,
     )

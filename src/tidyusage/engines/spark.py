@@ -6,17 +6,20 @@ what then runs are Spark's own expressions.
 
 from __future__ import annotations
 
+import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from tidyusage._utils.sql import FRAME, clauses, quote
-from tidyusage.engines import column_checks, spark_steps
+from tidyusage.engines import column_checks
 from tidyusage.engines.dialects import translate
+from tidyusage.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
+
 
 _GIVEN: Final = "tu__spark"
 _INSTANT: Final = "timestamp"
@@ -98,7 +101,7 @@ def _answer(frame: Any, sql: str, name: str, *, in_order: bool = True) -> Any:
     query = translate.parsed(sql, "spark")
     if not in_order:
         query.set("order", None)
-    return spark_steps.run(query, plan)
+    return run_in_steps(query, plan)
 
 
 def _renamed(query: Any, tokens: Mapping[str, str]) -> Any:
@@ -221,3 +224,103 @@ def quoted(name: str) -> str:
 def text(value: str) -> str:
     """Write a text so that nothing in it is taken for Spark's."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+# So many steps are planned in some seconds; no metric has as many.
+MOST: Final = 500
+# A step that is shared is computed for itself from so many on.
+_ENOUGH: Final = 10
+_PART: Final = "tu__part_"
+
+
+def run_in_steps(tree: Any, plan: Callable[[Any, Mapping[str, Any]], Any]) -> Any:
+    """Return the answer to a query of steps, which ``plan`` makes of it and frames by name."""
+    from sqlglot import exp
+
+    steps = {step.alias: step for step in tree.ctes}
+    body = tree.copy()
+    body.set("with_", None)
+    named = {name: _tables(step, steps) for name, step in steps.items()}
+    named[""] = _tables(body, steps)
+    weights: dict[str, int] = {}
+    _weigh(named, weights)
+    if weights[""] <= MOST:
+        return plan(tree, {})
+    parts: dict[str, Any] = {}
+    for name, step in steps.items():
+        uses = sum(tables.count(name) for tables in named.values())
+        if uses > 1 and (weights[name] >= _ENOUGH or _is_numbered(step)):
+            asked = _with(exp.select("*").from_(name), steps, named)
+            parts[_PART + name] = plan(asked, parts).localCheckpoint()
+            step.set("this", exp.select("*").from_(_PART + name))
+            named[name] = []
+            _weigh(named, weights)
+    # Spark Connect lets go of the parts with their frames: the answer stands for itself.
+    return plan(_with(body, steps, named), parts).localCheckpoint()
+
+
+def _tables(node: Any, steps: Mapping[str, Any]) -> list[str]:
+    """Return the steps that a step or query names, each as often as it does."""
+    from sqlglot import exp
+
+    return [table.name for table in node.find_all(exp.Table) if table.name in steps]
+
+
+def _weigh(named: Mapping[str, list[str]], weights: dict[str, int]) -> None:
+    """Find as how many each step is planned; one names only those before it."""
+    for name, tables in named.items():
+        weights[name] = 1 + sum(weights[table] for table in tables)
+
+
+def _is_numbered(step: Any) -> bool:
+    """Tell whether a step numbers rows in the order in which they come, which may be another."""
+    from sqlglot import exp
+
+    windows = step.find_all(exp.Window)
+    return any(
+        isinstance(window.this, exp.RowNumber) and not window.args.get("order")
+        for window in windows
+    )
+
+
+def _with(query: Any, steps: dict[str, Any], named: Mapping[str, list[str]]) -> Any:
+    """Return a query with the steps before it that it needs, and no others."""
+    from sqlglot import exp
+
+    needed = set(_tables(query, steps))
+    for name in reversed(steps):
+        needed |= set(named[name]) if name in needed else set()
+    query = query.copy()
+    query.set("with_", exp.With(expressions=[steps[n].copy() for n in steps if n in needed]))
+    return query
+
+
+def active_session(given: Any) -> Any:
+    """Return the session that is given, else the active one, be it here or of Spark Connect."""
+    if given is not None:
+        if type(given).__name__ != "SparkSession":
+            raise OptionError(
+                f"session= is a {type(given).__name__}, and no Spark session.",
+                "Give one, as of SparkSession.builder.getOrCreate().",
+            )
+        return given
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise MissingExtraError(
+            "backend='pyspark' needs pyspark, which is not installed.",
+            "Install tidyusage[spark]; Spark itself needs Java 17 or newer.",
+        ) from error
+    found = SparkSession.getActiveSession() or _connected()
+    if found is None:
+        raise OptionError(
+            "There is no active Spark session.",
+            "Make one by SparkSession.builder.getOrCreate(), or give session=.",
+        )
+    return found
+
+
+def _connected() -> Any:
+    """Return the active session of Spark Connect; where none was made, its module is not loaded."""
+    module = sys.modules.get("pyspark.sql.connect.session")
+    return module.SparkSession.getActiveSession() if module else None

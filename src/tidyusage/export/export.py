@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from tidyusage._utils.progress import bar
 from tidyusage._utils.whole import telling
 from tidyusage.engines import frames
 from tidyusage.engines.columns import columns
-from tidyusage.errors import known_options
+from tidyusage.errors import UsageError, known_options
 from tidyusage.export import charge_columns, executors
 from tidyusage.export.plan import Plan, require_used
 from tidyusage.export.privacy import Privacy
 from tidyusage.export.pseudonyms import Key
-from tidyusage.export.secret import hides
 from tidyusage.export.stage import staged
 from tidyusage.export.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tidyusage.typing import (
         CreditSign,
         Frame,
@@ -29,6 +32,41 @@ if TYPE_CHECKING:
         Texts,
         VirtualCurrencies,
     )
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def hides(**readers: Callable[[Any], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Have options read before a function is called: tracebacks may show what frames hold."""
+
+    def hiding(function: Callable[P, R]) -> Callable[P, R]:
+        places = {name: place for place, name in enumerate(inspect.signature(function).parameters)}
+
+        @functools.wraps(function)
+        def hidden(*args: P.args, **kwargs: P.kwargs) -> R:
+            given, options = list(cast("tuple[Any, ...]", args)), cast("dict[str, Any]", kwargs)
+            del args
+            failure: UsageError | None = None
+            try:
+                for name, read in readers.items():
+                    if options.get(name) is not None:
+                        options[name] = read(options.pop(name))
+                    elif places[name] < len(given):
+                        given.insert(places[name], read(given.pop(places[name])))
+            except UsageError as error:
+                given.clear()
+                options.clear()
+                failure = error.with_traceback(None)
+                failure.__context__ = None
+            if failure:
+                raise failure
+            return cast("Callable[..., R]", function)(*given, **options)
+
+        return hidden
+
+    return hiding
 
 
 @hides(anonymise_key=Key.of, target=Target.of)

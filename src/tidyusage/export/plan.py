@@ -19,6 +19,7 @@ from tidyusage.errors import (
     counted,
     named,
     one_of,
+    require_packages,
     warn,
 )
 from tidyusage.export import (
@@ -30,7 +31,6 @@ from tidyusage.export import (
     upsert,
     usage,
 )
-from tidyusage.export.extras import require_extra
 from tidyusage.export.job import Job
 from tidyusage.export.table import USAGE
 from tidyusage.export.target import Target
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tidyusage.export.target import Kind
     from tidyusage.metrics._duplicates import Duplicates
     from tidyusage.typing import Mode, Path, Tables, Texts
+
 
 _FORMS: Final = ("wide", "long", "star", "focus")
 _MODES: Final = ("error", "overwrite", "append", "upsert")
@@ -336,3 +337,17 @@ def _tell_of(connection: duckdb.DuckDBPyConnection, table: Table, rows: int) -> 
             f"{'' if rows > 1 else 's'} in {table.name}: {reasons}.",
             RejectWarning,
         )
+
+
+_NEEDED: Final[dict[Kind, tuple[str, tuple[str, ...]]]] = {
+    "excel": ("excel", ("xlsxwriter",)),
+    "hyper": ("hyper", ("pantab",)),
+    "delta": ("delta", ("deltalake",)),
+    "postgres": ("postgres", ("adbc_driver_manager", "adbc_driver_postgresql")),
+}
+
+
+def require_extra(kind: Kind) -> None:
+    """Raise if a package is missing that a target needs."""
+    extra, packages = _NEEDED.get(kind, ("", ()))
+    require_packages("This target needs", packages, extra)

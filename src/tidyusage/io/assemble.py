@@ -14,7 +14,8 @@ import pyarrow as pa
 from tidyusage import catalogue
 from tidyusage._utils import bounded, connections, progress
 from tidyusage._utils.sql import FRAME
-from tidyusage.engines import frames, spark_sessions
+from tidyusage.engines import frames
+from tidyusage.engines import spark as sparks
 from tidyusage.io import lazy, reader, rejects, scan_sql, stored, unknown_keys
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _frame(spooled: Spool, options: Options) -> Any:
         with connections.connect(few=few, form=options.backend or "pandas") as connection:
             table = _layout_table(connection, texts, options)
         if options.backend == "pyspark":
-            return spark_sessions.session(options.session).createDataFrame(table)
+            return sparks.active_session(options.session).createDataFrame(table)
         return frames.deliver(table, options.backend or "pandas")
 
 

@@ -13,7 +13,8 @@ from uuid import uuid4
 from tidyusage import catalogue, schema
 from tidyusage._utils import bounded, connections
 from tidyusage._utils.sql import FRAME, literal, quote
-from tidyusage.engines import frames, spark_sessions
+from tidyusage.engines import frames
+from tidyusage.engines import spark as sparks
 from tidyusage.engines.columns import columns, types
 from tidyusage.errors import OptionError, RecordError, SourceError, UsageError
 from tidyusage.io import compression, inputs, lazy, spool
@@ -92,7 +93,7 @@ def read(files: Sequence[FlatFile], options: Options, *, is_temporary: bool = Fa
 
         return (options.connection or duckdb.default_connection()).from_arrow(table)
     if options.backend == "pyspark":
-        return spark_sessions.session(options.session).createDataFrame(table)
+        return sparks.active_session(options.session).createDataFrame(table)
     return frames.deliver(table, options.backend or "pandas")
 
 

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from tidyusage._utils.atomic import replacing
-from tidyusage._utils.htmltext import json_text, script_text
+from tidyusage._utils.html import json_text, script_text
 from tidyusage.errors import OptionError, SourceError
 from tidyusage.io.paths import expand
 from tidyusage.plot.draw import altair, vega

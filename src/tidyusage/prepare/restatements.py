@@ -2,26 +2,87 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 import pyarrow as pa
 
 from tidyusage import catalogue, schema
-from tidyusage._utils.sql import FRAME, quote
+from tidyusage._utils.sql import FRAME, clauses, identity, quote, trimmed
 from tidyusage.engines import columns
 from tidyusage.engines import frames as engines
 from tidyusage.engines.query import Query, run_query
-from tidyusage.errors import known_options
+from tidyusage.errors import known_options, one_of
 from tidyusage.layouts import convert_sql
 from tidyusage.metrics import _duplicates, _grain, _source
 from tidyusage.metrics._charges import code
 from tidyusage.metrics._periods import AT_START, DATES, FROM, TO, Periods
-from tidyusage.prepare import _keys, _rewrite
-from tidyusage.prepare._keys import KEY, STAMPS, VERSION, VERSIONS
+from tidyusage.prepare import _rewrite
+from tidyusage.prepare._rewrite import ROW
+from tidyusage.typing import Identity
 
 if TYPE_CHECKING:
     from tidyusage.engines.columns import Columns
-    from tidyusage.typing import Ends, FrameT, Identity
+    from tidyusage.typing import Ends, FrameT
+
+
+KEY: Final = "tu__key"
+VERSION: Final = "tu__version"
+VERSIONS: Final = "tu__versions"
+STAMPS: Final = ("updated_at", "created_at")
+_USER: Final = ("user.id", "user.email", "user.name")
+_NAMES: Final = (
+    "product.id",
+    "metric_name",
+    "organization.id",
+    "model.id",
+    "model.provider",
+    "surface",
+)
+_RESOURCES: Final = "resources"
+NATURAL: Final = (*_NAMES, *_USER, _RESOURCES, *DATES)
+
+
+def fields_of(key: Identity, marks: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the columns that tell records and their versions apart; refuse what is no key."""
+    one_of("key", key, get_args(Identity))
+    return (*marks, "id", *(NATURAL if key == "natural" else ()), *STAMPS)
+
+
+def versions(key: Identity, source: str = "usage", marks: tuple[str, ...] = ()) -> str:
+    """Return the step ``versions``: each row's key, its version from one, and how many there are.
+
+    Records with other ``marks`` are never versions of one.  The last version has the greatest
+    `updated_at`, then `created_at`, or was last seen.
+    """
+    parts = clauses([*map(quote, marks), *(_natural() if key == "natural" else _id())])
+    order = ", ".join([*(f"{quote(name)} asc nulls first" for name in STAMPS), ROW])
+    return f"""keyed as (
+  select *, min({ROW}) over (partition by
+    {parts}
+  ) as {KEY}
+  from {source}
+),
+versions as (
+  select *, row_number() over (partition by {KEY} order by {order}) as {VERSION},
+    count(*) over (partition by {KEY}) as {VERSIONS}
+  from keyed
+)"""
+
+
+def _id() -> list[str]:
+    # A row without an id is the version of no other.
+    return ['"id"', f'case when "id" is null then {ROW} end']
+
+
+def _natural() -> list[str]:
+    """Return what a record is about, as SQL: each term with null a value of its own."""
+    id_, email, name = map(quote, _USER)
+    user = f"coalesce({identity(id_, email)}, nullif({trimmed(name)}, ''))"
+    entry = "coalesce(tu__e.id, tu__e.name, tu__e.workspace.id)"
+    ids = f"list_transform({_RESOURCES}, lambda tu__e: {entry})"
+    resources = f"coalesce(list_sort(list_distinct({ids})), [])"
+    return [*map(quote, _NAMES), user, resources, "start_date", Periods("1d").ends()]
+
 
 _NUMBER: Final = schema.ARROW["number"]
 _INSTANT: Final = schema.ARROW["timestamp"]
@@ -95,12 +156,12 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
       id  charges.net
     0  a          7.0
     """
-    _keys.fields_of(key)  # raises for an unknown key
+    fields_of(key)  # raises for an unknown key
     found = _rewrite.wide(frame)
     if key == "id":
         return _without_superseded(frame, found)
-    fields = _keys.fields_of(key, found.marks)
-    steps = f"{_typed(found, fields)},\n{_keys.versions(key, 'typed', found.marks)}"
+    fields = fields_of(key, found.marks)
+    steps = f"{_typed(found, fields)},\n{versions(key, 'typed', found.marks)}"
     is_newest = f"{VERSION} = {VERSIONS}"
     return _rewrite.chosen(frame, found, steps, fields, of="versions", where=is_newest)
 
@@ -193,7 +254,7 @@ def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive"
       id       metric unit  before  after  change  lag
     0  a  charges.net  USD     5.0    7.0     2.0  3.0
     """
-    _keys.fields_of(key)  # raises for what is none
+    fields_of(key)  # raises for what is none
     found, days = _rewrite.wide(frame), Periods("1d", end=end)
     wanted = tuple(name for name in (*_WIDE, *found.marks) if name in found.known)
     own = {name: schema.rename(name, found.sep) for name in ("id", "product.id", "start_date")}
@@ -245,7 +306,7 @@ def _steps(key: Identity, days: Periods, marks: tuple[str, ...]) -> str:
     """Return the steps from ``usage`` to the rows of the answer."""
     own = (KEY, VERSION, VERSIONS)
     currency = code("unit")
-    return f"""{_keys.versions(key, marks=marks)},
+    return f"""{versions(key, marks=marks)},
 restated as materialized (
   select *
   from versions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidyusage._utils.sql import FRAME
 from tidyusage.engines import spark
-from tidyusage.engines.spark_sessions import session
+from tidyusage.engines.spark import active_session
 from tidyusage.errors import RecordError, UnknownKeyWarning, warn
 from tidyusage.io import lazy, reader, rejects, unknown_keys
 from tidyusage.io.parse_sql import FAULT, FAULT_AT
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def from_files(source: Any, options: Options) -> Any:
     """Return the files that a path names as a lazy frame of Spark."""
-    here, places = session(options.session), files.paths(source)
+    here, places = active_session(options.session), files.paths(source)
     if files.is_parquet(places):
         return from_frame(here.read.parquet(*places), options)
     lines = files.lines(here, places, options.rejects)
