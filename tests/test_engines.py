@@ -114,7 +114,7 @@ def test_threads_ask_beside_each_other():
 
 FORKED = """
 import os, sys
-from tidyusage import connections
+from tidyusage._utils import connections
 def ask():
     with connections.connect(few=True) as connection:
         return connection.execute("select sum(range) from range(5)").fetchall()

@@ -102,8 +102,8 @@ def test_a_target_that_cannot_be_is_said_in_words(tmp_path, monkeypatch, target)
 
 CHILD = """
 import resource, sys
-from tidyusage import exporting
-exporting._LARGE = 0
+from tidyusage.cli import export
+export._LARGE = 0
 from tidyusage.cli import app
 app(sys.argv[1:], standalone_mode=False)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

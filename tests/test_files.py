@@ -443,7 +443,7 @@ def test_a_later_read_sweeps_what_a_killed_one_left(tmp_path, monkeypatch, optio
 KILLED = """
 import os, signal, sys, tempfile
 import tidyusage as tu
-from tidyusage import assemble
+from tidyusage.io import assemble
 tempfile.tempdir = sys.argv[1]
 assemble._layout_table = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 tu.flatten_usage('{"id": "a"}')

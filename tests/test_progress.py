@@ -6,7 +6,7 @@ from nbclient import NotebookClient
 READ = """
 import json, warnings
 import tidyusage as tu
-from tidyusage import progress
+from tidyusage._utils import progress
 progress._PATIENCE_IN_NOTEBOOKS = 0
 records = ({"id": str(n), "usage": {"tokens": {"total": n}}} for n in range(100_000))
 text = "".join(json.dumps(record) + "\\n" for record in records)
@@ -43,7 +43,7 @@ def test_warnings_of_others_are_heard_while_a_bar_is_drawn():
     # What the bar silences in its own thread, it silences in all: warnings are a process's.
     code = """
 import warnings
-from tidyusage import progress
+from tidyusage._utils import progress
 progress._PATIENCE_IN_NOTEBOOKS = 0
 import time
 heard = []

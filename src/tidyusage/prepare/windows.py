@@ -317,7 +317,7 @@ def parse_date_range(
 
     Examples
     --------
-    >>> from tidyusage.prepare._date_range import parse_date_range
+    >>> from tidyusage.prepare.windows import parse_date_range
     >>> found = parse_date_range("2026-01-05", "2026-01-31")
     >>> print(found.since, found.until)
     2026-01-05 00:00:00+00:00 2026-02-01 00:00:00+00:00
