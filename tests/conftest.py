@@ -17,7 +17,7 @@ import pyarrow as pa
 import tidyusage as tu
 import tidyusage.metrics
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles all modules anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process recompiles all modules
 os.environ["COLUMNS"] = "80"  # frames print alike wherever the tests run
 
 BACKENDS = ("pandas", "polars", "pyarrow", "duckdb")
@@ -122,7 +122,7 @@ SLOW_FIXTURES = {"server", "browser", "spark"}
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers() -> Any:
-    """Have one worker more than cores in the long run, where some wait for servers and for Spark."""
+    """Use one more worker than cores in the long run: some wait for servers and Spark."""
     return (yield) + IN_CI
 
 
@@ -186,8 +186,8 @@ def _further_cases(items: Iterable[Any]) -> set[Any]:
     cases = defaultdict(list)
     for item in items:
         cases[item.nodeid.partition("[")[0]].append(item)
-    kept = {of[crc32(name.encode()) % len(of)] for name, of in cases.items()}
-    return {item for of in cases.values() for item in of} - kept
+    kept = {group[crc32(name.encode()) % len(group)] for name, group in cases.items()}
+    return {item for group in cases.values() for item in group} - kept
 
 
 # How many tests are left to the long run. Every worker of xdist collects, and so counts, all of them.

@@ -26,7 +26,7 @@ from fuzz_judge import Rejected, judge, parse, records
 from fuzz_records import clean, mutated
 
 BATCH = 5_000
-QUICK = 1_000  # records of a batch where time is short
+QUICK = 1_000  # batch size when a time limit is set
 BLANK = b" \t\n\r\v\f"
 BOM = b"\xef\xbb\xbf"
 HANG = 600  # seconds for one batch

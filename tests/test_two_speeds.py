@@ -67,7 +67,7 @@ def run_sample(tmp_path):
 
 def test_the_short_run_leaves_out_slow_tests_counts_them_and_draws_less(run_sample):
     printed = run_sample("-n1", "-v", EXPECTED_DRAWS="4")
-    # Of the ten quick ones, six are cases of one test, of which one stays.
+    # Ten tests are quick. Six of them are cases of one test, and only one case runs.
     assert "5 passed" in printed
     assert "8 tests left out as slow; CI=true pytest runs them" in printed
 

@@ -281,8 +281,8 @@ def one_of(
 def known_options(function: Callable[P, R]) -> Callable[P, R]:
     """Check the names of a public function's options, and unwrap its frames.
 
-    An unknown keyword raises with the one that was probably meant.  A pandas subclass, a narwhals
-    frame or an Arrow stream is replaced by the frame that it stands for (`_utils.foreign`).
+    An unknown keyword raises, and the error suggests the nearest one.  Pandas subclasses, narwhals
+    frames and Arrow streams are replaced by the frames that they wrap (`_utils.foreign`).
     """
     every = inspect.signature(function).parameters
     lists = {name for name, of in every.items() if of.kind is inspect.Parameter.VAR_POSITIONAL}

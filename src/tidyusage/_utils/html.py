@@ -67,7 +67,7 @@ _UNSAFE: Final = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"
 
 
 def json_text(value: Any) -> str:
-    """Write a value as JSON that may stand in a script element."""
+    """Serialize a value as JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate(_UNSAFE)
 

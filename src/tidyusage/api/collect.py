@@ -180,7 +180,7 @@ def _together(failures: Sequence[ApiError]) -> ApiError:
 
 
 class Bar(Protocol):
-    """What is told of every page."""
+    """Progress that is reported for every page."""
 
     def tell(self, page: Page) -> None:
         """Count a page."""
@@ -264,7 +264,7 @@ _DAY: Final = dt.timedelta(days=1)
 
 
 class Reach:
-    """The last day that the records of each query tell of."""
+    """The last day covered by the records of each query."""
 
     def __init__(self) -> None:
         self._last: dict[int, dt.date] = {}

@@ -234,7 +234,13 @@ _PART: Final = "tu__part_"
 
 
 def run_in_steps(tree: Any, plan: Callable[[Any, Mapping[str, Any]], Any]) -> Any:
-    """Return the answer to a query of steps, which ``plan`` makes of it and frames by name."""
+    """Run a query of many named steps; ``plan`` turns a query and named frames into a frame.
+
+    Spark plans a step again wherever another one refers to it.  Steps that refer to others several
+    times multiply, and a plan of ten thousand steps fills the driver's memory.  So a query of more
+    than `MOST` runs in parts: shared steps are computed once, when the query is made, and the
+    executors keep them as long as the answer.
+    """
     from sqlglot import exp
 
     steps = {step.alias: step for step in tree.ctes}
@@ -255,7 +261,7 @@ def run_in_steps(tree: Any, plan: Callable[[Any, Mapping[str, Any]], Any]) -> An
             step.set("this", exp.select("*").from_(_PART + name))
             named[name] = []
             _weigh(named, weights)
-    # Spark Connect lets go of the parts with their frames: the answer stands for itself.
+    # Spark Connect drops the parts with their frames, so the answer is computed now, too.
     return plan(_with(body, steps, named), parts).localCheckpoint()
 
 

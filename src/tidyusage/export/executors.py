@@ -196,7 +196,7 @@ def _rows(kept: Any, given: Usage, table: Table, wanted: Sequence[str]) -> tuple
     types = {each.name: (each.name, own.get(each.name, each.type)) for each in table.columns}
     rows = spark.typed(_over(kept, table.sql, USAGE), types)
     parted = Partitions.of(table, wanted)
-    if parted.made:
+    if parted.made:  # Spark would plan the whole query again
         rows = spark.over(rows, parted.widened(replace(table, sql=f"select * from {FRAME}")).sql)
     return rows, parted
 

@@ -120,7 +120,7 @@ class Periods:
                 f"fiscal_year_start={self.fiscal_year_start!r} is not a month.",
                 "Give the number of the month in which the fiscal year starts, 1 to 12.",
             )
-        _by_product(self.end)  # raises for what is none
+        _by_product(self.end)  # raises if it is invalid
         if self.tz != UTC and self.tz not in _zones():
             raise OptionError(
                 f"Invalid time zone: {self.tz!r}.", "Give an IANA name such as 'Europe/Berlin'."

@@ -51,7 +51,7 @@ class Bearing:
     ) -> Bearing:
         """Return a measure by its name; raise for what has no sum or is not there."""
         asked, money = Usage.of(found, ()), Money.of(charge, assume_currency=assume_currency)
-        _token_convention.decision(convention)  # raises for what is none
+        _token_convention.decision(convention)  # raises if it is invalid
         if by == EVEN:
             return cls(by, asked, money)
         if by == COST:

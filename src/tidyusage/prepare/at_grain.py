@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 import pyarrow as pa
 
 from tidyusage._utils.sql import FRAME, prefixed, quote, same
-from tidyusage.engines import frames as engines
+from tidyusage.engines import frames
 from tidyusage.engines.query import GUARD, Query, run_query
 from tidyusage.errors import known_options, one_of
 from tidyusage.metrics import _grain, _mixed_grains
@@ -89,8 +89,8 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
     """
     one_of("which", which, get_args(Grain))
     found = _rewrite.wide(frame)
-    frame = checked(frame, "warn", engines.columns(frame), has_pairs=False)
-    frame = with_known_costs(frame, found, engines.columns(frame))
+    frame = checked(frame, "warn", frames.columns(frame), has_pairs=False)
+    frame = with_known_costs(frame, found, frames.columns(frame))
     # First the lengths of windows within each grain, so that grains are compared at one length;
     # then the reports, so that a grain tells of a figure once.
     alike = one_report(_of_one_length(frame, found, which), which)
@@ -99,11 +99,11 @@ def at_grain(frame: FrameT, which: Grain) -> FrameT:
 
 def _of_one_length(frame: FrameT, found: Columns, which: Grain) -> FrameT:
     """Return a frame in which no two lengths of a grain overlap; most have but one."""
-    if engines.backend_of(frame) == "pyarrow":
-        frame = cast("FrameT", engines.to_arrow(frame))  # a reader can be read but once
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyarrow":
+        frame = cast("FrameT", frames.to_arrow(frame))  # a reader can be read but once
+    if frames.backend_of(frame) == "pyspark":
         return frame if _is_of_one_length(frame, found) else _resolved(frame, which, "lengths")
-    is_eager = not engines.is_lazy(frame) and engines.backend_of(frame) != "duckdb"
+    is_eager = not frames.is_lazy(frame) and frames.backend_of(frame) != "duckdb"
     if is_eager and _mixed_grains.is_of_one_length(frame, found):
         return frame
     return _resolved(frame, which, "lengths")
@@ -124,7 +124,7 @@ select count(*) as lengths
 from lengths"""
     needs = tuple(found.known[name] for name in DATES)
     query = Query(sql, needs, {"lengths": pa.int64()}, {}, kinds=dict.fromkeys(needs, "time"))
-    return bool(engines.collected(run_query(frame, query))["lengths"][0].as_py() <= 1)
+    return bool(frames.collected(run_query(frame, query))["lengths"][0].as_py() <= 1)
 
 
 def _resolved(frame: FrameT, which: Grain, of: Literal["lengths", "grains"]) -> FrameT:

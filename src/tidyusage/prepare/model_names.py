@@ -230,7 +230,10 @@ Replace: TypeAlias = Callable[[Mapping[str, int]], dict[str, str]]
 
 
 def replaced(frame: FrameT, column: str, replace: Replace, steps: str) -> FrameT:
-    """Return a frame with other texts in a column; a lazy one, and a relation, stay lazy.
+    """Replace texts in a column; lazy frames and relations stay lazy.
+
+    Only the distinct texts are looked at, of which there are few.  The rest of the frame is not
+    touched, and keeps its order, index and dtypes.
 
     ``steps`` do for a relation what ``replace`` does: from ``names`` to ``renamed``, SQL that gives
     each ``name`` its ``model``.

@@ -8,8 +8,7 @@ import pyarrow as pa
 
 from tidyusage import catalogue, schema
 from tidyusage._utils.sql import FRAME, clauses, identity, quote, trimmed
-from tidyusage.engines import columns
-from tidyusage.engines import frames as engines
+from tidyusage.engines import columns, frames
 from tidyusage.engines.query import Query, run_query
 from tidyusage.errors import known_options, one_of
 from tidyusage.layouts import convert_sql
@@ -168,7 +167,7 @@ def latest(frame: FrameT, *, key: Identity = "id") -> FrameT:
 
 def _without_superseded(frame: FrameT, found: Columns) -> FrameT:
     """Return a frame without the rows that a newer one of the same id overlaps."""
-    is_eager = engines.backend_of(frame) in {"pandas", "polars"} and not engines.is_lazy(frame)
+    is_eager = frames.backend_of(frame) in {"pandas", "polars"} and not frames.is_lazy(frame)
     suspects = _duplicates.suspects(frame, found) if is_eager else None
     if is_eager and suspects is None:
         return cast("FrameT", cast("Any", frame)[:])
@@ -254,7 +253,7 @@ def restatements(frame: FrameT, *, key: Identity = "id", end: Ends = "exclusive"
       id       metric unit  before  after  change  lag
     0  a  charges.net  USD     5.0    7.0     2.0  3.0
     """
-    fields_of(key)  # raises for what is none
+    fields_of(key)  # raises if it is invalid
     found, days = _rewrite.wide(frame), Periods("1d", end=end)
     wanted = tuple(name for name in (*_WIDE, *found.marks) if name in found.known)
     own = {name: schema.rename(name, found.sep) for name in ("id", "product.id", "start_date")}

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tidyusage import schema
 from tidyusage._utils.sql import clauses, literal, quote
-from tidyusage.engines import frames as engines
+from tidyusage.engines import frames
 from tidyusage.errors import OptionError, UndatedWarning, counted, known_options, warn
 from tidyusage.metrics import _source
 from tidyusage.metrics._periods import BEGIN, DATES, FROM, PART, PRODUCT, TO, UNTIL, Periods
@@ -240,10 +240,10 @@ def _bound(instant: dt.datetime | None) -> str:
 
 def _without_undated(frame: FrameT, found: Columns) -> FrameT:
     """Return the frame; warn of records without dates, of a lazy one when it is collected."""
-    if engines.backend_of(frame) in {"duckdb", "pyspark"}:
+    if frames.backend_of(frame) in {"duckdb", "pyspark"}:
         return frame
     column = found.known.get(START)
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
 
         def look(eager: pl.DataFrame) -> pl.DataFrame:
@@ -251,12 +251,12 @@ def _without_undated(frame: FrameT, found: Columns) -> FrameT:
             return eager
 
         return cast("FrameT", lazy.map_batches(look, schema=lazy.collect_schema()))
-    if engines.backend_of(frame) == "pyarrow":
-        frame = cast("FrameT", engines.to_arrow(frame))  # a reader can be read only once
+    if frames.backend_of(frame) == "pyarrow":
+        frame = cast("FrameT", frames.to_arrow(frame))  # a reader can be read only once
     if column is None:
-        _warn_of_undated(engines.height(frame))
+        _warn_of_undated(frames.height(frame))
     else:
-        _warn_of_undated(cast("Any", engines.column(frame, column)).null_count)
+        _warn_of_undated(cast("Any", frames.column(frame, column)).null_count)
     return frame
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pyarrow as pa
 
 from tidyusage._utils.sql import literal, quote, trimmed
-from tidyusage.engines import frames as engines
-from tidyusage.engines import relations
+from tidyusage.engines import frames, relations
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.columns import Columns, columns
 from tidyusage.engines.query import Query, run_query
@@ -81,16 +80,16 @@ def with_person(frame: FrameT, *, people: People | None = None) -> FrameT:
         raise UnknownFieldError(
             "The frame has neither user.id nor user.email.", "Keep at least one of them."
         )
-    if engines.is_lazy(frame):
+    if frames.is_lazy(frame):
         lazy = cast("pl.LazyFrame", frame)
         schema = {**lazy.collect_schema(), _person.COLUMN: _text()}
         return cast(
             "FrameT",
             lazy.map_batches(lambda eager: with_person(eager, people=people), schema=schema),
         )
-    if engines.backend_of(frame) == "duckdb":
+    if frames.backend_of(frame) == "duckdb":
         return cast("FrameT", _of_relation(cast("duckdb.DuckDBPyRelation", frame), found, given))
-    if engines.backend_of(frame) == "pyspark":
+    if frames.backend_of(frame) == "pyspark":
         return cast("FrameT", _of_spark(frame, found, given))
     return _of_eager(frame, found, given)
 
@@ -108,15 +107,15 @@ def _own(found: Columns) -> tuple[str, ...]:
 
 def _of_eager(frame: FrameT, found: Columns, people: People | None) -> FrameT:
     names = _needs(found)
-    if engines.backend_of(frame) == "pandas":
+    if frames.backend_of(frame) == "pandas":
         table = cast("Any", frame)
         persons = run_query(table[names], _query(found, people))[_person.COLUMN]
         return cast("FrameT", table.assign(**{_person.COLUMN: persons.set_axis(table.index)}))
-    if engines.backend_of(frame) == "polars":
+    if frames.backend_of(frame) == "polars":
         eager = cast("pl.DataFrame", frame)
         persons = run_query(eager.select(names), _query(found, people))
         return cast("FrameT", eager.with_columns(cast("Any", persons)[_person.COLUMN]))
-    arrow = engines.to_arrow(frame)
+    arrow = frames.to_arrow(frame)
     persons = run_query(arrow.select(names), _query(found, people))[_person.COLUMN]
     if _person.COLUMN in arrow.column_names:
         arrow = arrow.drop_columns([_person.COLUMN])
@@ -173,7 +172,7 @@ def _of_relation(
     query = f"{_steps(found, people)}\nselect {ROW}, {_person.PERSON}\nfrom told"
     steps, persons = relations.beside(numbered, _needs(found), query)
     left_out = ", ".join((ROW, *map(quote, _own(found))))
-    return engines.queried(
+    return frames.queried(
         numbered,
         f"""{steps},
 persons_of_rows as (

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from tidyusage import catalogue
 from tidyusage._utils.sql import FRAME, clauses, literal, quote
-from tidyusage.engines import column_checks
-from tidyusage.engines import frames as engines
+from tidyusage.engines import column_checks, frames
 from tidyusage.engines import spark as sparks
 from tidyusage.engines.query import Query, run_query
 from tidyusage.layouts.convert_sql import COUNTS
@@ -70,7 +69,7 @@ class Facts:
         """Return a frame's facts; a lazy one is collected, as far as they need it."""
         types = {name: INTEGER if name == "seen" else TEXT for name in FACT}
         sql = f"with {self.steps()}\nselect {', '.join(FACT)}\nfrom facts"
-        table = engines.collected(run_query(frame, Query(sql, self.needs, types, {})))
+        table = frames.collected(run_query(frame, Query(sql, self.needs, types, {})))
         return [tuple(row[name] for name in FACT) for row in table.to_pylist()]
 
     def steps(self) -> str:
@@ -190,7 +189,7 @@ def _kind(type_: pa.DataType) -> str:
 
 def _schema(frame: Any) -> pa.Schema:
     """Return the Arrow types of a frame's columns; nothing lazy is collected."""
-    backend = engines.backend_of(frame)
+    backend = frames.backend_of(frame)
     if backend == "pyspark":
         return sparks.schema(frame)
     if backend == "duckdb":
@@ -200,4 +199,4 @@ def _schema(frame: Any) -> pa.Schema:
 
         lazy = cast("pl.LazyFrame", frame).lazy()
         frame = pl.DataFrame(schema=lazy.collect_schema())
-    return engines.to_arrow(frame).schema
+    return frames.to_arrow(frame).schema
